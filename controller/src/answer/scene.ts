@@ -1,13 +1,10 @@
 // All that our answers to firmware depend on besides the request itself. Plain data: it is cloned into the worker that answers.
 import type { System } from '../machine/host.ts';
+import type { BootOffer } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 
+export type { BootOffer };
 export type DhcpMode = 'proxy' | 'range' | 'off';
-
-/** What a machine that asks is given.
- *  installer: loader, script, kernel. local: an iPXE that asks is sent to its disk, other firmware hears nothing.
- *  silent: nothing but an address, if we give addresses at all. */
-export type BootOffer = 'installer' | 'local' | 'silent';
 
 export interface SceneMachine {
   readonly name: string;

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { RunEvent } from '../machine/event.ts';
+import type { Life } from '../machine/life.ts';
+import { patience } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
+import { Core, type Task } from './core.ts';
+
+/** A world with a clock that only the test moves. */
+function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<void>) {
+  let now = 0;
+  const alarms = new Set<{ at: number; call: () => void }>();
+  const events: RunEvent[] = [];
+  const journal: Record<string, unknown>[] = [];
+  let changes = 0;
+  const core = new Core(
+    {
+      now: () => now,
+      after(milliseconds, call) {
+        const alarm = { at: now + milliseconds, call };
+        alarms.add(alarm);
+        return () => alarms.delete(alarm);
+      },
+      journal: { write: (entry) => journal.push(entry), close() {} },
+      emit: (event) => events.push(event),
+      run,
+      changed: () => {
+        changes++;
+      },
+    },
+    patience,
+  );
+  core.add('m1');
+  return {
+    core,
+    events,
+    journal,
+    changes: () => changes,
+    pass(milliseconds: number) {
+      now += milliseconds;
+      for (const alarm of [...alarms].sort((a, b) => a.at - b.at))
+        if (alarm.at <= now && alarms.delete(alarm)) alarm.call();
+    },
+  };
+}
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const register = (bootId: string) =>
+  ({
+    kind: 'agent-registered',
+    mac: '52:54:00:00:00:01' as Mac,
+    address: '10.0.0.9',
+    sshHostKey: 'k',
+    bootId,
+  }) as const;
+
+test('a stage starts its task once and ends it when the machine moves on', async () => {
+  const started: Task[] = [];
+  const ended: Task[] = [];
+  const { core } = world(async (task, _life, signal) => {
+    started.push(task);
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    ended.push(task);
+  });
+  core.happened('m1', { kind: 'begin' });
+  await turn();
+  core.happened('m1', { kind: 'found-nobody' });
+  await turn();
+  core.happened('m1', { kind: 'firmware-asked' });
+  core.happened('m1', register('b1'));
+  core.happened('m1', { kind: 'inspecting' });
+  await turn();
+  assert.deepEqual(started, ['probe', 'wake', 'preflight']);
+  assert.deepEqual(ended, ['probe', 'wake']);
+});
+
+test('another boot of the same machine starts the task of that stage anew', async () => {
+  const started: string[] = [];
+  const { core } = world(async (task, life, signal) => {
+    started.push(`${task} ${life.bootId ?? ''}`);
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+  });
+  for (const kind of ['begin', 'found-nobody'] as const) core.happened('m1', { kind });
+  core.happened('m1', register('b1'));
+  await turn();
+  core.happened('m1', register('b2'));
+  await turn();
+  assert.deepEqual(started.slice(-2), ['preflight b1', 'preflight b2']);
+});
+
+test('a throw in a task is the reason of the failure', async () => {
+  const { core } = world(async (task) => {
+    if (task === 'probe') throw new Error('no such interface');
+  });
+  core.happened('m1', { kind: 'begin' });
+  await turn();
+  assert.equal(core.life('m1')?.stage, 'failed');
+  assert.equal(core.life('m1')?.reason, 'probe: no such interface');
+  assert.equal(core.ended, true);
+});
+
+test('patience ends every stage, also when its task never does', async () => {
+  const { core, pass, events } = world(() => new Promise(() => {}));
+  core.happened('m1', { kind: 'begin' });
+  pass(patience.probing * 1000 - 1);
+  assert.equal(core.life('m1')?.stage, 'probing');
+  pass(1);
+  assert.equal(core.life('m1')?.stage, 'failed');
+  assert.equal(events.filter((event) => event.event === 'stage').length, 2);
+});
+
+test('a doubled message is said in the log and changes nothing', async () => {
+  const { core, events, journal } = world(async () => {});
+  core.happened('m1', { kind: 'begin' });
+  const lines = journal.length;
+  const result = core.happened('m1', { kind: 'begin' });
+  assert.equal(result.moved, false);
+  assert.equal(journal.length, lines);
+  assert.equal(events.at(-1)?.event, 'log');
+});
+
+test('after close nothing moves and tasks are told to end', async () => {
+  let aborted = false;
+  const { core } = world(
+    (_task, _life, signal) =>
+      new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          aborted = true;
+          resolve();
+        }),
+      ),
+  );
+  core.happened('m1', { kind: 'begin' });
+  await turn();
+  await core.close(1000);
+  assert.equal(aborted, true);
+  assert.equal(core.happened('m1', { kind: 'found-nobody' }).moved, false);
+});

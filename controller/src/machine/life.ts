@@ -1,0 +1,190 @@
+// The life of one machine in one run: stages, what may happen in each, how long each may last. Pure; the only writer is core/.
+//
+// Nothing here is remembered for a later run: a later run asks the machine itself (is it up and proved?) and then its disks.
+import type { Mac } from './mac.ts';
+import { isEnd, type Stage, type WayStep } from './stage.ts';
+
+/** What a machine that asks for a boot file is given.
+ *  installer: loader, script, kernel. local: an iPXE that asks is sent to its disk, other firmware hears nothing.
+ *  silent: nothing but an address, if we give addresses at all. */
+export type BootOffer = 'installer' | 'local' | 'silent';
+
+/** What a front door, a timer or an effect saw. `at` is milliseconds of the wall clock. */
+export type Happening =
+  | { kind: 'begin' }
+  /** The probe's answer: it runs what was built; it answers but can't be proved; or nobody answers. */
+  | { kind: 'found-proved'; address: string }
+  | { kind: 'found-doubtful'; reason: string; address?: string }
+  | { kind: 'found-nobody' }
+  | { kind: 'firmware-asked' }
+  | { kind: 'script-fetched' }
+  | {
+      kind: 'agent-registered';
+      mac: Mac;
+      address: string;
+      sshHostKey: string;
+      bootId: string;
+    }
+  | { kind: 'inspecting' }
+  | { kind: 'disks-free' }
+  | { kind: 'disks-refused'; reason: string }
+  | { kind: 'install-began' }
+  | { kind: 'install-ended' }
+  | { kind: 'disko-ended' }
+  | { kind: 'reboot-ordered' }
+  | { kind: 'proof-given'; address: string; hostKey: string }
+  | { kind: 'proof-impossible'; reason: string; address: string }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'cancelled'; reason: string }
+  | { kind: 'retry' }
+  | { kind: 'waited-too-long' };
+
+export type HappeningKind = Happening['kind'];
+
+export interface Life {
+  readonly host: string;
+  readonly stage: Stage;
+  /** When this stage was entered, milliseconds. */
+  readonly since: number;
+  readonly reason?: string;
+  /** Of the agent, later of the installed system. */
+  readonly address?: string;
+  /** The MAC that registered. */
+  readonly mac?: Mac;
+  /** `ssh-ed25519 AAAA…` of the installer of this boot. */
+  readonly sshHostKey?: string;
+  readonly bootId?: string;
+  /** How often the machine has begun anew in this run after a boot in the middle of an install. */
+  readonly restarts: number;
+  /** `ssh-ed25519 AAAA…` of the installed system, once proved. */
+  readonly provedKey?: string;
+  /** Milliseconds spent in each stage that was left. */
+  readonly spent: Readonly<Partial<Record<Stage, number>>>;
+}
+
+export function newLife(host: string, at: number): Life {
+  return { host, stage: 'planned', since: at, restarts: 0, spent: {} };
+}
+
+/** The table of moves: from a stage, by what happened, to a stage. What isn't in it is refused with a sentence. */
+export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage>>>> = {
+  planned: { begin: 'probing' },
+  probing: { 'found-proved': 'skipped', 'found-doubtful': 'doubtful', 'found-nobody': 'waking' },
+  waking: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
+  firmware: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
+  loading: { 'firmware-asked': 'loading', 'script-fetched': 'loading', 'agent-registered': 'registered' },
+  registered: { inspecting: 'preflight', 'agent-registered': 'registered', 'disks-refused': 'refused' },
+  preflight: { 'disks-free': 'disko', 'disks-refused': 'refused', 'agent-registered': 'registered' },
+  disko: { 'disko-ended': 'copy', 'agent-registered': 'registered' },
+  copy: { 'install-began': 'install', 'agent-registered': 'registered' },
+  install: { 'install-ended': 'rebooting', 'agent-registered': 'registered' },
+  rebooting: { 'reboot-ordered': 'proving', 'proof-given': 'proved' },
+  proving: { 'proof-given': 'proved', 'proof-impossible': 'unproved' },
+};
+
+/** Moves that every stage on the way has. */
+const always: Partial<Record<HappeningKind, Stage>> = {
+  failed: 'failed',
+  cancelled: 'failed',
+  'waited-too-long': 'failed',
+};
+
+/** Between these the disk is being written: a boot in the middle means that the install began anew. */
+const writing: readonly Stage[] = ['disko', 'copy', 'install'];
+
+/** How long a stage may last before the machine is given up, seconds. Real servers need minutes for their self-test. */
+export type Patience = Readonly<Record<WayStep, number>>;
+export const patience: Patience = {
+  planned: Number.POSITIVE_INFINITY, // the build has its own end
+  probing: 60,
+  waking: 900,
+  firmware: 300,
+  loading: 600,
+  registered: 120,
+  preflight: 120,
+  disko: 900,
+  copy: 7200,
+  install: 1800,
+  rebooting: 300,
+  proving: 900,
+};
+
+export type Advance = { moved: true; life: Life } | { moved: false; sentence: string };
+
+/** The machine after what happened, or a sentence that says why that can't happen now. Ends take nothing but `retry` (failed, refused). */
+export function advance(life: Life, happening: Happening, at: number): Advance {
+  const no = (sentence: string): Advance => ({ moved: false, sentence });
+  if (isEnd(life.stage)) {
+    if (happening.kind === 'retry' && (life.stage === 'failed' || life.stage === 'refused'))
+      return { moved: true, life: { ...newLife(life.host, at), stage: 'waking' } };
+    return no(`${happening.kind} comes too late: ${life.host} has ended as ${life.stage}`);
+  }
+  const next = moves[life.stage][happening.kind] ?? always[happening.kind];
+  if (next === undefined) return no(`${happening.kind} can't happen while ${life.host} is ${life.stage}`);
+  if (happening.kind === 'agent-registered') {
+    const again = writing.includes(life.stage);
+    if (again && life.restarts >= 1)
+      return {
+        moved: true,
+        life: enter(life, 'failed', at, { reason: 'it started anew twice in the middle of its install' }),
+      };
+    return {
+      moved: true,
+      life: enter(life, next, at, {
+        address: happening.address,
+        mac: happening.mac,
+        sshHostKey: happening.sshHostKey,
+        bootId: happening.bootId,
+        restarts: life.restarts + (again ? 1 : 0),
+      }),
+    };
+  }
+  const more: Partial<Life> = {};
+  if ('address' in happening && happening.address !== undefined) Object.assign(more, { address: happening.address });
+  if (happening.kind === 'proof-given') Object.assign(more, { provedKey: happening.hostKey });
+  if ('reason' in happening) Object.assign(more, { reason: happening.reason });
+  if (happening.kind === 'waited-too-long') Object.assign(more, { reason: gaveUp[life.stage] });
+  return { moved: true, life: enter(life, next, at, more) };
+}
+
+function enter(life: Life, stage: Stage, at: number, more: Partial<Life>): Life {
+  if (stage === life.stage && more.bootId === undefined) return { ...life, ...more };
+  const spent = { ...life.spent, [life.stage]: (life.spent[life.stage] ?? 0) + Math.max(0, at - life.since) };
+  return { ...life, ...more, stage, since: at, spent };
+}
+
+const gaveUp: Readonly<Record<WayStep, string>> = {
+  planned: 'nothing was started in time',
+  probing: 'it could not be found out in time whether it runs already',
+  waking:
+    'nothing was heard from its MAC after waking: is it cabled to this network, is Wake-on-LAN on, or must it be switched on by hand?',
+  firmware:
+    'its firmware asked but never fetched its boot script: is another PXE server or DHCP snooping on this network, or a firewall on UDP 67, 69, 4011 and TCP 7480?',
+  loading:
+    'it fetched its boot script but its agent never registered: too little memory, a missing network driver in the installer, or a firewall on TCP 7481?',
+  registered: 'its agent registered but never opened its session',
+  preflight: 'its agent did not report the disks in time',
+  disko: 'partitioning did not end in time',
+  copy: 'the closure was not copied in time',
+  install: 'nixos-install did not end in time',
+  rebooting: 'the reboot was not ordered in time',
+  proving: 'it was installed, but the installed system did not answer after the reboot',
+};
+
+/** What firmware is offered in each stage. From the reboot mark on, and after every end, never the installer. */
+export function offerIn(stage: Stage): BootOffer {
+  if (stage === 'planned' || stage === 'probing') return 'silent';
+  if (isEnd(stage) || stage === 'rebooting' || stage === 'proving') return 'local';
+  return 'installer';
+}
+
+/** May a boot token be made for it now? Not while an agent's session is at work on it. */
+export function tokenAllowedIn(stage: Stage): boolean {
+  return (
+    stage === 'waking' ||
+    stage === 'firmware' ||
+    stage === 'loading' ||
+    stage === 'registered' ||
+    writing.includes(stage)
+  );
+}
