@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import * as grpc from '@grpc/grpc-js';
+import { Machine, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
+import { type OperatorDesk, startOperator } from './operator.ts';
+
+async function withDesk(
+  desk: Partial<OperatorDesk>,
+  use: (client: OperatorServiceClient, socket: string) => Promise<void>,
+) {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-operator-'));
+  const socket = join(folder, 'operator.sock');
+  const door = await startOperator(socket, {
+    machines: () => [Machine.fromPartial({ host: 'm1', stage: 'waking', macs: ['52:54:00:00:00:01'] })],
+    inventory: () => undefined,
+    retry: () => undefined,
+    cancel: () => undefined,
+    wake: async () => 6,
+    watch: () => () => {},
+    ...desk,
+  });
+  const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());
+  try {
+    await use(client, socket);
+  } finally {
+    client.close();
+    door.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('lists machines over a socket that only its owner may open', () =>
+  withDesk({}, async (client, socket) => {
+    assert.equal(statSync(socket).mode & 0o777, 0o600);
+    const answer = await new Promise<{ machines: Machine[] }>((resolve, reject) =>
+      client.list({}, (error, response) => (error ? reject(error) : resolve(response))),
+    );
+    assert.deepEqual(
+      answer.machines.map((machine) => [machine.host, machine.stage]),
+      [['m1', 'waking']],
+    );
+  }));
+
+test('an unknown host, a missing inventory and a refusal have codes and sentences', () =>
+  withDesk({ retry: () => ({ refused: 'm1 is waking' }) }, async (client) => {
+    const code = (call: (done: (error: grpc.ServiceError | null) => void) => unknown) =>
+      new Promise<[number, string]>((resolve) => call((error) => resolve([error?.code ?? 0, error?.details ?? ''])));
+    assert.deepEqual(await code((done) => client.retry({ host: 'm9' }, done)), [
+      5,
+      'there is no host "m9" in this run',
+    ]);
+    assert.deepEqual(await code((done) => client.retry({ host: 'm1' }, done)), [9, 'm1 is waking']);
+    assert.equal((await code((done) => client.inventory({ host: 'm1' }, done)))[0], 9);
+    assert.deepEqual(await code((done) => client.cancel({ host: 'm1' }, done)), [0, '']);
+  }));
+
+test('a watcher gets every machine first, then events, and lets go when it leaves', async () => {
+  let tell: (message: WatchResponse) => void = () => {};
+  let left = false;
+  await withDesk(
+    {
+      watch: (listener) => {
+        tell = listener;
+        return () => {
+          left = true;
+        };
+      },
+    },
+    async (client) => {
+      const stream = client.watch({});
+      const seen: string[] = [];
+      await new Promise<void>((resolve) => {
+        stream.on('error', () => {});
+        stream.on('data', (message: WatchResponse) => {
+          seen.push(message.message?.$case === 'machine' ? message.message.value.host : String(message.message?.value));
+          if (seen.length === 1) tell({ message: { $case: 'eventJson', value: '{"event":"end"}' } });
+          else resolve();
+        });
+      });
+      assert.deepEqual(seen, ['m1', '{"event":"end"}']);
+      stream.cancel();
+      for (let turn = 0; turn < 1000 && !left; turn++) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(left, true);
+    },
+  );
+});
