@@ -1,0 +1,100 @@
+// dnsmasq in two roles: the plain DHCP server that a LAN has anyway and that knows nothing of network boot, and a whole boot server in Nixie's
+// place, for the lab's self-check and as the peer of the boot benchmark.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Child, start } from './child.ts';
+import { lan, type Network } from './net.ts';
+
+export interface DhcpServer {
+  /** What it logged so far. */
+  readonly lines: readonly string[];
+  stop(): Promise<void>;
+}
+
+const common = [
+  '--keep-in-foreground',
+  '--conf-file=/dev/null',
+  '--log-facility=-',
+  '--log-dhcp',
+  '--port=0', // no DNS
+  '--no-ping', // its probe before an offer costs three seconds
+  '--leasefile-ro',
+  '--bind-interfaces',
+  '--interface=eth0',
+  '--except-interface=lo',
+  '--user=root',
+];
+
+async function serve(
+  net: Network,
+  namespace: string,
+  args: readonly string[],
+  deadlineMs: number,
+): Promise<DhcpServer> {
+  const lines: string[] = [];
+  let child: Child | undefined;
+  const ready = new Promise<void>((resolve, reject) => {
+    child = start(net.inside(namespace, ['dnsmasq', ...common, ...args]), {
+      deadlineMs,
+      onLine: (line) => {
+        if (lines.length < 20_000) lines.push(line);
+        // The last thing it says before it serves.
+        if (/DHCP, sockets bound|DHCP, IP range|RTR-ADVERT|started/.test(line)) setTimeout(resolve, 100);
+      },
+    });
+    child.exited.then(
+      (exit) => reject(new Error(`dnsmasq ended with ${exit.code ?? exit.signal}: ${lines.slice(-5).join(' | ')}`)),
+      reject,
+    );
+  });
+  const tooLate = sleep(10_000, undefined, { ref: false }).then(() => {
+    throw new Error(`dnsmasq did not become ready: ${lines.slice(-5).join(' | ')}`);
+  });
+  ready.catch(() => {});
+  await Promise.race([ready, tooLate]);
+  return {
+    lines,
+    async stop() {
+      await child?.stop(2000);
+    },
+  };
+}
+
+const routerAdvertisements = ['--enable-ra', '--dhcp-range=fd77::,ra-only', '--ra-param=eth0,mtu:1500,10,600'];
+
+/** A site's DHCP server: addresses from .100 to .199, no boot options. With `ra` it is an IPv6 router too, which iPXE waits for otherwise. */
+export function foreignDhcp(net: Network, options: { ra: boolean; deadlineMs: number }): Promise<DhcpServer> {
+  const args = [
+    `--dhcp-range=${lan.prefix}.100,${lan.prefix}.199,255.255.255.0,1h`,
+    '--dhcp-authoritative',
+    ...(options.ra ? routerAdvertisements : []),
+  ];
+  return serve(net, net.dhcp, args, options.deadlineMs);
+}
+
+/** Only the IPv6 router, for a LAN whose DHCP server is the one under test. */
+export function routerOnly(net: Network, options: { deadlineMs: number }): Promise<DhcpServer> {
+  return serve(net, net.dhcp, routerAdvertisements, options.deadlineMs);
+}
+
+/** In Nixie's place: addresses, iPXE by TFTP, then a script by HTTP. `tftpRoot` holds snponly.efi and undionly.kpxe. */
+export function bootServer(
+  net: Network,
+  options: { scriptUrl: string; loaderUrl: string; tftpRoot: string; deadlineMs: number },
+): Promise<DhcpServer> {
+  const args = [
+    `--dhcp-range=${lan.prefix}.100,${lan.prefix}.199,255.255.255.0,1h`,
+    '--dhcp-authoritative',
+    '--enable-tftp',
+    `--tftp-root=${options.tftpRoot}`,
+    '--dhcp-match=set:ipxe,175',
+    '--dhcp-match=set:x64,option:client-arch,7',
+    '--dhcp-match=set:http,option:client-arch,16',
+    '--dhcp-option-force=tag:ipxe,encap:175,176,1b', // iPXE: do not wait for a ProxyDHCP server
+    '--dhcp-option-force=tag:http,60,HTTPClient',
+    `--dhcp-boot=tag:ipxe,${options.scriptUrl}`,
+    `--dhcp-boot=tag:http,tag:!ipxe,${options.loaderUrl}`,
+    '--dhcp-boot=tag:x64,tag:!ipxe,snponly.efi',
+    '--dhcp-boot=tag:!x64,tag:!http,tag:!ipxe,undionly.kpxe',
+  ];
+  return serve(net, net.srv, args, options.deadlineMs);
+}

@@ -1,0 +1,251 @@
+// One machine: real firmware in QEMU, emulated (a nested /dev/kvm may open and then crawl). It is off until somebody powers it on, keeps its
+// disk and its NVRAM while it is off, and everything it prints is kept with the time since power-on.
+import { randomUUID } from 'node:crypto';
+import { copyFileSync, createWriteStream, existsSync, mkdirSync, rmSync, type WriteStream } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Child, type Exit, run, start } from './child.ts';
+import type { Network } from './net.ts';
+
+/** uefi: OVMF's own PXE. bios: SeaBIOS with the card's iPXE. http: OVMF's HTTP Boot. */
+export type Firmware = 'uefi' | 'bios' | 'http';
+
+export interface MachineSpec {
+  readonly name: string;
+  /** Locally administered, lower case with colons. */
+  readonly mac: string;
+  readonly firmware: Firmware;
+  readonly bootOrder: 'disk-first' | 'network-first';
+  /** Default 1280: the installer of the lab unpacks its file system into memory. */
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+  /** Default 4 GiB, sparse. */
+  readonly diskMiB?: number;
+  /** Default a random one; it is the SMBIOS UUID and DHCP option 97. */
+  readonly uuid?: string;
+  /** Default NIXIE1. */
+  readonly diskSerial?: string;
+}
+
+export interface SerialLine {
+  /** Milliseconds since the machine was powered on. */
+  readonly ms: number;
+  /** Date.now() */
+  readonly at: number;
+  /** Which power-on, from 1. */
+  readonly boot: number;
+  readonly text: string;
+}
+
+const ovmf = '/usr/share/OVMF';
+const keepLines = 20_000;
+// Terminal control: OVMF draws its menus with it, systemd its colours.
+// biome-ignore lint/complexity/useRegexLiterals: the escape character is easier to see this way
+const escapes = new RegExp('\\u001b(\\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[c=>])', 'g');
+
+export class Machine {
+  readonly spec: Required<MachineSpec>;
+  readonly folder: string;
+  readonly disk: string;
+  readonly tap: string;
+  readonly serial: SerialLine[] = [];
+  /** How many times it was powered on. */
+  boots = 0;
+  #net: Network;
+  #child: Child | undefined;
+  #log: WriteStream | undefined;
+  #listeners = new Set<(line: SerialLine) => void>();
+  #offListeners = new Set<(exit: Exit) => void>();
+
+  constructor(net: Network, spec: MachineSpec, parent: string, tap: string) {
+    this.#net = net;
+    this.tap = tap;
+    this.folder = join(parent, spec.name);
+    this.disk = join(this.folder, 'disk.raw');
+    this.spec = {
+      memoryMiB: 1280,
+      cpus: 1,
+      diskMiB: 4096,
+      uuid: randomUUID(),
+      diskSerial: 'NIXIE1',
+      ...spec,
+    };
+  }
+
+  get on(): boolean {
+    return this.#child !== undefined;
+  }
+
+  /** Makes its folder, a blank disk and fresh NVRAM. */
+  async prepare(): Promise<void> {
+    mkdirSync(this.folder, { recursive: true });
+    await run(['truncate', '-s', `${this.spec.diskMiB}M`, this.disk]);
+    this.resetNvram();
+  }
+
+  /** Forgets boot entries, as a change of the mainboard battery would. */
+  resetNvram(): void {
+    copyFileSync(join(ovmf, 'OVMF_VARS_4M.fd'), join(this.folder, 'vars.fd'));
+  }
+
+  #argv(bootOrder: MachineSpec['bootOrder'], deadlineMs: number): string[] {
+    const { spec, folder } = this;
+    const nicFirst = bootOrder === 'network-first';
+    const uefi = spec.firmware !== 'bios';
+    const argv = ['timeout', '-k', '2', String(Math.ceil(deadlineMs / 1000)), 'qemu-system-x86_64'];
+    argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(spec.cpus));
+    argv.push('-m', String(spec.memoryMiB), '-display', 'none', '-serial', 'stdio', '-no-user-config', '-nodefaults');
+    argv.push('-rtc', 'base=utc', '-monitor', `unix:${join(folder, 'mon')},server,nowait`);
+    argv.push('-device', 'virtio-rng-pci', '-uuid', spec.uuid, '-name', spec.name);
+    // Without graphics SeaBIOS and its iPXE print on the serial line.
+    argv.push('-machine', uefi ? 'q35' : 'q35,graphics=off');
+    if (uefi) {
+      argv.push('-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${join(ovmf, 'OVMF_CODE_4M.fd')}`);
+      argv.push('-drive', `if=pflash,format=raw,unit=1,file=${join(folder, 'vars.fd')}`);
+      // Each entry that nobody answers costs a minute; IPv6 is not what this lab is about.
+      argv.push('-fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n');
+      if (spec.firmware === 'http') argv.push('-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=n');
+    }
+    argv.push('-netdev', `tap,id=n0,ifname=${this.tap},script=no,downscript=no`);
+    // The default ROM of the card is a complete iPXE: an empty romfile leaves the network to OVMF itself.
+    argv.push(
+      '-device',
+      `virtio-net-pci,netdev=n0,mac=${spec.mac},bootindex=${nicFirst ? 1 : 2}${uefi ? ',romfile=' : ''}`,
+    );
+    argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${this.disk}`);
+    argv.push('-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},bootindex=${nicFirst ? 2 : 1}`);
+    return argv;
+  }
+
+  /** Does nothing when it is on already. It ends by itself at the deadline, whatever happens to us. */
+  powerOn(options: { deadlineMs?: number; bootOrder?: MachineSpec['bootOrder'] } = {}): void {
+    if (this.#child !== undefined) return;
+    const deadlineMs = options.deadlineMs ?? 45 * 60_000;
+    rmSync(join(this.folder, 'mon'), { force: true });
+    this.boots += 1;
+    const boot = this.boots;
+    const powerOnAt = Date.now();
+    this.#log ??= createWriteStream(join(this.folder, 'serial.log'), { flags: 'a' });
+    this.#log.write(`=== power on ${boot}, ${new Date(powerOnAt).toISOString()}\n`);
+    const child = start(
+      this.#net.inside(this.#net.lan, this.#argv(options.bootOrder ?? this.spec.bootOrder, deadlineMs)),
+      {
+        deadlineMs: deadlineMs + 10_000,
+        onLine: (raw, from) => {
+          const at = Date.now();
+          const text = (from === 'err' ? `qemu: ${raw}` : raw).replace(escapes, '').replaceAll('\r', '');
+          if (text.trim() === '') return;
+          const line = { ms: at - powerOnAt, at, boot, text };
+          this.#log?.write(`[${(line.ms / 1000).toFixed(2).padStart(8)}] ${text}\n`);
+          this.serial.push(line);
+          if (this.serial.length > keepLines) this.serial.splice(0, keepLines / 2);
+          for (const listener of [...this.#listeners]) listener(line);
+        },
+      },
+    );
+    this.#child = child;
+    const off = (exit: Exit): void => {
+      if (this.#child === child) this.#child = undefined;
+      this.#log?.write(`=== off after ${((Date.now() - powerOnAt) / 1000).toFixed(1)} s\n`);
+      for (const listener of [...this.#offListeners]) listener(exit);
+    };
+    child.exited.then(off, () => off({ code: 1, signal: null, late: false }));
+  }
+
+  /** Pulls the plug: what the guest did not write is lost. */
+  async powerOff(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    await this.monitor('quit').catch(() => '');
+    const gone = child.exited.then(
+      () => true,
+      () => true,
+    );
+    if (await Promise.race([gone, sleep(3000, false, { ref: false })])) return;
+    await child.stop(2000);
+  }
+
+  /** Presses the power button; a guest with ACPI support shuts down. */
+  async powerButton(): Promise<void> {
+    await this.monitor('system_powerdown');
+  }
+
+  async reset(): Promise<void> {
+    await this.monitor('system_reset');
+  }
+
+  /** One command to QEMU's monitor; what it answered. */
+  async monitor(command: string): Promise<string> {
+    const path = join(this.folder, 'mon');
+    if (!existsSync(path)) throw new Error(`${this.spec.name}: no monitor, the machine is off`);
+    return await new Promise<string>((resolve, reject) => {
+      const socket = connect(path);
+      let text = '';
+      let asked = false;
+      socket.setTimeout(5000, () => socket.destroy(new Error('monitor does not answer')));
+      socket.on('data', (bytes) => {
+        text += bytes.toString('utf8');
+        if (!text.endsWith('(qemu) ')) return;
+        if (asked) return void socket.end();
+        asked = true;
+        text = '';
+        socket.write(`${command}\n`);
+      });
+      socket.on('error', reject);
+      socket.on('close', () => resolve(text.replace(escapes, '')));
+    });
+  }
+
+  /** The first line that matches, printed from `since` on (index into `serial`; default: all that is there). Fails when the machine goes off. */
+  async waitSerial(pattern: RegExp, timeoutMs: number, since = 0): Promise<SerialLine> {
+    const there = this.serial.slice(since).find((line) => pattern.test(line.text));
+    if (there !== undefined) return there;
+    return await new Promise<SerialLine>((resolve, reject) => {
+      const done = (act: () => void): void => {
+        clearTimeout(timer);
+        this.#listeners.delete(onLine);
+        this.#offListeners.delete(onOff);
+        act();
+      };
+      const fail = (why: string): void =>
+        done(() => reject(new Error(`${this.spec.name}: ${why} while waiting for ${pattern}\n${this.tail(25)}`)));
+      const onLine = (line: SerialLine): void => {
+        if (pattern.test(line.text)) done(() => resolve(line));
+      };
+      const onOff = (): void => fail('went off');
+      const timer = setTimeout(() => fail(`${Math.round(timeoutMs / 1000)} s passed`), timeoutMs);
+      this.#listeners.add(onLine);
+      this.#offListeners.add(onOff);
+    });
+  }
+
+  /** Resolves once it is off; at once when it is. */
+  async waitOff(timeoutMs: number): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const gone = child.exited.then(
+      () => true,
+      () => true,
+    );
+    const timer = new AbortController();
+    const result = await Promise.race([gone, sleep(timeoutMs, false, { signal: timer.signal }).catch(() => false)]);
+    timer.abort();
+    if (!result)
+      throw new Error(`${this.spec.name}: still on after ${Math.round(timeoutMs / 1000)} s\n${this.tail(25)}`);
+  }
+
+  /** The last lines it printed, with seconds since power-on. */
+  tail(lines: number): string {
+    return this.serial
+      .slice(-lines)
+      .map((line) => `  [${line.boot}:${(line.ms / 1000).toFixed(1).padStart(6)}] ${line.text.slice(0, 200)}`)
+      .join('\n');
+  }
+
+  async close(): Promise<void> {
+    await this.powerOff();
+    await new Promise<void>((resolve) => (this.#log === undefined ? resolve() : this.#log.end(() => resolve())));
+    this.#log = undefined;
+  }
+}
