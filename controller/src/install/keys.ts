@@ -1,0 +1,133 @@
+// Keys of an install: one SSH key per run, the host key that the installed system gets, the proof key that lets us ask it what it runs.
+// ssh-keygen makes and reads them all: its private key format is its own.
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makePrivate } from './folders.ts';
+
+export interface KeyPair {
+  /** Absolute path, 0600, no passphrase. */
+  readonly privateFile: string;
+  /** `ssh-ed25519 AAAA…`, without comment. */
+  readonly publicKey: string;
+}
+
+/** Runs ssh-keygen with these arguments; resolves to its stdout, rejects with its last words. */
+export type Keygen = (argv: readonly string[]) => Promise<string>;
+
+const keygenLimitMs = 10_000;
+
+/** ssh-keygen of PATH, or at `program`. */
+export function keygen(program = 'ssh-keygen'): Keygen {
+  return (argv) =>
+    new Promise((resolve, reject) => {
+      const child = execFile(
+        program,
+        [...argv],
+        // SSH_ASKPASS would open a window for a passphrase.
+        { timeout: keygenLimitMs, killSignal: 'SIGKILL', env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' } },
+        (error, stdout, stderr) => {
+          if (error === null) resolve(stdout);
+          else reject(new Error(stderr.trim().split('\n').at(-1) || error.message));
+        },
+      );
+      child.stdin?.end();
+    });
+}
+
+/** A new ed25519 pair in `folder`, named `name` and `name.pub`. */
+export async function makeKey(folder: string, name: string, comment: string, run: Keygen = keygen()): Promise<KeyPair> {
+  const privateFile = join(folder, name);
+  try {
+    await run(['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', privateFile]);
+    return { privateFile, publicKey: onlyKey(await readFile(`${privateFile}.pub`, 'utf8')) };
+  } catch (error) {
+    throw new Error(`make key ${name}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * The public half of a private key file. Throws when the file can't be read, is no key, is open to others, or has a passphrase: nobody is there to
+ * type one.
+ */
+export async function readKey(privateFile: string, run: Keygen = keygen()): Promise<KeyPair> {
+  const found = await stat(privateFile).catch((error) => {
+    throw new Error(`read key ${privateFile}: ${(error as Error).message}`, { cause: error });
+  });
+  if ((found.mode & 0o077) !== 0) {
+    throw new Error(`read key ${privateFile}: its mode is ${(found.mode & 0o777).toString(8)}: ssh wants a key that only its owner can read (600)`);
+  }
+  try {
+    return { privateFile, publicKey: onlyKey(await run(['-y', '-P', '', '-f', privateFile])) };
+  } catch (error) {
+    const said = (error as Error).message;
+    const why = /incorrect passphrase/i.test(said) ? 'it has a passphrase; load it into ssh-agent instead' : said;
+    throw new Error(`read key ${privateFile}: ${why}`, { cause: error });
+  }
+}
+
+/** `ssh-ed25519 AAAA… any comment` → type and key alone. */
+export function onlyKey(line: string): string {
+  const words = /^([a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})(?:\s|$)/.exec(line.trim());
+  if (words === null) throw new Error(`expected a public key line such as "ssh-ed25519 AAAA…", found "${line.trim().slice(0, 80)}"`);
+  return `${words[1]} ${words[2]}`;
+}
+
+export interface InstalledHostKey extends KeyPair {
+  /** `kept`: from an earlier run, so that a reinstalled machine stays known. */
+  readonly origin: 'made' | 'kept' | 'declared';
+}
+
+/**
+ * The host key that the installed system of `host` gets: the declared one, else the one of an earlier run, else a new one.
+ * Kept at `STATE/hostkeys/HOST/ssh_host_ed25519_key`.
+ */
+export async function installedHostKey(
+  stateFolder: string,
+  host: string,
+  options: { readonly declared?: string; readonly keygen?: Keygen } = {},
+): Promise<InstalledHostKey> {
+  const run = options.keygen ?? keygen();
+  if (options.declared !== undefined) return { ...(await readKey(options.declared, run)), origin: 'declared' };
+  return { ...(await keptKey(stateFolder, host, 'ssh_host_ed25519_key', host, run)) };
+}
+
+/**
+ * The key that may ask an installed system what it runs, and nothing else (see `proofLine`). Kept with the state, one for all hosts, so that a later
+ * run can prove a machine again.
+ */
+export async function proofKey(stateFolder: string, run: Keygen = keygen()): Promise<KeyPair> {
+  await makePrivate(stateFolder);
+  return await keep(join(stateFolder, 'proof'), 'id_ed25519', 'nixie-proof', run);
+}
+
+async function keptKey(stateFolder: string, host: string, name: string, comment: string, run: Keygen) {
+  // Host names come from the hosts file, whose grammar has no slash; a name of dots alone would still leave the folder.
+  if (!/^[A-Za-z0-9_.-]+$/.test(host) || /^\.+$/.test(host)) throw new Error(`host key: expected a plain host name, found "${host}"`);
+  await makePrivate(join(stateFolder, 'hostkeys'));
+  return await keep(join(stateFolder, 'hostkeys', host), name, comment, run);
+}
+
+/** The pair in `folder`, made there in one step when it is not there yet: a crash in between leaves no half pair. */
+async function keep(folder: string, name: string, comment: string, run: Keygen): Promise<KeyPair & { origin: 'made' | 'kept' }> {
+  const file = join(folder, name);
+  if (await stat(file).catch(() => undefined)) return { ...(await readKey(file, run)), origin: 'kept' };
+  const fresh = await mkdtemp(`${folder}.new-`);
+  try {
+    const made = await makeKey(fresh, name, comment, run);
+    await makePrivate(folder);
+    await rename(`${made.privateFile}.pub`, `${file}.pub`);
+    await rename(made.privateFile, file);
+    return { privateFile: file, publicKey: made.publicKey, origin: 'made' };
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** A copy in a run's own folder: nixos-anywhere copies a key with its mode, so ours is 0600. */
+export async function copyKey(from: KeyPair, folder: string, name: string): Promise<KeyPair> {
+  const privateFile = join(folder, name);
+  await copyFile(from.privateFile, privateFile);
+  await chmod(privateFile, 0o600);
+  return { privateFile, publicKey: from.publicKey };
+}
