@@ -25,8 +25,8 @@ export function parseNeighbours(text: string): (Neighbour & { readonly interface
     if (address === undefined || flags === undefined || hardware === undefined || interfaceName === undefined) continue;
     // ATF_COM of <net/if_arp.h>: the hardware address is known.
     if ((Number(flags) & 0x2) === 0) continue;
-    if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(hardware) || hardware === '00:00:00:00:00:00') continue;
-    found.push({ address, mac: parseMac(hardware), interfaceName });
+    const mac = parseMac(hardware);
+    if (mac !== undefined) found.push({ address, mac, interfaceName });
   }
   return found;
 }
@@ -42,7 +42,8 @@ export function subnetAddresses(cidr: string): string[] {
   if (match === null || parts.some((part) => part > 255) || prefix > 32) {
     throw new Error(`list subnet: expected an address with prefix such as 192.168.1.0/24, found "${cidr}"`);
   }
-  if (prefix < widestPrefix) throw new Error(`list subnet: expected a prefix of /${widestPrefix} or longer, found "${cidr}"`);
+  if (prefix < widestPrefix)
+    throw new Error(`list subnet: expected a prefix of /${widestPrefix} or longer, found "${cidr}"`);
   const size = 2 ** (32 - prefix);
   const whole = parts.reduce((sum, part) => sum * 256 + part, 0);
   const first = whole - (whole % size);

@@ -17,15 +17,15 @@ export type Keygen = (argv: readonly string[]) => Promise<string>;
 
 const keygenLimitMs = 10_000;
 
-/** ssh-keygen of PATH, or at `program`. */
-export function keygen(program = 'ssh-keygen'): Keygen {
+/** ssh-keygen, looked for in `searchPath` (as PATH) unless `program` is absolute. */
+export function keygen(searchPath: string, program = 'ssh-keygen'): Keygen {
   return (argv) =>
     new Promise((resolve, reject) => {
       const child = execFile(
         program,
         [...argv],
         // SSH_ASKPASS would open a window for a passphrase.
-        { timeout: keygenLimitMs, killSignal: 'SIGKILL', env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' } },
+        { timeout: keygenLimitMs, killSignal: 'SIGKILL', env: { PATH: searchPath, LC_ALL: 'C' } },
         (error, stdout, stderr) => {
           if (error === null) resolve(stdout);
           else reject(new Error(stderr.trim().split('\n').at(-1) || error.message));
@@ -36,7 +36,7 @@ export function keygen(program = 'ssh-keygen'): Keygen {
 }
 
 /** A new ed25519 pair in `folder`, named `name` and `name.pub`. */
-export async function makeKey(folder: string, name: string, comment: string, run: Keygen = keygen()): Promise<KeyPair> {
+export async function makeKey(folder: string, name: string, comment: string, run: Keygen): Promise<KeyPair> {
   const privateFile = join(folder, name);
   try {
     await run(['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', privateFile]);
@@ -50,12 +50,14 @@ export async function makeKey(folder: string, name: string, comment: string, run
  * The public half of a private key file. Throws when the file can't be read, is no key, is open to others, or has a passphrase: nobody is there to
  * type one.
  */
-export async function readKey(privateFile: string, run: Keygen = keygen()): Promise<KeyPair> {
+export async function readKey(privateFile: string, run: Keygen): Promise<KeyPair> {
   const found = await stat(privateFile).catch((error) => {
     throw new Error(`read key ${privateFile}: ${(error as Error).message}`, { cause: error });
   });
   if ((found.mode & 0o077) !== 0) {
-    throw new Error(`read key ${privateFile}: its mode is ${(found.mode & 0o777).toString(8)}: ssh wants a key that only its owner can read (600)`);
+    throw new Error(
+      `read key ${privateFile}: its mode is ${(found.mode & 0o777).toString(8)}: ssh wants a key that only its owner can read (600)`,
+    );
   }
   try {
     return { privateFile, publicKey: onlyKey(await run(['-y', '-P', '', '-f', privateFile])) };
@@ -69,7 +71,8 @@ export async function readKey(privateFile: string, run: Keygen = keygen()): Prom
 /** `ssh-ed25519 AAAA… any comment` → type and key alone. */
 export function onlyKey(line: string): string {
   const words = /^([a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})(?:\s|$)/.exec(line.trim());
-  if (words === null) throw new Error(`expected a public key line such as "ssh-ed25519 AAAA…", found "${line.trim().slice(0, 80)}"`);
+  if (words === null)
+    throw new Error(`expected a public key line such as "ssh-ed25519 AAAA…", found "${line.trim().slice(0, 80)}"`);
   return `${words[1]} ${words[2]}`;
 }
 
@@ -85,31 +88,38 @@ export interface InstalledHostKey extends KeyPair {
 export async function installedHostKey(
   stateFolder: string,
   host: string,
-  options: { readonly declared?: string; readonly keygen?: Keygen } = {},
+  run: Keygen,
+  declared?: string,
 ): Promise<InstalledHostKey> {
-  const run = options.keygen ?? keygen();
-  if (options.declared !== undefined) return { ...(await readKey(options.declared, run)), origin: 'declared' };
-  return { ...(await keptKey(stateFolder, host, 'ssh_host_ed25519_key', host, run)) };
+  if (declared !== undefined) return { ...(await readKey(declared, run)), origin: 'declared' };
+  return await keptKey(stateFolder, host, 'ssh_host_ed25519_key', host, run);
 }
 
 /**
  * The key that may ask an installed system what it runs, and nothing else (see `proofLine`). Kept with the state, one for all hosts, so that a later
  * run can prove a machine again.
  */
-export async function proofKey(stateFolder: string, run: Keygen = keygen()): Promise<KeyPair> {
+export async function proofKey(stateFolder: string, run: Keygen): Promise<KeyPair> {
   await makePrivate(stateFolder);
   return await keep(join(stateFolder, 'proof'), 'id_ed25519', 'nixie-proof', run);
 }
 
 async function keptKey(stateFolder: string, host: string, name: string, comment: string, run: Keygen) {
   // Host names come from the hosts file, whose grammar has no slash; a name of dots alone would still leave the folder.
-  if (!/^[A-Za-z0-9_.-]+$/.test(host) || /^\.+$/.test(host)) throw new Error(`host key: expected a plain host name, found "${host}"`);
+  if (!/^[A-Za-z0-9_.-]+$/.test(host) || /^\.+$/.test(host))
+    throw new Error(`host key: expected a plain host name, found "${host}"`);
+  await makePrivate(stateFolder);
   await makePrivate(join(stateFolder, 'hostkeys'));
   return await keep(join(stateFolder, 'hostkeys', host), name, comment, run);
 }
 
 /** The pair in `folder`, made there in one step when it is not there yet: a crash in between leaves no half pair. */
-async function keep(folder: string, name: string, comment: string, run: Keygen): Promise<KeyPair & { origin: 'made' | 'kept' }> {
+async function keep(
+  folder: string,
+  name: string,
+  comment: string,
+  run: Keygen,
+): Promise<KeyPair & { origin: 'made' | 'kept' }> {
   const file = join(folder, name);
   if (await stat(file).catch(() => undefined)) return { ...(await readKey(file, run)), origin: 'kept' };
   const fresh = await mkdtemp(`${folder}.new-`);

@@ -21,7 +21,10 @@ export function proofLine(publicKey: string): string {
  * Makes `folder` (inside a private one, in memory) with
  * `etc/ssh/ssh_host_ed25519_key{,.pub}` and `root/.ssh/authorized_keys` (sshd of NixOS reads it beside its own files, and nothing replaces it).
  */
-export async function stageExtraFiles(folder: string, given: { readonly hostKey: KeyPair; readonly proofKey: string }): Promise<Staging> {
+export async function stageExtraFiles(
+  folder: string,
+  given: { readonly hostKey: KeyPair; readonly proofKey: string },
+): Promise<Staging> {
   await rm(folder, { recursive: true, force: true });
   const inside = (name: string) => join(folder, name);
   await folders(folder, '', 0o755);

@@ -1,0 +1,309 @@
+// Proof: the machine at an address has the host key that we placed, and says itself which system it booted and runs. Over plain ssh, with the key
+// pinned. Used after an install, and before one: "is it already running?"
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { addGroup, removeGroup, signalGroup } from './groups.ts';
+import { onlyKey } from './keys.ts';
+import { knownHostsText, pinnedOptions } from './shim.ts';
+import { proofCommand } from './staging.ts';
+
+/** Runs a program to its end, its group killed at the deadline. Rejects only when it can't be started. */
+export type Runner = (
+  program: string,
+  argv: readonly string[],
+  limits: {
+    readonly deadlineMs: number;
+    readonly env: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+  },
+) => Promise<{
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+}>;
+
+export interface ProofRequest {
+  readonly address: string;
+  readonly port?: number;
+  /** `ssh-ed25519 AAAA…` of the installed system. */
+  readonly hostKey: string;
+  /** Store path that it should have booted and be running. */
+  readonly toplevel: string;
+  /** Private keys, best first: proof key, the operator's. All are offered in one connection. */
+  readonly identities: readonly string[];
+  /** SSH_AUTH_SOCK of the operator, asked last. */
+  readonly agentSocket?: string;
+  /** More ssh options in front, such as `ProxyCommand=…`. */
+  readonly options?: readonly string[];
+  /** Private folder for the pinned known_hosts. */
+  readonly folder: string;
+  /** Of each connection, in milliseconds. */
+  readonly deadlineMs?: number;
+  /** Absolute, or looked for in `searchPath`. */
+  readonly ssh?: string;
+  readonly searchPath: string;
+  readonly signal?: AbortSignal;
+  readonly run?: Runner;
+}
+
+export type Proof =
+  /** Right key, and both links point at the toplevel. */
+  | { readonly kind: 'proved'; readonly toplevel: string; readonly by: 'key' | 'agent' }
+  /** Right key, but it runs something else. A link that is not there is absent. */
+  | { readonly kind: 'other-system'; readonly booted?: string; readonly current?: string; readonly by: 'key' | 'agent' }
+  /** Right key, but no identity is let in, or the answer can't be read. */
+  | { readonly kind: 'no-way-in'; readonly detail: string }
+  /** Somebody answers with another key: another machine, the installer, or an initrd that waits for a passphrase. */
+  | { readonly kind: 'wrong-key'; readonly detail: string }
+  | { readonly kind: 'unreachable'; readonly detail: string };
+
+const defaultDeadlineMs = 20_000;
+
+/**
+ * One try: at most one connection with the keys, and one with the agent when the keys were refused. Never more, because each refused login makes
+ * sshd (OpenSSH 9.8 and later, PerSourcePenalties) deaf to us for a while.
+ */
+export async function prove(request: ProofRequest): Promise<Proof> {
+  const folder = await mkdtemp(join(request.folder, 'proof-'));
+  try {
+    const knownHosts = join(folder, 'known_hosts');
+    await writeFile(knownHosts, knownHostsText([request.hostKey]), { mode: 0o600 });
+    let answer: Proof = { kind: 'no-way-in', detail: 'no key to log in with' };
+    if (request.identities.length > 0) {
+      answer = await ask(request, knownHosts, 'key');
+      if (answer.kind !== 'no-way-in') return answer;
+    }
+    if (request.agentSocket !== undefined) return await ask(request, knownHosts, 'agent');
+    return request.identities.length > 0 ? answer : await whoAnswers(request, answer);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function ask(request: ProofRequest, knownHosts: string, by: 'key' | 'agent'): Promise<Proof> {
+  const { address, deadlineMs = defaultDeadlineMs, run = runProgram, signal } = request;
+  const words = [...pinnedOptions(knownHosts), ...(request.options ?? [])];
+  if (by === 'key') words.push('IdentitiesOnly=yes', 'IdentityAgent=none');
+  else words.push('IdentityFile=none', `IdentityAgent=${request.agentSocket}`);
+  const argv = [
+    '-F',
+    '/dev/null',
+    '-T',
+    '-x',
+    '-a',
+    ...words.flatMap((word) => ['-o', word]),
+    ...(by === 'key' ? request.identities.flatMap((file) => ['-i', file]) : []),
+    ...(request.port === undefined ? [] : ['-p', String(request.port)]),
+    `root@${address}`,
+    proofCommand,
+  ];
+  // ssh finds the user's home in the password file, but looks for nothing in it with these options.
+  const env = { PATH: request.searchPath, LC_ALL: 'C' };
+  const ended = await run(request.ssh ?? 'ssh', argv, { deadlineMs, env, ...(signal === undefined ? {} : { signal }) });
+  if (ended.timedOut) return { kind: 'unreachable', detail: `no answer within ${Math.round(deadlineMs / 1000)} s` };
+  return readAnswer(ended, request.toplevel, by);
+}
+
+/** What ssh's end says. Pure. */
+export function readAnswer(
+  ended: { readonly status: number | null; readonly stdout: string; readonly stderr: string },
+  toplevel: string,
+  by: 'key' | 'agent',
+): Proof {
+  const said = ended.stderr
+    .trim()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const last = said.at(-1)?.slice(0, 300) ?? `ssh ended with status ${ended.status}`;
+  if (
+    /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|no matching host key type/.test(ended.stderr)
+  ) {
+    return { kind: 'wrong-key', detail: 'its SSH host key is not the one of the installed system' };
+  }
+  if (/Permission denied|Too many authentication failures/.test(ended.stderr) && ended.status === 255) {
+    return { kind: 'no-way-in', detail: last };
+  }
+  if (ended.status === 255 || ended.status === null) return { kind: 'unreachable', detail: last };
+  const [booted, current] = ended.stdout.split('\n').map(storePath);
+  if (booted === toplevel && current === toplevel) return { kind: 'proved', toplevel, by };
+  if (booted === undefined && current === undefined)
+    return { kind: 'no-way-in', detail: `it does not say what it runs: ${last}` };
+  return {
+    kind: 'other-system',
+    by,
+    ...(booted === undefined ? {} : { booted }),
+    ...(current === undefined ? {} : { current }),
+  };
+}
+
+/** `readlink -f` of a link that is not there gives its own name. */
+function storePath(line: string): string | undefined {
+  const path = line.trim();
+  return /^\/nix\/store\/[a-z0-9]{32}-[^/\s]+$/.test(path) ? path : undefined;
+}
+
+/** Without any identity the key is still told apart from another one. */
+async function whoAnswers(request: ProofRequest, right: Proof): Promise<Proof> {
+  const found = await scanHostKey({ ...request });
+  if (found.kind === 'none') return { kind: 'unreachable', detail: found.detail };
+  if (found.key === onlyKey(request.hostKey)) return right;
+  return { kind: 'wrong-key', detail: 'its SSH host key is not the one of the installed system' };
+}
+
+export type ScannedKey =
+  | { readonly kind: 'key'; readonly key: string }
+  | { readonly kind: 'none'; readonly detail: string };
+
+/** Which ed25519 host key answers at an address, without logging in (so without penalty). Believe nothing because of it alone. */
+export async function scanHostKey(request: {
+  readonly address: string;
+  readonly port?: number;
+  readonly searchPath: string;
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+  readonly run?: Runner;
+}): Promise<ScannedKey> {
+  const { address, port = 22, deadlineMs = 6000, run = runProgram, signal } = request;
+  const argv = [
+    '-T',
+    String(Math.max(1, Math.floor(deadlineMs / 1000) - 1)),
+    '-t',
+    'ed25519',
+    '-p',
+    String(port),
+    '--',
+    address,
+  ];
+  const env = { PATH: request.searchPath, LC_ALL: 'C' };
+  const ended = await run('ssh-keyscan', argv, { deadlineMs, env, ...(signal === undefined ? {} : { signal }) });
+  for (const line of ended.stdout.split('\n')) {
+    const key = /^[^#\s]\S* (ssh-ed25519 \S+)$/.exec(line.trim())?.[1];
+    if (key !== undefined) return { kind: 'key', key: onlyKey(key) };
+  }
+  const said = ended.stderr
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('#'))
+    .at(-1);
+  return { kind: 'none', detail: said || 'no ed25519 host key answered' };
+}
+
+export interface WaitRequest extends Omit<ProofRequest, 'address'> {
+  /** Where the machine may be by now; asked before each try, because it may move. */
+  readonly addresses: () => Promise<readonly string[]>;
+  /** Of the whole search, in milliseconds: servers take minutes to start. */
+  readonly patienceMs: number;
+  readonly onTry?: (address: string | undefined, proof: Proof) => void;
+  /** For tests. */
+  readonly now?: () => number;
+  readonly wait?: (ms: number) => Promise<void>;
+}
+
+/** Pauses after a try, in milliseconds. A refused login is repeated slowly: the system may still be starting, and sshd gets deaf. */
+const pauseMs: Readonly<Record<Proof['kind'], number>> = {
+  proved: 0,
+  'other-system': 5000,
+  'no-way-in': 15_000,
+  'wrong-key': 5000,
+  unreachable: 2000,
+};
+
+/** A refused login, or a system that is not ours, is believed after so many tries: one may fall into the start of the machine. */
+const certainAfter = 3;
+
+/** Tries until the machine is proved, or an answer that won't change is certain, or patience ends; gives the last, most telling answer. */
+export async function waitForProof(request: WaitRequest): Promise<Proof & { readonly address?: string }> {
+  const { addresses, patienceMs, onTry, now = () => performance.now(), signal } = request;
+  const wait = request.wait ?? ((ms: number) => sleep(ms, signal));
+  const until = now() + patienceMs;
+  const counts = new Map<Proof['kind'], number>();
+  let told: Proof & { readonly address?: string } = { kind: 'unreachable', detail: 'its address was not found' };
+  for (;;) {
+    let pause = pauseMs.unreachable;
+    for (const address of await addresses()) {
+      if (signal?.aborted || now() >= until) return told;
+      const proof = await prove({ ...request, address });
+      onTry?.(address, proof);
+      if (proof.kind === 'proved') return { ...proof, address };
+      const count = (counts.get(proof.kind) ?? 0) + 1;
+      counts.set(proof.kind, count);
+      pause = Math.max(pause, pauseMs[proof.kind]);
+      if (weight[proof.kind] >= weight[told.kind]) told = { ...proof, address };
+      if ((proof.kind === 'no-way-in' || proof.kind === 'other-system') && count >= certainAfter) return told;
+    }
+    if (signal?.aborted || now() + pause >= until) return told;
+    await wait(pause);
+  }
+}
+
+/** Which answer tells more about the machine. */
+const weight: Readonly<Record<Proof['kind'], number>> = {
+  unreachable: 0,
+  'wrong-key': 1,
+  'no-way-in': 2,
+  'other-system': 3,
+  proved: 4,
+};
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}
+
+/** Bytes kept of each output. */
+const keptBytes = 64 * 1024;
+
+/** The real one: own group, no terminal, no input. */
+export const runProgram: Runner = (program, argv, { deadlineMs, env, signal }) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(program, [...argv], {
+      env: { ...env },
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { pid } = child;
+    let timedOut = false;
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8');
+      child[name].on('data', (text: string) => {
+        if (output[name].length < keptBytes) output[name] += text;
+      });
+    }
+    const end = () => {
+      if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      end();
+    }, deadlineMs);
+    signal?.addEventListener('abort', end, { once: true });
+    const leave = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      if (pid !== undefined) removeGroup(pid);
+    };
+    if (pid !== undefined) addGroup(pid);
+    if (signal?.aborted) end();
+    child.on('error', (error) => {
+      leave();
+      reject(new Error(`run ${program}: ${error.message}`, { cause: error }));
+    });
+    child.on('exit', end);
+    child.on('close', (status) => {
+      leave();
+      resolve({ status, ...output, timedOut });
+    });
+  });
