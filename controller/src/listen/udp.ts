@@ -1,0 +1,140 @@
+// UDP sockets bound to one network interface. Node can't do that itself: a socket of its own either hears the broadcasts of all interfaces
+// without saying of which, or hears none. So the C library is called to make and bind the socket, and Node is handed the descriptor.
+import dgram from 'node:dgram';
+import koffi from 'koffi';
+import { NoSuchInterface, NotRoot, PortTaken } from './errors.ts';
+import { portHolder } from './port-holder.ts';
+
+export interface UdpPlace {
+  /** Device name; only its packets are heard and everything sent leaves there, broadcasts too, without a route. */
+  readonly interface: string;
+  /** Our address, or 0.0.0.0 to hear broadcasts as well. */
+  readonly address: string;
+  /** 0 for any free one. */
+  readonly port: number;
+}
+
+// Linux, asm-generic: the same numbers on x86-64 and arm64.
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_BROADCAST = 6;
+const SO_BINDTODEVICE = 25;
+const SO_RCVBUFFORCE = 33;
+const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENODEV, EPERM } = koffi.os.errno as Record<string, number>;
+
+/** A burst of a few ten thousand DISCOVERs must not push the one we know out of the kernel's queue. */
+const receiveBufferBytes = 8 << 20;
+
+function loadLibc() {
+  const libc = koffi.load(null); // the C library that Node itself runs on
+  return {
+    socket: libc.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number,
+    setsockopt: libc.func('int setsockopt(int, int, int, const void *, uint32_t)') as (
+      fd: number,
+      level: number,
+      name: number,
+      value: Uint8Array,
+      length: number,
+    ) => number,
+    bind: libc.func('int bind(int, const void *, uint32_t)') as (fd: number, to: Uint8Array, length: number) => number,
+    close: libc.func('int close(int)') as (fd: number) => number,
+  };
+}
+
+let loaded: ReturnType<typeof loadLibc> | undefined;
+function libc(): ReturnType<typeof loadLibc> {
+  loaded ??= loadLibc();
+  return loaded;
+}
+
+function setOption(fd: number, name: number, value: number): number {
+  return libc().setsockopt(fd, SOL_SOCKET, name, Uint8Array.of(value, value >> 8, value >> 16, value >> 24), 4);
+}
+
+/** struct sockaddr_in: family in host order, port and address in network order. */
+function socketAddress(address: string, port: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  bytes[0] = AF_INET;
+  bytes[2] = port >> 8;
+  bytes[3] = port & 0xff;
+  bytes.set(address.split('.').map(Number), 4);
+  return bytes;
+}
+
+function explain(place: UdpPlace, verb: string, errno: number): Error {
+  const at = `${verb} udp ${place.address}:${place.port} on ${place.interface}`;
+  if (errno === EADDRINUSE) {
+    return new PortTaken(
+      { port: place.port, protocol: 'udp', address: `${place.address} (${place.interface})` },
+      portHolder(place.port, 'udp'),
+    );
+  }
+  if (errno === ENODEV) return new NoSuchInterface(place.interface, `${at}: there is no such interface`);
+  if (errno === EADDRNOTAVAIL) return new NoSuchInterface(place.interface, `${at}: the interface has no such address`);
+  if (errno === EPERM || errno === EACCES) return new NotRoot(at);
+  return new Error(`${at}: errno ${errno}`);
+}
+
+/**
+ * Opens and binds; returns the descriptor, which belongs to the caller (`adoptUdp` or `closeDescriptor`).
+ * `shared` lets a second of our own sockets stand on the same port.
+ * @throws PortTaken, NoSuchInterface, NotRoot
+ */
+export function openUdpDescriptor(place: UdpPlace, shared = false): number {
+  const c = libc();
+  const fd = c.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw explain(place, 'make socket for', koffi.errno());
+  const device = new TextEncoder().encode(`${place.interface}\0`);
+  const steps: readonly (readonly [string, () => number])[] = [
+    ['bind to device for', () => c.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length)],
+    ['allow broadcasts for', () => setOption(fd, SO_BROADCAST, 1)],
+    ['share', () => (shared ? setOption(fd, SO_REUSEADDR, 1) : 0)],
+    ['bind', () => c.bind(fd, socketAddress(place.address, place.port), 16)],
+  ];
+  for (const [verb, step] of steps) {
+    if (step() === 0) continue;
+    const errno = koffi.errno();
+    c.close(fd);
+    throw explain(place, verb, errno);
+  }
+  setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes); // refused without CAP_NET_ADMIN: then the default size has to do
+  return fd;
+}
+
+/**
+ * Two descriptors on one port of one interface: `any` hears broadcasts, `own` hears what is sent to our address and is the one to send by,
+ * as only a socket bound to an address is certain to have it as the source when the interface has several.
+ * The first is bound without SO_REUSEADDR, so that another server that shares its port is not joined unnoticed.
+ */
+export function openUdpPair(place: UdpPlace): { any: number; own: number } {
+  const any = openUdpDescriptor({ ...place, address: '0.0.0.0' });
+  try {
+    setOption(any, SO_REUSEADDR, 1);
+    return { any, own: openUdpDescriptor(place, true) };
+  } catch (error) {
+    closeDescriptor(any);
+    throw error;
+  }
+}
+
+export function closeDescriptor(fd: number): void {
+  libc().close(fd);
+}
+
+/** Makes a Node socket of a descriptor and takes it over. Destinations must be literal addresses: no name is ever looked up. */
+export async function adoptUdp(fd: number): Promise<dgram.Socket> {
+  const socket = dgram.createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ fd }, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+  // Node switches address sharing on when it takes a descriptor over; off again, or a second server could take our port.
+  setOption(fd, SO_REUSEADDR, 0);
+  return socket;
+}

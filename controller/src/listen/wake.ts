@@ -1,0 +1,101 @@
+// Sends magic packets. A sleeping card hears only what is broadcast on its own segment, so each interface gets its own, from a socket that
+// can send nowhere else.
+import dgram from 'node:dgram';
+import { setTimeout as sleepFor } from 'node:timers/promises';
+import type { Mac } from '../machine/mac.ts';
+import { macToBytes } from '../machine/mac.ts';
+import { encodeMagicPacket } from '../wire/wol/magic.ts';
+import { NotRoot } from './errors.ts';
+import { broadcastAddress } from './interfaces.ts';
+import { adoptUdp, openUdpDescriptor } from './udp.ts';
+
+export interface WakeFrom {
+  readonly name: string;
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+export interface WakeOptions {
+  /** SecureOn password, 4 or 6 bytes. */
+  readonly secureOn?: Uint8Array;
+  /** 9 is discard, 7 echo: the two that cards, switches and virtual ones are said to look at. */
+  readonly ports?: readonly number[];
+  readonly repeats?: number;
+  readonly spacingMs?: number;
+  /** Addresses that get a copy of their own, for instance the last known one of the machine. */
+  readonly unicast?: readonly string[];
+  readonly sleep?: (ms: number) => Promise<unknown>;
+  readonly signal?: AbortSignal;
+}
+
+export interface WakeReport {
+  /** Datagrams that the kernel took. */
+  readonly sent: number;
+  /** One sentence for each destination that failed. */
+  readonly failures: readonly string[];
+}
+
+async function openSender(from: WakeFrom): Promise<dgram.Socket> {
+  try {
+    return await adoptUdp(openUdpDescriptor({ interface: from.name, address: from.address, port: 0 }));
+  } catch (error) {
+    if (!(error instanceof NotRoot)) throw error;
+    // Without the right to bind to a device, an address of the interface does nearly the same.
+    const socket = dgram.createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind(0, from.address, () => {
+        socket.off('error', reject);
+        socket.setBroadcast(true);
+        resolve();
+      });
+    });
+    return socket;
+  }
+}
+
+/**
+ * Wakes a machine from every given interface: subnet broadcast and 255.255.255.255, three times 150 ms apart unless told otherwise.
+ * One interface that fails stops no other; all failures are in the report.
+ */
+export async function wake(mac: Mac, interfaces: readonly WakeFrom[], options: WakeOptions = {}): Promise<WakeReport> {
+  const { ports = [9, 7], repeats = 3, spacingMs = 150, unicast = [], sleep = sleepFor } = options;
+  const packet = encodeMagicPacket(macToBytes(mac), options.secureOn);
+  const failures = new Set<string>();
+  let sent = 0;
+
+  const fromOne = async (from: WakeFrom): Promise<void> => {
+    let socket: dgram.Socket;
+    try {
+      socket = await openSender(from);
+    } catch (error) {
+      failures.add(`wake ${mac} from ${from.name}: ${(error as Error).message}`);
+      return;
+    }
+    const fail = (to: string, error: Error): void => {
+      failures.add(`wake ${mac} from ${from.name}: send to ${to}: ${error.message}`);
+    };
+    socket.on('error', (error) => fail('anybody', error));
+    try {
+      const targets = new Set([broadcastAddress(from.address, from.prefixLength), '255.255.255.255', ...unicast]);
+      for (let round = 0; round < repeats && !options.signal?.aborted; round++) {
+        if (round > 0) await sleep(spacingMs);
+        for (const to of targets) {
+          for (const port of ports) {
+            await new Promise<void>((resolve) => {
+              socket.send(packet, port, to, (error) => {
+                if (error) fail(to, error);
+                else sent++;
+                resolve();
+              });
+            });
+          }
+        }
+      }
+    } finally {
+      await new Promise<void>((resolve) => socket.close(() => resolve()));
+    }
+  };
+  await Promise.all(interfaces.map(fromOne));
+  return { sent, failures: [...failures] };
+}
