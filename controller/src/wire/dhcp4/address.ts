@@ -1,0 +1,47 @@
+// IPv4 addresses: four octets, a dotted text, or an unsigned 32-bit number.
+
+export const anyAddress = '0.0.0.0';
+export const broadcastAddress = '255.255.255.255';
+
+/** `10.77.0.1` from the four octets at `offset`; missing octets count as 0. */
+export function readAddress(bytes: Uint8Array, offset = 0): string {
+  return `${bytes[offset] ?? 0}.${bytes[offset + 1] ?? 0}.${bytes[offset + 2] ?? 0}.${bytes[offset + 3] ?? 0}`;
+}
+
+/** Four octets of a dotted address; undefined unless it is four decimal numbers of 0 to 255 without leading zeros. */
+export function parseAddress(text: string): Uint8Array | undefined {
+  const parts = text.split('.');
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) <= 255)) {
+    return undefined;
+  }
+  return Uint8Array.from(parts, Number);
+}
+
+/** Four octets. Throws a TypeError for what is no address: for addresses that were checked before. */
+export function addressBytes(text: string): Uint8Array {
+  const bytes = parseAddress(text);
+  if (bytes === undefined) throw new TypeError(`not an IPv4 address: ${JSON.stringify(text)}`);
+  return bytes;
+}
+
+/** The address as an unsigned number, for masks and ranges. Throws as addressBytes does. */
+export function addressNumber(text: string): number {
+  const [a = 0, b = 0, c = 0, d = 0] = addressBytes(text);
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+}
+
+/** The reverse of addressNumber. */
+export function addressText(value: number): string {
+  return `${(value >>> 24) & 255}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
+/** Network mask of a prefix length (0 to 32) as an unsigned number. */
+export function maskNumber(prefixLength: number): number {
+  return prefixLength === 0 ? 0 : (0xffffffff << (32 - prefixLength)) >>> 0;
+}
+
+/** Do both addresses lie in the same network of that prefix length? */
+export function sameNetwork(a: string, b: string, prefixLength: number): boolean {
+  const mask = maskNumber(prefixLength);
+  return (addressNumber(a) & mask) === (addressNumber(b) & mask);
+}

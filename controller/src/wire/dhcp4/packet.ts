@@ -1,0 +1,212 @@
+// DHCPv4 messages as values: RFC 951 and RFC 2131 section 2 for the header, RFC 2132 for the options, RFC 3396 for long ones.
+// What was decoded is encoded again to the same bytes: options stay in wire order, sname and file keep what follows their first NUL.
+import { addressBytes, readAddress } from './address.ts';
+
+/** Code 1 to 254 and the value as it was on the wire. */
+export type DhcpOption = readonly [code: number, value: Uint8Array];
+
+export interface DhcpPacket {
+  /** 1 from a client, 2 from a server. */
+  readonly op: number;
+  readonly htype: number;
+  /** Octets used of chaddr, at most 16. */
+  readonly hlen: number;
+  readonly hops: number;
+  /** Unsigned 32 bits. */
+  readonly xid: number;
+  /** Seconds by the client's word; firmware puts anything here. */
+  readonly secs: number;
+  /** 0x8000: the client wants broadcasts. */
+  readonly flags: number;
+  readonly ciaddr: string;
+  readonly yiaddr: string;
+  readonly siaddr: string;
+  readonly giaddr: string;
+  /** 16 octets. */
+  readonly chaddr: Uint8Array;
+  /** 64 octets. */
+  readonly sname: Uint8Array;
+  /** 128 octets. */
+  readonly file: Uint8Array;
+  /** Those of the options field in wire order, pad (0) and end (255) left out. Overloaded ones stay in sname and file: see `option`. */
+  readonly options: readonly DhcpOption[];
+}
+
+export type FormatRule =
+  | 'shorter than a header'
+  | 'longer than a datagram'
+  | 'op is neither 1 nor 2'
+  | 'hardware address longer than 16'
+  | 'no DHCP magic cookie'
+  | 'option without length'
+  | 'option past the end';
+
+/** The only error that decoding throws: which rule was broken, and at which octet. */
+export class DhcpFormatError extends Error {
+  readonly rule: FormatRule;
+  readonly offset: number;
+  constructor(rule: FormatRule, offset: number) {
+    super(`malformed DHCP message: ${rule} (octet ${offset})`);
+    this.name = 'DhcpFormatError';
+    this.rule = rule;
+    this.offset = offset;
+  }
+}
+
+const cookieOffset = 236;
+const optionsOffset = 240;
+const snameOffset = 44;
+const fileOffset = 108;
+const cookie = [0x63, 0x82, 0x53, 0x63]; // RFC 2131 section 3
+/** Relays and old clients drop shorter ones: RFC 951 section 3, RFC 1542 2.1. */
+export const minimumLength = 300;
+const maximumLength = 65_507; // what fits a UDP datagram over IPv4
+
+const padOption = 0;
+const endOption = 255;
+const overloadOption = 52;
+
+/** Walks the options between two offsets: RFC 2132 section 2. A missing end mark is forgiven, as all servers do. */
+function readOptions(bytes: Uint8Array, from: number, to: number): DhcpOption[] {
+  const options: DhcpOption[] = [];
+  let at = from;
+  while (at < to) {
+    const code = bytes[at]!;
+    if (code === padOption) {
+      at += 1;
+      continue;
+    }
+    if (code === endOption) break;
+    if (at + 1 >= to) throw new DhcpFormatError('option without length', at);
+    const end = at + 2 + bytes[at + 1]!;
+    if (end > to) throw new DhcpFormatError('option past the end', at);
+    options.push([code, bytes.slice(at + 2, end)]);
+    at = end;
+  }
+  return options;
+}
+
+/** One whole UDP payload. Throws DhcpFormatError. The result shares no memory with `bytes`. */
+export function decodeDhcp(bytes: Uint8Array): DhcpPacket {
+  if (bytes.length < optionsOffset) throw new DhcpFormatError('shorter than a header', bytes.length);
+  if (bytes.length > maximumLength) throw new DhcpFormatError('longer than a datagram', maximumLength);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const op = bytes[0]!;
+  if (op !== 1 && op !== 2) throw new DhcpFormatError('op is neither 1 nor 2', 0);
+  if (bytes[2]! > 16) throw new DhcpFormatError('hardware address longer than 16', 2);
+  cookie.forEach((octet, index) => {
+    if (bytes[cookieOffset + index] !== octet) throw new DhcpFormatError('no DHCP magic cookie', cookieOffset + index);
+  });
+  const options = readOptions(bytes, optionsOffset, bytes.length);
+  const packet: DhcpPacket = {
+    op,
+    htype: bytes[1]!,
+    hlen: bytes[2]!,
+    hops: bytes[3]!,
+    xid: view.getUint32(4),
+    secs: view.getUint16(8),
+    flags: view.getUint16(10),
+    ciaddr: readAddress(bytes, 12),
+    yiaddr: readAddress(bytes, 16),
+    siaddr: readAddress(bytes, 20),
+    giaddr: readAddress(bytes, 24),
+    chaddr: bytes.slice(28, snameOffset),
+    sname: bytes.slice(snameOffset, fileOffset),
+    file: bytes.slice(fileOffset, cookieOffset),
+    options,
+  };
+  // Options kept in sname and file must be sound too, so that nobody meets an error later.
+  const overload = overloadOf(packet);
+  if (overload & 1) readOptions(bytes, fileOffset, cookieOffset);
+  if (overload & 2) readOptions(bytes, snameOffset, fileOffset);
+  return packet;
+}
+
+/** RFC 2132 9.3: 1 = file holds options, 2 = sname does, 3 = both. */
+function overloadOf(packet: DhcpPacket): number {
+  const value = packet.options.find(([code]) => code === overloadOption)?.[1];
+  return value?.length === 1 && value[0]! <= 3 ? value[0]! : 0;
+}
+
+/** All options in the order in which RFC 3396 joins them: options field, then file, then sname where they are overloaded. */
+export function allOptions(packet: DhcpPacket): readonly DhcpOption[] {
+  const overload = overloadOf(packet);
+  if (overload === 0) return packet.options;
+  return [
+    ...packet.options,
+    ...(overload & 1 ? readOptions(packet.file, 0, packet.file.length) : []),
+    ...(overload & 2 ? readOptions(packet.sname, 0, packet.sname.length) : []),
+  ];
+}
+
+/** The value of an option, split ones joined (RFC 3396 section 7); undefined when it isn't there. */
+export function option(packet: DhcpPacket, code: number): Uint8Array | undefined {
+  const values = allOptions(packet).filter((entry) => entry[0] === code);
+  if (values.length <= 1) return values[0]?.[1];
+  return Uint8Array.from(values.flatMap(([, value]) => Array.from(value)));
+}
+
+/** Text of a header field up to its first NUL; empty while the field holds options. */
+export function headerText(packet: DhcpPacket, field: 'sname' | 'file'): string {
+  if (overloadOf(packet) & (field === 'file' ? 1 : 2)) return '';
+  const bytes = packet[field];
+  const end = bytes.indexOf(0);
+  return latin1(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+/** One character for each octet: what firmware sends as text has no declared character set. */
+export function latin1(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** The reverse of latin1. Throws a RangeError when a character isn't one octet. */
+export function latin1Bytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => {
+    const code = character.codePointAt(0)!;
+    if (code > 255) throw new RangeError(`not a single octet: ${JSON.stringify(character)}`);
+    return code;
+  });
+}
+
+/** `text`, NULs to `length` octets. Throws a RangeError when no room is left for one NUL. */
+export function paddedText(text: string, length: number): Uint8Array {
+  const bytes = latin1Bytes(text);
+  if (bytes.length >= length) throw new RangeError(`${bytes.length} octets don't fit ${length} with a NUL`);
+  const field = new Uint8Array(length);
+  field.set(bytes);
+  return field;
+}
+
+/** The UDP payload, zeros up to 300 octets. Values of more than 255 octets are split (RFC 3396). Throws a RangeError for a bad code. */
+export function encodeDhcp(packet: DhcpPacket): Uint8Array {
+  const pieces: number[] = [];
+  for (const [code, value] of packet.options) {
+    if (!Number.isInteger(code) || code <= padOption || code >= endOption) throw new RangeError(`option code ${code}`);
+    let at = 0;
+    do {
+      const piece = value.subarray(at, at + 255);
+      pieces.push(code, piece.length, ...piece);
+      at += 255;
+    } while (at < value.length);
+  }
+  const length = Math.max(minimumLength, optionsOffset + pieces.length + 1);
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  bytes.set([packet.op, packet.htype, packet.hlen, packet.hops]);
+  view.setUint32(4, packet.xid);
+  view.setUint16(8, packet.secs);
+  view.setUint16(10, packet.flags);
+  bytes.set(addressBytes(packet.ciaddr), 12);
+  bytes.set(addressBytes(packet.yiaddr), 16);
+  bytes.set(addressBytes(packet.siaddr), 20);
+  bytes.set(addressBytes(packet.giaddr), 24);
+  bytes.set(packet.chaddr.subarray(0, 16), 28);
+  bytes.set(packet.sname.subarray(0, 64), snameOffset);
+  bytes.set(packet.file.subarray(0, 128), fileOffset);
+  bytes.set(cookie, cookieOffset);
+  bytes.set(pieces, optionsOffset);
+  bytes[optionsOffset + pieces.length] = endOption;
+  return bytes;
+}
