@@ -1,0 +1,165 @@
+// The agent's life: reach the controller, register once, hold a session for ever.
+import type { Progress } from '@nixie/proto/agent';
+import type { Inventory } from '@nixie/proto/inventory';
+import { installKeys } from './authorized-keys.ts';
+import { fullJitterMs } from './backoff.ts';
+import { makeClient } from './client.ts';
+import type { Clock, Log } from './host.ts';
+import { awaitHostKey } from './host-key.ts';
+import type { Identity } from './identity.ts';
+import type { Instructions } from './instructions.ts';
+import type { LogQueue } from './log-queue.ts';
+import { installRunning } from './mounts.ts';
+import { holdsAddress, ownAddresses } from './network.ts';
+import { PinError, type Pinned, pin } from './pin.ts';
+import type { Power } from './power.ts';
+import { type Registered, register } from './register.ts';
+import { holdSession } from './session.ts';
+import type { Settings } from './settings.ts';
+import { agentVersion } from './version.ts';
+
+export interface LifeParts {
+  readonly settings: Settings;
+  readonly identity: Identity;
+  readonly instructions: Instructions;
+  readonly logs: LogQueue;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly power: Power;
+  readonly inventory: (reachedBy: string | undefined) => Promise<Inventory>;
+  readonly vitals: () => { uptimeMs: number; memoryAvailableBytes: number };
+  readonly carryProgress: (send: ((progress: Progress) => void) | undefined) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Runs until the signal fires, or until the machine was rebooted for a new boot script. */
+export async function live(parts: LifeParts): Promise<void> {
+  const { settings, clock, log, identity, signal } = parts;
+  let attempt = 0;
+  /** Since when, on the monotonic clock, only a new boot script could help. */
+  let hopelessSince: number | undefined;
+  let said = '';
+  const report = (text: string): void => {
+    if (text !== said) log.loud(text);
+    said = text;
+  };
+  /** Counts the patience; true when the machine was sent to a reboot. */
+  const hopeless = async (why: string): Promise<boolean> => {
+    hopelessSince ??= clock.ticks();
+    report(why);
+    if (clock.ticks() - hopelessSince < settings.patienceMs || installRunning(settings.root)) return false;
+    await parts.power.now('reboot', `for a new boot script, since ${why}`);
+    return true;
+  };
+
+  while (!signal.aborted) {
+    const reached = await reach(settings, log);
+    if ('pinned' in reached) {
+      const client = makeClient(reached.pinned.endpoint, reached.pinned.credentials);
+      try {
+        let { credential } = identity;
+        if (!credential) {
+          const answer = await introduce(parts, client, reached.pinned);
+          if (answer.kind === 'ok') {
+            credential = identity.credential;
+            hopelessSince = undefined;
+            said = '';
+          } else if (answer.kind === 'refused' && settings.refused === 'reboot') {
+            if (await hopeless(`registration was refused: ${answer.why}`)) return;
+          } else {
+            hopelessSince = undefined;
+            if (answer.kind === 'again') log.info(`register at ${reached.pinned.endpoint}: ${answer.why}`);
+            else report(`registration was refused: ${answer.why}`);
+          }
+        }
+        if (credential) {
+          const end = await holdSession({
+            ...parts,
+            client,
+            credential,
+            address: reached.pinned.localAddress,
+            addressHolds: () => holdsAddress(reached.pinned.localAddress),
+          });
+          log.info(`session with ${reached.pinned.endpoint} is over: ${end.why}`);
+          if (end.kind === 'refused') {
+            if (settings.refused === 'reboot') {
+              if (await hopeless(`the session was refused: ${end.why}`)) return;
+            } else report(`the session was refused: ${end.why}`);
+          } else if (end.kind === 'moved' || end.livedMs > 10_000) {
+            attempt = 0;
+            hopelessSince = undefined;
+          }
+          if (end.kind === 'moved') continue;
+        }
+      } finally {
+        client.close();
+      }
+    } else if (reached.other) {
+      if (await hopeless(reached.why)) return;
+    } else if (reached.why !== said) {
+      said = reached.why;
+      log.info(reached.why);
+    }
+    if (signal.aborted) break;
+    await clock.sleep(fullJitterMs(attempt, clock.random(), 1000, identity.credential ? 60_000 : 15_000), signal);
+    attempt += 1;
+  }
+}
+
+type Reached = { pinned: Pinned } | { why: string; other: boolean };
+
+/** The first controller address that answers with the right certificate. `other`: some answered, all with another certificate. */
+async function reach(settings: Settings, log: Log): Promise<Reached> {
+  const whys: string[] = [];
+  let other = false;
+  for (const endpoint of settings.controllers) {
+    try {
+      return { pinned: await pin(endpoint, settings.fingerprint) };
+    } catch (error) {
+      other ||= error instanceof PinError;
+      whys.push((error as Error).message);
+    }
+  }
+  if (ownAddresses().length === 0) log.info('no network card has an address yet');
+  return { why: whys.join('; '), other };
+}
+
+/** Registers and puts the keys in place. The credential is kept only when they are. */
+async function introduce(
+  { settings, identity, clock, log, inventory, signal }: LifeParts,
+  client: ReturnType<typeof makeClient>,
+  { localAddress }: Pinned,
+): Promise<Registered> {
+  const nic = ownAddresses().find(({ address }) => address === localAddress);
+  const mac = settings.mac ?? nic?.mac;
+  if (!mac)
+    return { kind: 'again', why: 'no nixie.mac=, no BOOTIF=, and the card that reached the controller has no MAC' };
+  const sshHostKey = await awaitHostKey(settings.sshHostKeyFile, clock, 120_000, signal);
+  if (sshHostKey === undefined) log.loud(`${settings.sshHostKeyFile} holds no public key: is sshd running?`);
+  const answer = await register(
+    client,
+    {
+      token: settings.token,
+      mac,
+      sshHostKey: sshHostKey ?? '',
+      agentKey: identity.publicKey,
+      bootId: identity.bootId,
+      agentVersion,
+      address: localAddress,
+      inventory: await inventory(localAddress),
+    },
+    20_000,
+  );
+  if (answer.kind !== 'ok') return answer;
+  const { credential, host, heartbeatMs, authorizedKeys } = answer.response;
+  try {
+    const odd = installKeys(settings.authorizedKeysFile, authorizedKeys);
+    if (odd.length > 0)
+      log.info(`${odd.length} of the controller's authorized_keys lines are no keys and were left out`);
+  } catch (error) {
+    return { kind: 'again', why: `put keys into ${settings.authorizedKeysFile}: ${(error as Error).message}` };
+  }
+  identity.keep({ credential, host, heartbeatMs });
+  log.loud(`registered as ${host}, ${authorizedKeys.length} keys may log in at ${localAddress}`);
+  return answer;
+}

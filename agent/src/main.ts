@@ -1,0 +1,164 @@
+// nixie-agent: the program in the installer image.
+import { appendFileSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Progress } from '@nixie/proto/agent';
+import { killAllChildren, run } from './child.ts';
+import { type Log, realClock } from './host.ts';
+import { loadIdentity } from './identity.ts';
+import { Instructions } from './instructions.ts';
+import { collectInventory } from './inventory/collect.ts';
+import { printInventory } from './inventory/print.ts';
+import { followJournal } from './journal.ts';
+import { live } from './life.ts';
+import { cleanLine, LogQueue } from './log-queue.ts';
+import { keepNotified } from './notify.ts';
+import { makePower } from './power.ts';
+import { endLogins } from './processes.ts';
+import { watchInstall } from './progress.ts';
+import { resetDisks } from './reset-disks.ts';
+import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
+import { agentVersion } from './version.ts';
+
+/** Writes to the machine's screen or serial line, when there is one. */
+function toConsole(root: string, line: string): void {
+  try {
+    const device = join(root, 'dev/console');
+    if (statSync(device).isCharacterDevice()) appendFileSync(device, `\r${line}\r\n`);
+  } catch {
+    // nobody looks
+  }
+}
+
+function makeLog(root: string, logs: LogQueue): Log {
+  const write = (text: string): string => {
+    const line = cleanLine(text);
+    process.stderr.write(`nixie-agent: ${line}\n`);
+    logs.add(Date.now(), 'agent', line);
+    return line;
+  };
+  return {
+    info: (text) => void write(text),
+    loud: (text) => toConsole(root, `nixie-agent: ${write(text)}`),
+  };
+}
+
+function readBootId(root: string): string {
+  try {
+    return readFileSync(join(root, 'proc/sys/kernel/random/boot_id'), 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`read boot_id: ${(error as Error).message}`);
+  }
+}
+
+function readVitals(root: string): { uptimeMs: number; memoryAvailableBytes: number } {
+  const text = (path: string): string => {
+    try {
+      return readFileSync(join(root, path), 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const kib = /^MemAvailable:\s+(\d+) kB/m.exec(text('proc/meminfo'))?.[1];
+  return {
+    uptimeMs: Math.trunc((Number.parseFloat(text('proc/uptime')) || 0) * 1000),
+    memoryAvailableBytes: Number(kib ?? 0) * 1024,
+  };
+}
+
+async function runAgent(settings: Settings, notes: readonly string[]): Promise<void> {
+  const { root } = settings;
+  const real = root === '/';
+  const clock = realClock;
+  const logs = new LogQueue();
+  const log = makeLog(root, logs);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  log.info(`version ${agentVersion}, node ${process.version}, controller ${settings.controllers.join(', ')}`);
+  for (const note of notes) log.info(`kernel command line: ${note}`);
+
+  const power = makePower(real, clock, log);
+  const identity = loadIdentity(settings.stateFolder, readBootId(root), settings.fingerprint);
+  const settle = async (): Promise<void> => {
+    // Names below /dev/disk are udev's work; where there is no udev there is nothing to wait for.
+    if (real) await run(['udevadm', 'settle', '--timeout=5'], { deadlineMs: 6000 });
+  };
+  const guard = (): void => {
+    if (!real) throw new Error('not done: the agent looks at a tree of its own, not at the machine');
+  };
+  let reachedBy: string | undefined;
+  const instructions = new Instructions({
+    inspect: async () => {
+      await settle();
+      return collectInventory({ root, bootMac: settings.bootMac, reachedBy, diskDeadlineMs: 20_000 });
+    },
+    resetDisks: async () => {
+      guard();
+      const problems = await resetDisks(root, clock, log);
+      if (problems.length > 0) throw new Error(problems.join('; '));
+    },
+    abort: async () => {
+      guard();
+      log.info(`abort: ended ${await endLogins(root, clock)} processes of ssh logins`);
+    },
+    power: (action, delayMs) => {
+      // The answer needs a moment to leave.
+      setTimeout(() => void power.now(action, 'the controller said so'), Math.max(500, Math.min(delayMs, 600_000)));
+    },
+  });
+
+  let sendProgress: ((progress: Progress) => void) | undefined;
+  const background = [
+    keepNotified(process.env, clock, stop.signal),
+    watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal),
+    real ? followJournal((line) => logs.add(line.unixMs, line.source, line.text), clock, stop.signal) : undefined,
+  ];
+  for (const part of background) part?.catch((error: unknown) => log.info(`a background part ended: ${error}`));
+  await live({
+    settings,
+    identity,
+    instructions,
+    logs,
+    clock,
+    log,
+    power,
+    inventory: async (localAddress) => {
+      reachedBy = localAddress;
+      await settle();
+      return collectInventory({ root, bootMac: settings.bootMac, reachedBy });
+    },
+    vitals: () => readVitals(root),
+    carryProgress: (send) => {
+      sendProgress = send;
+    },
+    signal: stop.signal,
+  });
+}
+
+async function main(): Promise<number> {
+  const command = readCommand(process.argv.slice(2));
+  switch (command.kind) {
+    case 'help':
+      process.stdout.write(helpText);
+      return 0;
+    case 'version':
+      process.stdout.write(`nixie-agent ${agentVersion} (node ${process.version})\n`);
+      return 0;
+    case 'inventory':
+      process.stdout.write(`${printInventory(await collectInventory({ root: command.root }))}\n`);
+      return 0;
+    case 'run':
+      await runAgent(command.settings, command.notes);
+      return 0;
+  }
+}
+
+process.on('exit', killAllChildren);
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(
+      `nixie-agent: ${error instanceof UsageError ? error.message : ((error as Error).stack ?? error)}\n`,
+    );
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

@@ -1,0 +1,120 @@
+// One session: the stream that lives as long as the connection. It says hello, beats, carries progress and log lines up and
+// instructions down. When it ends for whatever reason, the caller makes another.
+import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { AgentServiceClient, Progress, SessionRequest, SessionResponse } from '@nixie/proto/agent';
+import { jitteredMs } from './backoff.ts';
+import type { Clock } from './host.ts';
+import type { Identity, KeptCredential } from './identity.ts';
+import type { Instructions } from './instructions.ts';
+import type { LogQueue } from './log-queue.ts';
+
+export interface SessionParts {
+  readonly client: AgentServiceClient;
+  readonly identity: Identity;
+  readonly credential: KeptCredential;
+  readonly address: string;
+  readonly instructions: Instructions;
+  readonly logs: LogQueue;
+  readonly clock: Clock;
+  readonly vitals: () => { uptimeMs: number; memoryAvailableBytes: number };
+  /** The address that reached the controller is still ours. */
+  readonly addressHolds: () => boolean;
+  /** Hands over the function that sends progress; undefined when the session is over. */
+  readonly carryProgress: (send: ((progress: Progress) => void) | undefined) => void;
+  readonly signal: AbortSignal;
+}
+
+export type SessionEnd =
+  /** The credential is not accepted: register anew. */
+  { readonly kind: 'refused' | 'lost' | 'moved' | 'stopped'; readonly why: string; readonly livedMs: number };
+
+/** Resolves when the session is over; never rejects. */
+export function holdSession(parts: SessionParts): Promise<SessionEnd> {
+  const { client, identity, credential, clock, logs } = parts;
+  const began = clock.ticks();
+  return new Promise((resolve) => {
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${credential.credential}`);
+    const stream: ClientDuplexStream<SessionRequest, SessionResponse> = client.session(metadata);
+    const over = new AbortController();
+    let blocked = false;
+    let sequence = 0n;
+    let heard = clock.ticks();
+    let logTimer: NodeJS.Timeout | undefined;
+
+    const finish = (kind: SessionEnd['kind'], why: string): void => {
+      if (over.signal.aborted) return;
+      over.abort();
+      clearTimeout(logTimer);
+      parts.signal.removeEventListener('abort', stop);
+      parts.carryProgress(undefined);
+      stream.cancel();
+      resolve({ kind, why, livedMs: clock.ticks() - began });
+    };
+    const stop = (): void => finish('stopped', 'the agent was asked to end');
+    const send = (message: NonNullable<SessionRequest['message']>): void => {
+      if (over.signal.aborted) return;
+      if (!stream.write({ message })) blocked = true;
+    };
+    const pumpLogs = (): void => {
+      // The queue outside is bounded; what waits inside the stream would not be.
+      if (!blocked) {
+        const batch = logs.take(50);
+        if (batch) send({ $case: 'log', value: batch });
+      }
+      logTimer = setTimeout(pumpLogs, logs.length > 0 && !blocked ? 20 : 200);
+    };
+
+    stream.on('error', (error: ServiceError) => {
+      const why = `${status[error.code] ?? error.code}: ${error.details}`;
+      const refused = error.code === status.UNAUTHENTICATED || error.code === status.PERMISSION_DENIED;
+      finish(refused ? 'refused' : 'lost', why);
+    });
+    stream.on('end', () => finish('lost', 'the controller ended the session'));
+    stream.on('drain', () => {
+      blocked = false;
+    });
+    stream.on('data', (response: SessionResponse) => {
+      heard = clock.ticks();
+      if (response.message?.$case !== 'instruction') return;
+      parts.instructions
+        .run(response.message.value)
+        .then((result) => send({ $case: 'result', value: result }))
+        .catch(() => {});
+    });
+    if (parts.signal.aborted) return stop();
+    parts.signal.addEventListener('abort', stop, { once: true });
+
+    const unixMs = clock.now();
+    send({
+      $case: 'hello',
+      value: {
+        bootId: identity.bootId,
+        address: parts.address,
+        unixMs: BigInt(unixMs),
+        signature: identity.sign(credential.credential, unixMs),
+      },
+    });
+    parts.carryProgress((progress) => {
+      // Progress is a picture of now: when the line is full, the next one tells the same and more.
+      if (!blocked) send({ $case: 'progress', value: progress });
+    });
+    pumpLogs();
+    const beat = async (): Promise<void> => {
+      const periodMs = Math.min(60_000, Math.max(200, credential.heartbeatMs || 5000));
+      while (!over.signal.aborted) {
+        const { uptimeMs, memoryAvailableBytes } = parts.vitals();
+        sequence += 1n;
+        send({
+          $case: 'heartbeat',
+          value: { sequence, uptimeMs: BigInt(uptimeMs), memoryAvailableBytes: BigInt(memoryAvailableBytes) },
+        });
+        await clock.sleep(jitteredMs(periodMs, clock.random()), over.signal);
+        if (!parts.addressHolds()) finish('moved', `address ${parts.address} is no longer ours`);
+        else if (clock.ticks() - heard > Math.max(15_000, 4 * periodMs))
+          finish('lost', 'the controller does not answer');
+      }
+    };
+    beat().catch((error: unknown) => finish('lost', String(error)));
+  });
+}

@@ -1,0 +1,137 @@
+// Command line options over kernel command line words.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readBootWords, readEndpoint, readMac } from './cmdline.ts';
+
+export interface Settings {
+  readonly controllers: readonly string[];
+  readonly fingerprint: string;
+  readonly token: string;
+  readonly mac: string | undefined;
+  readonly bootMac: string | undefined;
+  readonly refused: 'reboot' | 'wait';
+  /** Where /proc, /sys, /dev, /etc and /root are looked for. */
+  readonly root: string;
+  readonly sshHostKeyFile: string;
+  readonly authorizedKeysFile: string;
+  readonly stateFolder: string;
+  /** How long another certificate or a refused token is watched before a reboot. */
+  readonly patienceMs: number;
+}
+
+export type Command =
+  | { readonly kind: 'run'; readonly settings: Settings; readonly notes: readonly string[] }
+  | { readonly kind: 'inventory'; readonly root: string }
+  | { readonly kind: 'help' | 'version' };
+
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+export const helpText = `nixie-agent: tells the controller about this machine and does what it says.
+
+Without options everything comes from the kernel command line (nixie.controller=, nixie.fingerprint=, nixie.token=, nixie.mac=).
+
+  nixie-agent                      run until the machine is rebooted
+  nixie-agent --inventory          print what this machine is made of, as JSON
+  nixie-agent --help | --version
+
+Options override the kernel's words:
+  --controller IP:PORT[,…]         controller, in order of preference
+  --fingerprint HEX                SHA-256 of the controller's certificate
+  --token HEX                      one-time token of this boot
+  --mac MAC                        the address the boot script was made for
+  --cmdline FILE                   kernel command line (default /proc/cmdline)
+  --root DIR                       look for /proc, /sys, /dev, /etc below DIR; nothing of the machine itself is then touched
+  --ssh-host-key FILE              public half of the host key (default /etc/ssh/ssh_host_ed25519_key.pub)
+  --authorized-keys FILE           where the run's keys go (default /root/.ssh/authorized_keys)
+  --state DIR                      key and credential of this boot (default /run/nixie-agent)
+  --refused reboot|wait            when the token stays refused (default reboot, after --patience)
+  --patience SECONDS               time before such a reboot (default 600)
+`;
+
+/**
+ * @param args without the program's name
+ * @throws UsageError naming the option or word, what was found and what is accepted
+ */
+export function readCommand(args: readonly string[]): Command {
+  let values: Partial<Record<string, string | boolean>>;
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      allowPositionals: false,
+      options: {
+        controller: { type: 'string' },
+        fingerprint: { type: 'string' },
+        token: { type: 'string' },
+        mac: { type: 'string' },
+        cmdline: { type: 'string' },
+        root: { type: 'string' },
+        'ssh-host-key': { type: 'string' },
+        'authorized-keys': { type: 'string' },
+        state: { type: 'string' },
+        refused: { type: 'string' },
+        patience: { type: 'string' },
+        inventory: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'V' },
+      },
+    }));
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  if (values.help) return { kind: 'help' };
+  if (values.version) return { kind: 'version' };
+  const text = (name: string): string | undefined => values[name] as string | undefined;
+  const root = text('root') ?? '/';
+  if (values.inventory) return { kind: 'inventory', root };
+
+  const cmdline = text('cmdline') ?? join(root, 'proc/cmdline');
+  let line = '';
+  try {
+    line = readFileSync(cmdline, 'utf8');
+  } catch (error) {
+    if (text('cmdline')) throw new UsageError(`read --cmdline: ${(error as Error).message}`);
+  }
+  const words = readBootWords(line);
+  const check = (name: string, value: string | undefined, good: (value: string) => boolean, want: string): void => {
+    if (value !== undefined && !good(value))
+      throw new UsageError(`--${name}: found ${JSON.stringify(value)}, want ${want}`);
+  };
+  const given = text('controller')?.split(',').filter(Boolean);
+  check('controller', text('controller'), () => !!given?.length && given.every((to) => readEndpoint(to)), 'IP:PORT');
+  const fingerprint = text('fingerprint')?.toLowerCase().replace(/:/g, '');
+  check('fingerprint', fingerprint, (hex) => /^[0-9a-f]{64}$/.test(hex), '64 hex digits');
+  check('token', text('token'), (hex) => /^[0-9a-f]{32}$/.test(hex), '32 hex digits');
+  check('mac', text('mac'), (mac) => readMac(mac) !== undefined, 'aa:bb:cc:dd:ee:ff');
+  check('refused', text('refused'), (word) => word === 'reboot' || word === 'wait', 'reboot or wait');
+  check('patience', text('patience'), (number) => /^\d{1,6}$/.test(number), 'seconds');
+
+  const problems = words.problems.length > 0 ? ` (${words.problems.join('; ')})` : '';
+  const need = <T>(value: T | undefined, name: string): T => {
+    if (value === undefined)
+      throw new UsageError(
+        `no --${name}, and ${cmdline} has no usable nixie.${name}=${problems}: was this machine started by Nixie's boot script?`,
+      );
+    return value;
+  };
+  const controllers = given ?? (words.controllers.length > 0 ? words.controllers : undefined);
+  return {
+    kind: 'run',
+    notes: words.problems,
+    settings: {
+      controllers: need(controllers, 'controller'),
+      fingerprint: need(fingerprint ?? words.fingerprint, 'fingerprint'),
+      token: need(text('token') ?? words.token, 'token'),
+      mac: text('mac') ? readMac(text('mac')!) : (words.mac ?? words.bootMac),
+      bootMac: words.bootMac ?? words.mac,
+      refused: (text('refused') as 'reboot' | 'wait' | undefined) ?? words.refused ?? 'reboot',
+      root,
+      sshHostKeyFile: text('ssh-host-key') ?? join(root, 'etc/ssh/ssh_host_ed25519_key.pub'),
+      authorizedKeysFile: text('authorized-keys') ?? join(root, 'root/.ssh/authorized_keys'),
+      stateFolder: text('state') ?? join(root, 'run/nixie-agent'),
+      patienceMs: Number(text('patience') ?? 600) * 1000,
+    },
+  };
+}
