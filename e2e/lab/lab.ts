@@ -1,0 +1,129 @@
+// A whole lab in one call: LAN, foreign DHCP server, machines that are off, virtual BMC, capture. The demo and the scenarios run the real
+// `nixie` command in it.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Bmc, type MagicPacket, startBmc } from './bmc.ts';
+import { type Capture, printDhcp, readDhcpCapture, startCapture } from './capture.ts';
+import { type DhcpServer, foreignDhcp, routerOnly } from './foreign-dhcp.ts';
+import { makeNetwork, type Network } from './net.ts';
+import { type NixieOptions, type NixieRun, startNixie } from './nixie-run.ts';
+import { Machine, type MachineSpec } from './qemu.ts';
+
+export interface LabOptions {
+  /** `mac` defaults to 52:54:00:77:00:01 and so on. */
+  readonly machines: readonly (Omit<MachineSpec, 'mac'> & { mac?: string })[];
+  /** foreign: the LAN has a DHCP server that knows nothing of network boot. none: Nixie is the only one. */
+  readonly dhcp: 'foreign' | 'none';
+  /** An IPv6 router is there; without one the platform's iPXE waits some 13 s longer. */
+  readonly ra: boolean;
+  /** After this the lab's children end by themselves. */
+  readonly deadlineMs: number;
+  readonly onWake?: (machine: Machine, packet: MagicPacket) => void;
+}
+
+export interface Lab {
+  readonly net: Network;
+  readonly machines: Readonly<Record<string, Machine>>;
+  readonly bmc: Bmc;
+  readonly foreign?: DhcpServer;
+  readonly capture: Capture;
+  /** Of this lab: removed by `close` unless told otherwise. */
+  readonly folder: string;
+  /** Where `runNixie` keeps Nixie's state, unless `--state` is among its arguments. */
+  readonly stateFolder: string;
+  /** Writes a hosts file for these machines (default: all), with more keys per machine. Returns its path. */
+  writeHosts(names?: readonly string[], more?: Readonly<Record<string, Record<string, unknown>>>): string;
+  /** The real command, in the server's namespace. */
+  runNixie(args: readonly string[], options: NixieOptions): NixieRun;
+  /** For a failure's message: what each machine printed last, what was on the wire, what Nixie said last. */
+  story(): string;
+  close(options?: { keepFolder?: boolean }): Promise<void>;
+}
+
+/** Machines are off, nothing of Nixie runs yet. Throws only after everything made so far is gone again. */
+export async function createLab(options: LabOptions): Promise<Lab> {
+  const { deadlineMs } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'nxlab-'));
+  const stateFolder = join(folder, 'state');
+  mkdirSync(stateFolder, { mode: 0o700 });
+  const ends: (() => Promise<unknown>)[] = [];
+  const runs: NixieRun[] = [];
+  let closed: Promise<void> | undefined;
+  const closeAll = async (keepFolder: boolean): Promise<void> => {
+    await Promise.all(runs.map((run) => run.stop()));
+    for (const end of ends.reverse()) await end().catch(() => {});
+    if (!keepFolder) rmSync(folder, { recursive: true, force: true });
+  };
+  const close = (how: { keepFolder?: boolean } = {}): Promise<void> => {
+    closed ??= closeAll(how.keepFolder ?? false);
+    return closed;
+  };
+  try {
+    const net = await makeNetwork();
+    ends.push(() => net.close());
+    const capture = await startCapture(net, join(folder, 'lan.pcap'), { deadlineMs });
+    ends.push(() => capture.stop());
+    const foreign =
+      options.dhcp === 'foreign'
+        ? await foreignDhcp(net, { ra: options.ra, deadlineMs })
+        : options.ra
+          ? await routerOnly(net, { deadlineMs })
+          : undefined;
+    if (foreign !== undefined) ends.push(() => foreign.stop());
+    const machines: Record<string, Machine> = {};
+    for (const [i, spec] of options.machines.entries()) {
+      const mac = spec.mac ?? `52:54:00:77:00:${(i + 1).toString(16).padStart(2, '0')}`;
+      const machine = new Machine(net, { ...spec, mac }, folder, `tap${i}`);
+      await net.addTap(machine.tap);
+      await machine.prepare();
+      machines[spec.name] = machine;
+    }
+    ends.push(() => Promise.all(Object.values(machines).map((machine) => machine.close())));
+    const bmc = await startBmc(net, Object.values(machines), {
+      deadlineMs,
+      ...(options.onWake === undefined ? {} : { onWake: options.onWake }),
+    });
+    ends.push(() => bmc.stop());
+
+    return {
+      net,
+      machines,
+      bmc,
+      ...(foreign === undefined ? {} : { foreign }),
+      capture,
+      folder,
+      stateFolder,
+      writeHosts(names = Object.keys(machines), more = {}) {
+        const file = join(folder, 'hosts.json');
+        const hosts = names.map((name) => [name, { mac_address: machines[name]?.spec.mac, ...more[name] }] as const);
+        writeFileSync(file, `${JSON.stringify(Object.fromEntries(hosts), null, 2)}\n`);
+        return file;
+      },
+      runNixie(args, how) {
+        const state = args.includes('--state') || how.plain === true ? [] : ['--state', stateFolder];
+        const run = startNixie(net, [...args, ...state], how);
+        runs.push(run);
+        return run;
+      },
+      story() {
+        const told = Object.values(machines).map(
+          (machine) =>
+            `${machine.spec.name} (${machine.on ? 'on' : 'off'}, power-on ${machine.boots}):\n${machine.tail(40)}`,
+        );
+        let wire = '  (no capture)';
+        try {
+          wire = printDhcp(readDhcpCapture(capture.file).slice(-40));
+        } catch {
+          // the file may not be there yet
+        }
+        const said = runs.map((run) => `nixie said last:\n${run.tail(40)}`);
+        return [...told, `DHCP on the LAN, last packets:\n${wire}`, ...said].join('\n');
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
