@@ -100,7 +100,8 @@ export function openUdpDescriptor(place: UdpPlace, shared = false): number {
     c.close(fd);
     throw explain(place, verb, errno);
   }
-  setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes); // refused without CAP_NET_ADMIN: then the default size has to do
+  // Refused without CAP_NET_ADMIN: then the usual size has to do.
+  if (place.port !== 0) setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes);
   return fd;
 }
 

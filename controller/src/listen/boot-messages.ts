@@ -1,0 +1,34 @@
+// What the boot thread and the rest of the program say to each other.
+import type { Scene } from '../answer/scene.ts';
+import type { DhcpCounters } from './dhcp.ts';
+import type { SeenBatch } from './seen.ts';
+import type { TftpCounters } from './tftp.ts';
+
+/** Descriptors opened by the main thread, where errors can be reported at once; the boot thread takes them over. */
+export interface OpenDoor {
+  readonly interface: string;
+  readonly address: string;
+  readonly port: number;
+  /** Bound to 0.0.0.0, hears broadcasts. */
+  readonly any?: number;
+  /** Bound to our address. */
+  readonly own: number;
+}
+
+export interface BootThreadData {
+  readonly scene: Scene;
+  readonly loaderFiles: ReadonlyMap<string, Uint8Array>;
+  /** bytes, by interface */
+  readonly mtus: Readonly<Record<string, number>>;
+  readonly doors: readonly OpenDoor[];
+}
+
+export type ToThread =
+  | { readonly kind: 'scene'; readonly id: number; readonly scene: Scene }
+  | { readonly kind: 'counters' | 'close'; readonly id: number };
+
+export type FromThread =
+  | ({ readonly kind: 'seen' } & SeenBatch)
+  /** Id 0: everything is open. */
+  | { readonly kind: 'done'; readonly id: number }
+  | { readonly kind: 'counters'; readonly id: number; readonly dhcp: DhcpCounters; readonly tftp: TftpCounters };

@@ -1,0 +1,99 @@
+// The boot thread: DHCP and TFTP on the descriptors it is handed, by a copy of the scene. See boot-server.ts.
+import type dgram from 'node:dgram';
+import { parentPort, workerData } from 'node:worker_threads';
+import { answerDhcp } from '../answer/dhcp.ts';
+import type { Scene } from '../answer/scene.ts';
+import type { BootThreadData, FromThread, OpenDoor, ToThread } from './boot-messages.ts';
+import { createDhcpDoor } from './dhcp.ts';
+import { type Seen, SeenQueue } from './seen.ts';
+import { serveTftp, type TftpCounters, type TftpDoor } from './tftp.ts';
+import { adoptUdp, openUdpDescriptor } from './udp.ts';
+
+const data = workerData as BootThreadData;
+const port = parentPort!;
+const nowMs = (): number => performance.now();
+const say = (message: FromThread): void => port.postMessage(message);
+let scene: Scene = data.scene;
+
+const queue = new SeenQueue();
+const batchEveryMs = 50;
+const flush = (): void => {
+  const batch = queue.take();
+  if (batch) say({ kind: 'seen', ...batch });
+};
+const flushing = setInterval(flush, batchEveryMs);
+const onSeen = (seen: Seen): void => {
+  const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address));
+  const machine = seen.machine ?? (mac === undefined ? undefined : scene.machineOfMac[mac]);
+  queue.push({ ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) }, nowMs());
+};
+const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
+
+async function openDhcp(door: OpenDoor, any: number): Promise<dgram.Socket[]> {
+  const own = await adoptUdp(door.own);
+  const wide = await adoptUdp(any);
+  const receive = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
+    const source = { address: from.address, port: from.port };
+    const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port, source });
+    if (!reply) return;
+    own.send(reply.bytes, reply.to.port, reply.to.address, (error) => {
+      if (error)
+        onSeen({ kind: 'dhcp-unsent', interface: door.interface, address: reply.to.address, detail: error.message });
+    });
+  };
+  for (const socket of [own, wide]) {
+    socket.on('message', receive);
+    socket.on('error', () => {}); // ICMP about an earlier reply: the client has gone on
+  }
+  return [own, wide];
+}
+
+async function openTftp(door: OpenDoor): Promise<TftpDoor> {
+  return serveTftp({
+    listener: await adoptUdp(door.own),
+    interface: door.interface,
+    mtu: data.mtus[door.interface] ?? 1500,
+    files: data.loaderFiles,
+    openSocket: async () => adoptUdp(openUdpDescriptor({ interface: door.interface, address: door.address, port: 0 })),
+    nowMs,
+    onSeen,
+  });
+}
+
+const dhcpSockets: dgram.Socket[] = [];
+const tftpDoors: TftpDoor[] = [];
+for (const door of data.doors) {
+  if (door.any === undefined) tftpDoors.push(await openTftp(door));
+  else dhcpSockets.push(...(await openDhcp(door, door.any)));
+}
+
+function tftpCounters(): TftpCounters {
+  const sum = { started: 0, sent: 0, probed: 0, stopped: 0, refused: 0, repeated: 0, malformed: 0, active: 0 };
+  for (const door of tftpDoors) {
+    const counters = door.counters();
+    for (const name of Object.keys(sum) as (keyof TftpCounters)[]) sum[name] += counters[name];
+  }
+  return sum;
+}
+
+async function close(id: number): Promise<void> {
+  clearInterval(flushing);
+  await Promise.all([
+    ...tftpDoors.map((door) => door.close()),
+    ...dhcpSockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
+  ]);
+  flush();
+  say({ kind: 'done', id });
+}
+
+port.on('message', (message: ToThread) => {
+  if (message.kind === 'scene') {
+    scene = message.scene;
+    say({ kind: 'done', id: message.id });
+  } else if (message.kind === 'counters') {
+    say({ kind: 'counters', id: message.id, dhcp: dhcp.counters(), tftp: tftpCounters() });
+  } else {
+    void close(message.id);
+  }
+});
+say({ kind: 'done', id: 0 });

@@ -1,0 +1,138 @@
+// The DHCP and PXE doors (UDP 67 and 4011): decode, ask, encode. Rules are in answer/; here are only limits.
+import type { Scene } from '../answer/scene.ts';
+import type { Mac } from '../machine/mac.ts';
+import { macFromBytes } from '../machine/mac.ts';
+import type { DhcpPacket } from '../wire/dhcp4/packet.ts';
+import { DhcpFormatError, decodeDhcp, encodeDhcp } from '../wire/dhcp4/packet.ts';
+import type { Seen } from './seen.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface DhcpRequest {
+  readonly packet: DhcpPacket;
+  /** Where it came in. */
+  readonly interface: string;
+  /** 67 or 4011. */
+  readonly port: number;
+  readonly source: Endpoint;
+}
+
+export type DhcpAnswer =
+  | {
+      readonly kind: 'reply';
+      readonly packet: DhcpPacket;
+      readonly to: Endpoint;
+      readonly machine?: string;
+      readonly why: string;
+    }
+  | { readonly kind: 'silence'; readonly why: string; readonly machine?: string; readonly detail?: string };
+
+export type AnswerDhcp = (request: DhcpRequest, scene: Scene) => DhcpAnswer;
+
+export interface DhcpCounters {
+  readonly received: number;
+  readonly answered: number;
+  readonly silent: number;
+  readonly malformed: number;
+  /** Machines of ours that asked too often. */
+  readonly limited: number;
+  /** Packets of strangers beyond what is looked at. */
+  readonly strangersDropped: number;
+}
+
+export interface DhcpDoor {
+  /** The datagram to send from the same door, if any. Never throws. */
+  receive(
+    bytes: Uint8Array,
+    at: { readonly interface: string; readonly port: number; readonly source: Endpoint },
+  ): { readonly bytes: Uint8Array; readonly to: Endpoint } | undefined;
+  /** The machine that was last seen to use an address, for the trail only. */
+  macOfAddress(address: string): Mac | undefined;
+  counters(): DhcpCounters;
+}
+
+/** A boot asks some eight times in ten seconds, and repeats a few. */
+const ownBurst = 40;
+const ownPerSecond = 8;
+const strangersPerSecond = 1000;
+const addressesRemembered = 4096;
+
+export function createDhcpDoor(parts: {
+  readonly scene: () => Scene;
+  readonly answer: AnswerDhcp;
+  readonly nowMs: () => number;
+  readonly onSeen: (seen: Seen) => void;
+}): DhcpDoor {
+  const count = { received: 0, answered: 0, silent: 0, malformed: 0, limited: 0, strangersDropped: 0 };
+  const buckets = new Map<Mac, TokenBucket>(); // only for listed machines, so it is bounded by the hosts file
+  const strangers = new TokenBucket(strangersPerSecond, strangersPerSecond);
+  const macs = new Map<string, Mac>();
+
+  const remember = (address: string, mac: Mac): void => {
+    if (address === '0.0.0.0') return;
+    macs.delete(address);
+    macs.set(address, mac);
+    if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
+  };
+
+  return {
+    receive(bytes, at) {
+      const nowMs = parts.nowMs();
+      count.received++;
+      const scene = parts.scene();
+      // Before decoding, so that a flood of strangers costs little and takes nothing from the share of our machines.
+      const mac = macFromBytes(bytes.subarray(28, 34));
+      const machine = scene.machineOfMac[mac];
+      if (machine === undefined) {
+        if (!strangers.take(nowMs)) {
+          count.strangersDropped++;
+          return undefined;
+        }
+      } else {
+        let bucket = buckets.get(mac);
+        if (!bucket) {
+          bucket = new TokenBucket(ownBurst, ownPerSecond);
+          buckets.set(mac, bucket);
+        }
+        if (!bucket.take(nowMs)) {
+          count.limited++;
+          if (count.limited % 100 === 1) parts.onSeen({ kind: 'dhcp-limited', mac, machine, interface: at.interface });
+          return undefined;
+        }
+      }
+      const seen = { mac, interface: at.interface, ...(machine === undefined ? {} : { machine }) };
+      try {
+        const packet = decodeDhcp(bytes);
+        if (machine !== undefined) remember(packet.ciaddr, mac);
+        const answer = parts.answer({ packet, interface: at.interface, port: at.port, source: at.source }, scene);
+        if (answer.kind === 'silence') {
+          count.silent++;
+          const detail = answer.detail === undefined ? {} : { detail: answer.detail };
+          parts.onSeen({ kind: 'dhcp-silent', ...seen, why: answer.why, ...detail });
+          return undefined;
+        }
+        const reply = encodeDhcp(answer.packet);
+        count.answered++;
+        remember(answer.packet.yiaddr, mac);
+        parts.onSeen({ kind: 'dhcp-answered', ...seen, why: answer.why });
+        return { bytes: reply, to: answer.to };
+      } catch (error) {
+        count.malformed++;
+        const detail = (error as Error).message;
+        parts.onSeen({
+          kind: 'dhcp-malformed',
+          ...seen,
+          why: error instanceof DhcpFormatError ? error.rule : 'broken',
+          detail,
+        });
+        return undefined;
+      }
+    },
+    macOfAddress: (address) => macs.get(address),
+    counters: () => ({ ...count }),
+  };
+}

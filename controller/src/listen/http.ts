@@ -1,0 +1,266 @@
+// HTTP on the provisioning addresses only: boot scripts, loaders, and the files of the installer by content address. What can be fetched
+// stands in tables; no text of a request reaches a file system.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Mac } from '../machine/mac.ts';
+import { parseMac } from '../machine/mac.ts';
+import { PortTaken } from './errors.ts';
+import { type BulkSender, createBulkSender } from './http-bulk.ts';
+import { type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
+import { portHolder } from './port-holder.ts';
+import type { Seen } from './seen.ts';
+
+export type { HttpFile } from './http-file.ts';
+
+/** Who asks for the boot script of a MAC, and at which of our addresses. */
+export interface ScriptAsk {
+  readonly mac: Mac;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+}
+
+/** Synchronous: nobody waits in an answer. `refuse` is a sentence for the client, sent with 403. */
+export type AnswerScript = (ask: ScriptAsk) => { readonly script: string } | { readonly refuse: string };
+
+export interface FileProgress {
+  readonly remoteAddress: string;
+  /** Of the machine whose script was last fetched from that address. */
+  readonly mac?: Mac;
+  readonly file: string;
+  /** Bytes of this response handed to the network so far. */
+  readonly sentBytes: number;
+  readonly totalBytes: number;
+  /** True in the last call for this response. */
+  readonly ended: boolean;
+}
+
+export interface HttpOptions {
+  readonly addresses: readonly string[];
+  /** 0 takes any free one, the same on all addresses; for tests. */
+  readonly port: number;
+  readonly script: AnswerScript;
+  /** Contents by the name under `/loader/`. */
+  readonly loaders: ReadonlyMap<string, Uint8Array>;
+  /** Installer files by `SHA256/NAME` under `/f/`; can be set later as well. */
+  readonly files?: ReadonlyMap<string, HttpFile>;
+  readonly onSeen?: (seen: Seen) => void;
+  /** At most four times a second for each response. */
+  readonly onProgress?: (progress: FileProgress) => void;
+  /** Program that copies a file to its standard output without the bytes passing through it; null never uses one. */
+  readonly catProgram?: string | null;
+  readonly limits?: Partial<HttpLimits>;
+}
+
+export interface HttpLimits {
+  readonly maxConnections: number;
+  readonly maxUrlBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly headersTimeoutMs: number;
+  readonly keepAliveMs: number;
+  /** A response of which nothing is taken for this long is ended. */
+  readonly stalledMs: number;
+}
+
+const usualLimits: HttpLimits = {
+  maxConnections: 1024,
+  maxUrlBytes: 512,
+  maxHeaderBytes: 8192,
+  headersTimeoutMs: 10_000,
+  keepAliveMs: 15_000,
+  stalledMs: 60_000,
+};
+
+export interface HttpCounters {
+  readonly requests: number;
+  readonly refused: number;
+  readonly bulkByChild: number;
+  readonly bulkByStream: number;
+  readonly children: number;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  setFiles(files: ReadonlyMap<string, HttpFile>): void;
+  counters(): HttpCounters;
+  /** Ends all connections and children. */
+  close(): Promise<void>;
+}
+
+const oldAgentText =
+  'This controller speaks to nixie-agent over gRPC; the agent that posts to /install is too old. Boot an installer image that has nixie-agent.\n';
+const addressesRemembered = 4096;
+
+/** Opens the servers. @throws PortTaken */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const limits = { ...usualLimits, ...options.limits };
+  const count = { requests: 0, refused: 0 };
+  const loaders = new Map([...options.loaders].map(([name, bytes]) => [name, sendBytes.prepare(name, bytes)]));
+  let files = options.files ?? new Map<string, HttpFile>();
+  const macs = new Map<string, Mac>();
+  const bulk: BulkSender = createBulkSender({ program: options.catProgram, stalledMs: limits.stalledMs });
+
+  const see = (
+    kind: 'http-script' | 'http-file' | 'http-refused',
+    request: IncomingMessage,
+    detail: string,
+    why?: string,
+    mac?: Mac,
+  ): void => {
+    const address = remoteAddress(request);
+    const whose = mac ?? macs.get(address);
+    options.onSeen?.({ kind, address, detail, ...(why !== undefined && { why }), ...(whose && { mac: whose }) });
+  };
+  const refuse = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    status: number,
+    text: string,
+    why: string,
+  ): void => {
+    count.refused++;
+    see('http-refused', request, printable(request.url ?? ''), why);
+    if (status === 405) response.setHeader('Allow', 'GET, HEAD');
+    sendText(request, response, status, `${text}\n`);
+  };
+
+  const script = (request: IncomingMessage, response: ServerResponse, mac: Mac): void => {
+    const from = remoteAddress(request);
+    const answer = options.script({ mac, remoteAddress: from, localAddress: localAddress(request) });
+    if ('refuse' in answer) {
+      refuse(request, response, 403, answer.refuse, 'script-refused');
+      return;
+    }
+    macs.delete(from);
+    macs.set(from, mac);
+    if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
+    see('http-script', request, `boot script of ${mac}`, undefined, mac);
+    sendText(request, response, 200, answer.script);
+  };
+
+  const installerFile = (request: IncomingMessage, response: ServerResponse, name: string, file: HttpFile): void => {
+    see('http-file', request, name);
+    const from = remoteAddress(request);
+    const mac = macs.get(from);
+    sendFile(request, response, { ...file, name }, bulk, limits.stalledMs, (sentBytes, totalBytes, ended) =>
+      options.onProgress?.({ remoteAddress: from, ...(mac && { mac }), file: name, sentBytes, totalBytes, ended }),
+    );
+  };
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    count.requests++;
+    request.resume(); // a body is never looked at
+    const url = request.url ?? '';
+    const path = url.split('?', 1)[0]!;
+    const mac = parseMac(after(path, '/boot/', '.ipxe') ?? '');
+    const loader = loaders.get(after(path, '/loader/') ?? '');
+    const fileName = after(path, '/f/') ?? '';
+    const file = files.get(fileName);
+    if (path === '/install') {
+      sendText(request, response, 410, oldAgentText);
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      refuse(request, response, 405, 'only GET and HEAD', 'method');
+    } else if (url.length > limits.maxUrlBytes) {
+      refuse(request, response, 414, 'address too long', 'too-long');
+    } else if (path === '/ping') {
+      sendText(request, response, 200, 'pong');
+    } else if (mac && request.method === 'HEAD') {
+      // Each script holds a token that is good once, so none is made just to be measured.
+      refuse(request, response, 405, 'a boot script can only be fetched', 'head-of-script');
+    } else if (mac) {
+      script(request, response, mac);
+    } else if (loader) {
+      see('http-file', request, path);
+      sendBytes(request, response, loader);
+    } else if (file) {
+      installerFile(request, response, fileName, file);
+    } else {
+      refuse(request, response, 404, 'not found', 'unknown-path');
+    }
+  };
+
+  const guarded = (request: IncomingMessage, response: ServerResponse): void => {
+    response.on('error', () => {}); // the client went away
+    try {
+      handle(request, response);
+    } catch (error) {
+      // One odd request must not end the others.
+      see('http-refused', request, (error as Error).message, 'broken');
+      if (response.headersSent) response.destroy();
+      else sendText(request, response, 500, 'broken here; see the log of nixie\n');
+    }
+  };
+
+  const servers: Server[] = [];
+  const close = async (): Promise<void> => {
+    bulk.close();
+    await Promise.all(
+      servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            server.closeAllConnections();
+          }),
+      ),
+    );
+  };
+
+  let port = options.port;
+  try {
+    for (const address of options.addresses) {
+      const server = createServer({ maxHeaderSize: limits.maxHeaderBytes, connectionsCheckingInterval: 2000 }, guarded);
+      server.maxConnections = limits.maxConnections;
+      server.headersTimeout = limits.headersTimeoutMs;
+      server.requestTimeout = limits.headersTimeoutMs * 2;
+      server.keepAliveTimeout = limits.keepAliveMs;
+      server.on('clientError', (_error, socket) => socket.destroy());
+      await listen(server, address, port);
+      servers.push(server);
+      port = (server.address() as { port: number }).port;
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  return {
+    port,
+    setFiles: (next) => {
+      files = next;
+    },
+    counters: () => ({ ...count, ...bulk.counters() }),
+    close,
+  };
+}
+
+function listen(server: Server, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') reject(new Error(`open tcp port ${port} on ${address}`, { cause: error }));
+      else reject(new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp')));
+    });
+    server.listen({ host: address, port, exclusive: true }, () => {
+      server.removeAllListeners('error');
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}
+
+/** What stands between a prefix and an ending; undefined when they are not there. */
+function after(path: string, prefix: string, ending = ''): string | undefined {
+  if (!path.startsWith(prefix) || !path.endsWith(ending) || path.length < prefix.length + ending.length)
+    return undefined;
+  return path.slice(prefix.length, path.length - ending.length);
+}
+
+function remoteAddress(request: IncomingMessage): string {
+  return (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+}
+
+function localAddress(request: IncomingMessage): string {
+  return (request.socket.localAddress ?? '').replace(/^::ffff:/, '');
+}
+
+/** For the trail: no control characters, not long. */
+function printable(text: string): string {
+  return text.slice(0, 200).replace(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,197 @@
+// The TFTP door (UDP 69) of one interface and the sockets of its transfers. What may be read is a fixed table of names in memory; text of a
+// request never reaches a file system.
+import type dgram from 'node:dgram';
+import { decodeTftp, encodeTftp, type TftpOption, tftpError } from '../wire/tftp/packet.ts';
+import { type DataPackets, packFile, ReadTransfer, type TransferStep } from '../wire/tftp/transfer.ts';
+import type { Seen } from './seen.ts';
+
+export interface TftpCounters {
+  readonly started: number;
+  readonly sent: number;
+  readonly probed: number;
+  readonly stopped: number;
+  readonly refused: number;
+  /** Requests that repeat one which is being served. */
+  readonly repeated: number;
+  readonly malformed: number;
+  readonly active: number;
+}
+
+export interface TftpParts {
+  /** Bound to port 69; belongs to the door from now on. */
+  readonly listener: dgram.Socket;
+  readonly interface: string;
+  /** bytes */
+  readonly mtu: number;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** A new socket on any port of the same address of the same interface. */
+  readonly openSocket: () => Promise<dgram.Socket>;
+  readonly nowMs: () => number;
+  readonly onSeen: (seen: Seen) => void;
+  readonly maxTransfers?: number;
+}
+
+export interface TftpDoor {
+  counters(): TftpCounters;
+  close(): Promise<void>;
+}
+
+/** Blocks in flight: 64 of 1468 bytes are 94 kB, less than a socket's usual send buffer. */
+const maxWindowSize = 64;
+const packedBytesKept = 64 << 20;
+
+/** `\` is `/` and the leading `/` may be missing: firmware writes names as it likes. */
+export function tableName(asked: string): string {
+  return asked.replaceAll('\\', '/').replace(/^\/+/, '');
+}
+
+/** Keeps files laid out as packets, for the many machines that ask for the same file with the same block size. */
+export class PackedFiles {
+  readonly #kept = new Map<string, { readonly bytes: number; readonly packets: DataPackets }>();
+  #total = 0;
+
+  get(name: string, file: Uint8Array, blockSize: number): DataPackets {
+    const key = `${blockSize} ${name}`;
+    const found = this.#kept.get(key);
+    if (found) return found.packets;
+    const entry = { bytes: file.length + Math.ceil(file.length / blockSize) * 4, packets: packFile(file, blockSize) };
+    for (const [oldest, { bytes }] of this.#kept) {
+      if (this.#total + entry.bytes <= packedBytesKept) break;
+      this.#kept.delete(oldest);
+      this.#total -= bytes;
+    }
+    this.#kept.set(key, entry);
+    this.#total += entry.bytes;
+    return entry.packets;
+  }
+}
+
+export function serveTftp(parts: TftpParts): TftpDoor {
+  const { maxTransfers = 1000, nowMs } = parts;
+  const count = { started: 0, sent: 0, probed: 0, stopped: 0, refused: 0, repeated: 0, malformed: 0 };
+  /** By the client's address and port. */
+  const sessions = new Map<string, { stop(): void }>();
+  const packed = new PackedFiles();
+  let closed = false;
+
+  const refuse = (to: dgram.RemoteInfo, code: number, message: string, why: string, name: string): void => {
+    count.refused++;
+    parts.onSeen({
+      kind: 'tftp-refused',
+      interface: parts.interface,
+      address: to.address,
+      why,
+      detail: name.slice(0, 100),
+    });
+    parts.listener.send(encodeTftp({ op: 'error', code, message }), to.port, to.address, () => {}); // lost or not, the client asks again
+  };
+
+  const begin = async (client: dgram.RemoteInfo, name: string, file: Uint8Array, options: readonly TftpOption[]) => {
+    const key = `${client.address}:${client.port}`;
+    let stopped = false;
+    const session = {
+      stop: () => {
+        stopped = true;
+      },
+    };
+    sessions.set(key, session);
+    count.started++;
+    const seen = { interface: parts.interface, address: client.address };
+    parts.onSeen({ kind: 'tftp-started', ...seen, detail: name });
+
+    const startedMs = nowMs();
+    let socket: dgram.Socket;
+    try {
+      socket = await parts.openSocket();
+    } catch (error) {
+      sessions.delete(key);
+      count.stopped++;
+      parts.onSeen({ kind: 'tftp-stopped', ...seen, why: 'no-socket', detail: `${name}: ${(error as Error).message}` });
+      return;
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const transfer = new ReadTransfer(
+      { options, fileSize: file.length },
+      (blockSize) => packed.get(name, file, blockSize),
+      { maxBlockSize: parts.mtu - 32, maxWindowSize },
+    );
+
+    const finish = (kind: 'tftp-sent' | 'tftp-probed' | 'tftp-stopped', why: string, detail?: string): void => {
+      if (sessions.get(key) !== session) return;
+      sessions.delete(key);
+      clearTimeout(timer);
+      socket.close();
+      if (kind === 'tftp-sent') count.sent++;
+      else if (kind === 'tftp-probed') count.probed++;
+      else count.stopped++;
+      const told =
+        kind === 'tftp-sent'
+          ? `${name}: ${file.length} bytes in ${Math.round(nowMs() - startedMs)} ms, ${transfer.resent} blocks again`
+          : [name, detail].filter(Boolean).join(': ');
+      parts.onSeen({ kind, ...seen, why, detail: told });
+    };
+    session.stop = () => finish('tftp-stopped', 'closed');
+    const act = (step: TransferStep): void => {
+      for (const datagram of step.send) socket.send(datagram, () => {}); // a datagram that is lost here is lost like any other
+      if (step.end === 'sent') finish('tftp-sent', step.end);
+      else if (step.end === 'size-probe') finish('tftp-probed', step.end, step.detail);
+      else if (step.end) finish('tftp-stopped', step.end, step.detail);
+      else if (step.wakeAtMs !== undefined) {
+        clearTimeout(timer);
+        timer = setTimeout(() => act(transfer.timeout(nowMs())), Math.max(1, step.wakeAtMs - nowMs()));
+      }
+    };
+
+    // Port unreachable: the client is gone. If only its last ACK is missing, it has its file.
+    socket.on('error', (error) => {
+      if (transfer.allSent) finish('tftp-sent', 'sent');
+      else finish('tftp-stopped', 'unreachable', error.message);
+    });
+    socket.on('message', (bytes) => act(transfer.receive(bytes, nowMs())));
+    if (stopped || closed) {
+      finish('tftp-stopped', 'closed');
+      return;
+    }
+    // Connected, the kernel drops what comes from anywhere else (RFC 1350 section 4 asks to check the source).
+    socket.connect(client.port, client.address, () => {
+      if (sessions.get(key) === session) act(transfer.start(nowMs()));
+    });
+  };
+
+  parts.listener.on('message', (bytes, client) => {
+    let request: ReturnType<typeof decodeTftp>;
+    try {
+      request = decodeTftp(bytes);
+    } catch {
+      count.malformed++;
+      return;
+    }
+    if (request.op === 'write') {
+      refuse(client, tftpError.accessViolation, 'nothing can be written here', 'write', request.name);
+      return;
+    }
+    if (request.op !== 'read') {
+      count.malformed++;
+      return;
+    }
+    if (sessions.has(`${client.address}:${client.port}`)) {
+      count.repeated++; // the transfer repeats its first packet by itself
+      return;
+    }
+    const name = tableName(request.name);
+    const file = parts.files.get(name);
+    if (!file) refuse(client, tftpError.notFound, 'no such file', 'unknown-name', request.name);
+    else if (sessions.size >= maxTransfers) refuse(client, tftpError.notDefined, 'too many transfers', 'busy', name);
+    else void begin(client, name, file, request.options);
+  });
+  parts.listener.on('error', () => {}); // an ICMP error for a refusal that nobody waited for
+
+  return {
+    counters: () => ({ ...count, active: sessions.size }),
+    async close() {
+      closed = true;
+      for (const session of [...sessions.values()]) session.stop();
+      await new Promise<void>((resolve) => parts.listener.close(() => resolve()));
+    },
+  };
+}
