@@ -1,5 +1,6 @@
 // The process groups that this process has started and that still live. The one list here that is not an argument: it stands for the kernel's
 // own list of our children, and the end of the process must reach all of them, whoever started them.
+import { readdirSync, readFileSync } from 'node:fs';
 
 const live = new Set<number>();
 
@@ -14,16 +15,41 @@ export function removeGroup(pid: number): void {
   live.delete(pid);
 }
 
-/** Sends a signal to each process of the group; nobody left is fine. */
-export function signalGroup(pid: number, signal: NodeJS.Signals, kill: GroupKill = process.kill): void {
+/**
+ * Sends a signal to each process of the group, and to the other groups of the session that its leader made (`detached` is setsid): timeout(1) puts
+ * its child into a group of its own, out of the reach of ours. Nobody left is fine.
+ */
+export function signalGroup(pid: number, signal: NodeJS.Signals, kill: GroupKill = process.kill, proc = '/proc'): void {
   // Group 0 is our own and -1 is everybody: never.
-  if (!Number.isInteger(pid) || pid <= 1)
+  if (!Number.isInteger(pid) || pid <= 1) {
     throw new Error(`signal process group: expected a process id above 1, found ${pid}`);
-  try {
-    kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
+  for (const group of new Set([pid, ...sessionGroups(pid, proc)])) {
+    if (group <= 1) continue;
+    try {
+      kill(-group, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}
+
+/** Groups of the processes in the session that `pid` leads or led: fields 5 (group) and 6 (session) of proc(5) `/proc/PID/stat`. */
+export function sessionGroups(pid: number, proc = '/proc'): number[] {
+  const groups = new Set<number>();
+  for (const name of readdirSync(proc)) {
+    if (!/^\d+$/.test(name)) continue;
+    let stat: string;
+    try {
+      stat = readFileSync(`${proc}/${name}/stat`, 'utf8');
+    } catch {
+      continue; // it ended in between
+    }
+    // The program's name, in parentheses, may hold blanks and parentheses itself.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (Number(fields[3]) === pid) groups.add(Number(fields[2]));
+  }
+  return [...groups];
 }
 
 /** For the end of the controller: all groups get the signal at once, without waiting. Returns how many there were. */
