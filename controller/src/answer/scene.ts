@@ -24,6 +24,17 @@ export interface SceneInterface {
   readonly router?: string;
   readonly dns: readonly string[];
   readonly leaseSeconds: number;
+  /** Networks behind relays whose addresses we lease; a relayed machine elsewhere gets no address from us. */
+  readonly networks?: readonly SceneNetwork[];
+}
+
+/** A network that we aren't in ourselves. */
+export interface SceneNetwork {
+  /** Any address of it. */
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly router?: string;
+  readonly dns?: readonly string[];
 }
 
 /** Name under which TFTP and HTTP serve the loader of a firmware kind; absent: no such loader is here. */
