@@ -52,6 +52,8 @@ export class Machine {
   readonly serial: SerialLine[] = [];
   /** How many times it was powered on. */
   boots = 0;
+  /** Of the next power-on; a setting of the firmware, so it can be changed while it is off. */
+  bootOrder: MachineSpec['bootOrder'];
   #net: Network;
   #child: Child | undefined;
   #log: WriteStream | undefined;
@@ -71,6 +73,7 @@ export class Machine {
       diskSerial: 'NIXIE1',
       ...spec,
     };
+    this.bootOrder = spec.bootOrder;
   }
 
   get on(): boolean {
@@ -89,9 +92,9 @@ export class Machine {
     copyFileSync(join(ovmf, 'OVMF_VARS_4M.fd'), join(this.folder, 'vars.fd'));
   }
 
-  #argv(bootOrder: MachineSpec['bootOrder'], deadlineMs: number): string[] {
+  #argv(deadlineMs: number): string[] {
     const { spec, folder } = this;
-    const nicFirst = bootOrder === 'network-first';
+    const nicFirst = this.bootOrder === 'network-first';
     const uefi = spec.firmware !== 'bios';
     const argv = ['timeout', '-k', '2', String(Math.ceil(deadlineMs / 1000)), 'qemu-system-x86_64'];
     argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(spec.cpus));
@@ -119,31 +122,27 @@ export class Machine {
   }
 
   /** Does nothing when it is on already. It ends by itself at the deadline, whatever happens to us. */
-  powerOn(options: { deadlineMs?: number; bootOrder?: MachineSpec['bootOrder'] } = {}): void {
+  powerOn(deadlineMs = 45 * 60_000): void {
     if (this.#child !== undefined) return;
-    const deadlineMs = options.deadlineMs ?? 45 * 60_000;
     rmSync(join(this.folder, 'mon'), { force: true });
     this.boots += 1;
     const boot = this.boots;
     const powerOnAt = Date.now();
     this.#log ??= createWriteStream(join(this.folder, 'serial.log'), { flags: 'a' });
     this.#log.write(`=== power on ${boot}, ${new Date(powerOnAt).toISOString()}\n`);
-    const child = start(
-      this.#net.inside(this.#net.lan, this.#argv(options.bootOrder ?? this.spec.bootOrder, deadlineMs)),
-      {
-        deadlineMs: deadlineMs + 10_000,
-        onLine: (raw, from) => {
-          const at = Date.now();
-          const text = (from === 'err' ? `qemu: ${raw}` : raw).replace(escapes, '').replaceAll('\r', '');
-          if (text.trim() === '') return;
-          const line = { ms: at - powerOnAt, at, boot, text };
-          this.#log?.write(`[${(line.ms / 1000).toFixed(2).padStart(8)}] ${text}\n`);
-          this.serial.push(line);
-          if (this.serial.length > keepLines) this.serial.splice(0, keepLines / 2);
-          for (const listener of [...this.#listeners]) listener(line);
-        },
+    const child = start(this.#net.inside(this.#net.lan, this.#argv(deadlineMs)), {
+      deadlineMs: deadlineMs + 10_000,
+      onLine: (raw, from) => {
+        const at = Date.now();
+        const text = (from === 'err' ? `qemu: ${raw}` : raw).replace(escapes, '').replaceAll('\r', '');
+        if (text.trim() === '') return;
+        const line = { ms: at - powerOnAt, at, boot, text };
+        this.#log?.write(`[${(line.ms / 1000).toFixed(2).padStart(8)}] ${text}\n`);
+        this.serial.push(line);
+        if (this.serial.length > keepLines) this.serial.splice(0, keepLines / 2);
+        for (const listener of [...this.#listeners]) listener(line);
       },
-    );
+    });
     this.#child = child;
     const off = (exit: Exit): void => {
       if (this.#child === child) this.#child = undefined;
