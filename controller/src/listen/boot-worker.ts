@@ -34,7 +34,7 @@ async function openDhcp(door: OpenDoor, any: number): Promise<dgram.Socket[]> {
   const wide = await adoptUdp(any);
   const receive = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
     const source = { address: from.address, port: from.port };
-    const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port, source });
+    const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port === 67 ? 67 : 4011, source });
     if (!reply) return;
     own.send(reply.bytes, reply.to.port, reply.to.address, (error) => {
       if (error)

@@ -1,37 +1,14 @@
 // The DHCP and PXE doors (UDP 67 and 4011): decode, ask, encode. Rules are in answer/; here are only limits.
+import type { Endpoint } from '../answer/destination.ts';
+import type { DhcpDecision, DhcpRequest } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macFromBytes } from '../machine/mac.ts';
-import type { DhcpPacket } from '../wire/dhcp4/packet.ts';
-import { DhcpFormatError, decodeDhcp, encodeDhcp } from '../wire/dhcp4/packet.ts';
+import { DhcpFormatError, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
 import type { Seen } from './seen.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
-
-export interface DhcpRequest {
-  readonly packet: DhcpPacket;
-  /** Where it came in. */
-  readonly interface: string;
-  /** 67 or 4011. */
-  readonly port: number;
-  readonly source: Endpoint;
-}
-
-export type DhcpAnswer =
-  | {
-      readonly kind: 'reply';
-      readonly packet: DhcpPacket;
-      readonly to: Endpoint;
-      readonly machine?: string;
-      readonly why: string;
-    }
-  | { readonly kind: 'silence'; readonly why: string; readonly machine?: string; readonly detail?: string };
-
-export type AnswerDhcp = (request: DhcpRequest, scene: Scene) => DhcpAnswer;
+export type AnswerDhcp = (request: DhcpRequest, scene: Scene) => DhcpDecision;
 
 export interface DhcpCounters {
   readonly received: number;
@@ -48,13 +25,14 @@ export interface DhcpDoor {
   /** The datagram to send from the same door, if any. Never throws. */
   receive(
     bytes: Uint8Array,
-    at: { readonly interface: string; readonly port: number; readonly source: Endpoint },
+    at: Omit<DhcpRequest, 'packet'>,
   ): { readonly bytes: Uint8Array; readonly to: Endpoint } | undefined;
   /** The machine that was last seen to use an address, for the trail only. */
   macOfAddress(address: string): Mac | undefined;
   counters(): DhcpCounters;
 }
 
+const requestedAddress = 50; // RFC 2132 9.1: beside another server the only word of the address that the machine takes
 /** A boot asks some eight times in ten seconds, and repeats a few. */
 const ownBurst = 40;
 const ownPerSecond = 8;
@@ -107,8 +85,11 @@ export function createDhcpDoor(parts: {
       const seen = { mac, interface: at.interface, ...(machine === undefined ? {} : { machine }) };
       try {
         const packet = decodeDhcp(bytes);
-        if (machine !== undefined) remember(packet.ciaddr, mac);
-        const answer = parts.answer({ packet, interface: at.interface, port: at.port, source: at.source }, scene);
+        if (machine !== undefined) {
+          remember(packet.ciaddr, mac);
+          remember(option(packet, requestedAddress)?.join('.') ?? '0.0.0.0', mac);
+        }
+        const answer = parts.answer({ packet, ...at }, scene);
         if (answer.kind === 'silence') {
           count.silent++;
           const detail = answer.detail === undefined ? {} : { detail: answer.detail };
@@ -118,7 +99,8 @@ export function createDhcpDoor(parts: {
         const reply = encodeDhcp(answer.packet);
         count.answered++;
         remember(answer.packet.yiaddr, mac);
-        parts.onSeen({ kind: 'dhcp-answered', ...seen, why: answer.why });
+        const file = answer.file === undefined ? {} : { detail: answer.file };
+        parts.onSeen({ kind: 'dhcp-answered', ...seen, why: answer.why, ...file });
         return { bytes: reply, to: answer.to };
       } catch (error) {
         count.malformed++;
