@@ -27,7 +27,7 @@ const functions = `
     diskoScript = if b ? diskoScript then output b.diskoScript else null;
     system = platform c;
     hostName = opt (c.config.networking.hostName or null);
-    diskDevices = opt (builtins.mapAttrs (n: d: d.device or null) (c.config.disko.devices.disk or {}));
+    diskDevices = opt (builtins.mapAttrs (n: d: opt (d.device or null)) (c.config.disko.devices.disk or {}));
     sshEnabled = opt (c.config.services.openssh.enable or null);
     sshPorts = opt (c.config.services.openssh.ports or null);
     sshHostKeys = opt (map (k: { path = k.path; type = k.type; }) (c.config.services.openssh.hostKeys or []));

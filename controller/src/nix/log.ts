@@ -90,7 +90,9 @@ export function nixLog(): NixLog {
         if (item.level > 1) return;
         tell(text.slice(0, 8_192));
         if (item.level > 0) return;
-        errorText = plain(item.raw ?? item.text.replace(/^.*?error:(?:\u001b\[[0-9;]*m)*\s*/, '')).slice(0, 4_096);
+        // Hints ("use '--show-trace' …") come at the level of errors.
+        if (item.raw === undefined && !/error:/.test(text)) return;
+        errorText = plain(item.raw ?? text.replace(/^[\s\S]*?error:\s*/, '')).slice(0, 4_096);
         noteFailure(text);
       }
     }

@@ -28,16 +28,25 @@ export async function pin(ref: FlakeRef, options: PinOptions): Promise<PinnedFla
   } as const;
   const result = await options.run(call);
   if (result.code !== 0) throw new NixError(`read flake ${ref.url}`, failureOf(call, result, log, 'not-a-flake'));
+  let pinned: PinnedFlake & { readonly moving?: string };
   try {
-    return readMetadata(ref.url, result.stdout);
+    pinned = readMetadata(ref.url, result.stdout);
   } catch (error) {
     const text = `cannot read what nix flake metadata said: ${(error as Error).message}`;
     throw new NixError(`read flake ${ref.url}`, { cause: 'unknown', text, log: [] });
   }
+  const { moving, ...flake } = pinned;
+  if (moving === undefined) return flake;
+  // nix 2.8 has no `dir` for a path: then the folder itself is read at each call.
+  const again = await options.run({ ...call, args: [...call.args.slice(0, -1), flake.url], onLine: () => {} });
+  return again.code === 0 ? flake : { ...flake, url: moving };
 }
 
-/** From `nix flake metadata --json`. Throws when it isn't that. */
-export function readMetadata(given: string, json: string): PinnedFlake {
+/**
+ * From `nix flake metadata --json`. Throws when it isn't that. `moving` is there when `url` is of a form that older versions don't know: a
+ * reference that they do know, to a tree that may change.
+ */
+export function readMetadata(given: string, json: string): PinnedFlake & { readonly moving?: string } {
   const value = JSON.parse(json) as Record<string, unknown>;
   const locked = record(value.locked) ?? {};
   const resolved = record(value.resolved) ?? {};
@@ -61,6 +70,7 @@ export function readMetadata(given: string, json: string): PinnedFlake {
     ...(narHash ? { narHash } : {}),
     ...(revision ? { revision } : {}),
     ...(path ? { path } : {}),
+    ...(chosen === byPath && dir && url ? { moving: url } : {}),
   };
 }
 
