@@ -1,0 +1,26 @@
+// The folder in which Nixie keeps what it would rather not lose: TLS key, leases, journal, placed host keys.
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where it is unless `--state` says otherwise; undefined when neither HOME nor XDG_STATE_HOME is known. */
+export function defaultStateDir(uid: number, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (uid === 0) return '/var/lib/nixie';
+  // XDG Base Directory Specification: a relative path is to be ignored.
+  if (env.XDG_STATE_HOME?.startsWith('/')) return join(env.XDG_STATE_HOME, 'nixie');
+  return env.HOME?.startsWith('/') ? join(env.HOME, '.local/state/nixie') : undefined;
+}
+
+/**
+ * Makes the folder, for its owner alone (0700: keys live there). Throws `make state folder …: reason` when that can't be done, and
+ * when the folder that is there belongs to somebody else, who could then exchange the keys.
+ */
+export function makeStateDir(path: string, uid: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const { uid: owner, mode } = statSync(path);
+    if (owner !== uid) throw new Error(`it belongs to user ${owner}, and this is user ${uid}`);
+    if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
+  } catch (error) {
+    throw new Error(`make state folder ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
