@@ -1,0 +1,109 @@
+// The frame of a scenario: a lab, the supplies of a run, the common arguments; on failure the story of what was seen; nothing left behind.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { RunEvent } from '../../controller/src/machine/event.ts';
+import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
+import { run } from './child.ts';
+import { createLab, type Lab, type LabOptions } from './lab.ts';
+import { resultsOf } from './later-runs.ts';
+import { firmwareLab, type Need, needFiles, needMemory, needPrograms } from './need.ts';
+import { lan } from './net.ts';
+import type { NixieRun } from './nixie-run.ts';
+import { prove } from './proof.ts';
+import { agentFile, diskSerial, makeSupplies, runArguments, type Supplies } from './supplies.ts';
+
+export interface Scene {
+  readonly lab: Lab;
+  readonly supplies: Supplies;
+  /** Everything but the hosts that differ per run: `--installer … --known-hosts … --dhcp … --json`. */
+  readonly args: readonly string[];
+  readonly knownHosts: string;
+}
+
+/** What an install in the lab needs from this computer. */
+export const installLab: readonly Need[] = [
+  ...firmwareLab,
+  needPrograms(['nix', 'ssh', 'ssh-keygen', 'sfdisk', 'apt-get', 'dpkg-deb', 'unshare']),
+  needFiles([agentFile]),
+  needMemory(4096),
+];
+
+/** An install under emulation takes about a minute on an idle computer; one with other tests beside it several times that. */
+export const installLimitMs = 600_000;
+
+export async function inScene(
+  options: Omit<LabOptions, 'deadlineMs'> & {
+    deadlineMs?: number;
+    nixieDhcp?: readonly string[];
+    hosts?: readonly string[];
+  },
+  act: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const machines = options.machines.map((machine, i) => ({ diskSerial: diskSerial(i), ...machine }));
+  const lab = await createLab({ deadlineMs: 3 * installLimitMs, ...options, machines });
+  try {
+    const names = machines.map(({ name }) => name);
+    const supplies = await makeSupplies(join(lab.folder, 'operator'), names);
+    const knownHosts = join(lab.folder, 'known_hosts');
+    const dhcp =
+      options.dhcp === 'foreign' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
+    const args = [...runArguments(supplies, lab.writeHosts(options.hosts ?? names), knownHosts), ...dhcp, '--json'];
+    await act({ lab, supplies, args, knownHosts });
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new Error(`${what}\n${lab.story()}`, { cause: error });
+  } finally {
+    await lab.close();
+  }
+  assert.equal((await run(['ip', 'netns', 'list'])).stdout.includes(lab.net.id), false, 'no namespace is left');
+}
+
+/** Runs Nixie to its end. */
+export async function install(scene: Scene): Promise<{ run: NixieRun; status: number }> {
+  const run = scene.lab.runNixie(scene.args, { nix: scene.supplies.nix, deadlineMs: installLimitMs });
+  return { run, status: await run.status() };
+}
+
+export function stagesOf(run: NixieRun, host: string): Stage[] {
+  return run.events
+    .filter((event): event is Extract<RunEvent, { event: 'stage' }> => event.event === 'stage' && event.host === host)
+    .map((event) => event.stage);
+}
+
+/** Every host of the run is proved, by Nixie's word and without it; it was woken once, and went through its life in order. */
+export async function assertProved(scene: Scene, run: NixieRun, hosts: readonly string[]): Promise<void> {
+  const results = resultsOf(run);
+  assert.deepEqual(
+    results.map(({ host, result }) => `${host} ${result}`).sort(),
+    hosts.map((host) => `${host} proved`).sort(),
+  );
+  for (const { host, address, toplevel, host_key } of results) {
+    assert.ok(
+      address !== undefined && toplevel !== undefined && host_key !== undefined,
+      `${host}: address, system, key`,
+    );
+    const machine = scene.lab.machines[host]!;
+    assert.equal(machine.boots, 1, `${host} was powered on once, and restarted by itself`);
+    const proof = await prove(scene.lab, scene.supplies, machine, { address, knownHosts: scene.knownHosts });
+    assert.equal(proof.hostname, host);
+    assert.equal(proof.system, toplevel);
+    assert.match(proof.root, /^\/dev\/vda\d ext4$/);
+    assert.ok(proof.serial.includes(toplevel), `${host} printed its system when it booted: ${proof.serial}`);
+    const passed = stagesOf(run, host).filter((stage) => (waySteps as readonly string[]).includes(stage));
+    const places = passed.map((stage) => (waySteps as readonly string[]).indexOf(stage));
+    assert.deepEqual(
+      places,
+      [...places].sort((a, b) => a - b),
+      `${host} went forward only: ${passed.join(' ')}`,
+    );
+    for (const stage of ['waking', 'registered', 'disko', 'install', 'rebooting', 'proving'] as const)
+      assert.ok(passed.includes(stage), `${host} passed ${stage}: ${passed.join(' ')}`);
+  }
+  const left = await run.exited.then(() => programsIn(scene.lab.net.srv));
+  assert.deepEqual(left, [], 'nothing of nixie runs on');
+}
+
+/** Process ids inside a namespace. */
+export async function programsIn(namespace: string): Promise<string[]> {
+  return (await run(['ip', 'netns', 'pids', namespace])).stdout.split('\n').filter((line) => line !== '');
+}
