@@ -1,0 +1,9 @@
+/** See build.mjs. */
+export function buildAgent(options?: { outDir?: string; force?: boolean }): Promise<{
+  path: string;
+  /** False when an up-to-date one was there. */
+  built: boolean;
+  bytes: number;
+  /** Of the inputs: equal inputs give an equal executable. */
+  sha256: string;
+}>;

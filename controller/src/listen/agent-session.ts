@@ -1,0 +1,181 @@
+// One agent's stream: who it is, what it may send, and that nothing it sends can stop the controller.
+import { createPublicKey, verify } from 'node:crypto';
+import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import type { Hello, Instruction, LogBatch, SessionRequest, SessionResponse } from '@nixie/proto/agent';
+import type { Credential } from '../machine/token.ts';
+import { cleanLine } from './log-line.ts';
+
+/** What is known of a session. */
+export interface SessionUp {
+  readonly mac: string;
+  readonly bootId: string;
+  /** Of the machine, as its agent saw it. */
+  readonly address: string;
+  /** Of the connection, as we see it: `ip:port`. */
+  readonly peer: string;
+  /** An older session that ends with this one. */
+  readonly replaces?: SessionUp;
+}
+
+type Message = NonNullable<SessionRequest['message']>;
+
+export interface SessionEvents {
+  /** @returns why not */
+  up(host: string, about: SessionUp): Partial<ServiceError> | undefined;
+  down(host: string | undefined, why: string): void;
+  message(host: string, message: Exclude<Message, { $case: 'hello' }>): void;
+  odd(peer: string, what: string): void;
+}
+
+/** One batch holds at most this many lines; an honest agent sends 50. */
+const mostLines = 500;
+/** Answers that an agent does not read pile up in memory; beyond this many it is cut off. */
+const mostUnread = 1000;
+
+/** The text that the hello's signature covers. */
+export function helloText(credential: string, bootId: string, unixMs: bigint): Buffer {
+  return Buffer.from(`nixie-session\n${credential}\n${bootId}\n${unixMs}`);
+}
+
+/** True when the agent's key signed this hello. Never throws. */
+export function checkHello(credential: Credential, text: string, hello: Hello): boolean {
+  if (hello.bootId !== credential.bootId) return false;
+  try {
+    const key = createPublicKey({ key: Buffer.from(credential.agentKey), format: 'der', type: 'spki' });
+    return (
+      key.asymmetricKeyDetails?.namedCurve === 'prime256v1' &&
+      verify('sha256', helloText(text, hello.bootId, hello.unixMs), key, hello.signature)
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** Lines within bounds and without control bytes; what does not fit is counted. */
+export function boundBatch(batch: LogBatch): LogBatch {
+  const lines = batch.lines.slice(0, mostLines).map((line) => ({
+    unixMs: line.unixMs,
+    source: cleanLine(line.source, 64),
+    text: cleanLine(line.text),
+  }));
+  return { first: batch.first, lines, dropped: batch.dropped + BigInt(batch.lines.length - lines.length) };
+}
+
+export class AgentSession {
+  /** Undefined until the hello was checked. */
+  about: SessionUp | undefined;
+  #host: string | undefined;
+  #over = false;
+  #unread = 0;
+  readonly #stream: ServerDuplexStream<SessionRequest, SessionResponse>;
+  readonly #events: SessionEvents;
+  readonly #peer: string;
+  readonly #helloTimer: NodeJS.Timeout;
+
+  constructor(
+    stream: ServerDuplexStream<SessionRequest, SessionResponse>,
+    helloMs: number,
+    readCredential: (text: string) => Credential | undefined,
+    events: SessionEvents,
+  ) {
+    this.#stream = stream;
+    this.#events = events;
+    this.#peer = stream.getPeer();
+    this.#helloTimer = setTimeout(() => this.end(status.DEADLINE_EXCEEDED, 'no hello'), helloMs);
+    const bearer = /^Bearer (\S+)$/.exec(String(stream.metadata.get('authorization')[0] ?? ''))?.[1];
+    stream.on('data', (request: SessionRequest) => {
+      if (this.#over) return;
+      try {
+        if (this.#host !== undefined) this.#message(this.#host, request.message);
+        else {
+          const why = this.#hello(request.message, bearer, readCredential);
+          if (why) this.end(why.code ?? status.UNKNOWN, why.details ?? '');
+        }
+      } catch (error) {
+        events.odd(this.#peer, `session of ${this.#host ?? 'nobody yet'}: ${(error as Error).message}`);
+        this.end(status.INTERNAL, 'the controller failed to handle a message');
+      }
+    });
+    stream.on('error', (error: Error) => this.#finish(error.message));
+    stream.on('cancelled', () => this.#finish('the connection was lost'));
+    stream.on('close', () => this.#finish('the stream was closed'));
+    stream.on('end', () => this.end(status.OK, 'the agent ended the session'));
+    stream.on('drain', () => {
+      this.#unread = 0;
+    });
+  }
+
+  /** @returns why the session can't begin; undefined once it has */
+  #hello(
+    message: Message | undefined,
+    bearer: string | undefined,
+    readCredential: (text: string) => Credential | undefined,
+  ): Partial<ServiceError> | undefined {
+    const credential = bearer === undefined ? undefined : readCredential(bearer);
+    if (!credential || bearer === undefined) return { code: status.UNAUTHENTICATED, details: 'no good credential' };
+    if (message?.$case !== 'hello') return { code: status.INVALID_ARGUMENT, details: 'the first message is not hello' };
+    if (!checkHello(credential, bearer, message.value)) {
+      this.#events.odd(this.#peer, `hello of ${credential.host} has a wrong signature`);
+      return { code: status.UNAUTHENTICATED, details: 'the signature is not by the key that registered' };
+    }
+    const about: SessionUp = {
+      mac: credential.mac,
+      bootId: credential.bootId,
+      address: cleanLine(message.value.address, 64),
+      peer: this.#peer,
+    };
+    clearTimeout(this.#helloTimer);
+    const refusal = this.#events.up(credential.host, about);
+    if (refusal) return refusal;
+    this.#host = credential.host;
+    this.about = about;
+    return undefined;
+  }
+
+  #message(host: string, message: Message | undefined): void {
+    if (message === undefined) return; // of a newer agent
+    switch (message.$case) {
+      case 'hello':
+        this.end(status.INVALID_ARGUMENT, 'a second hello');
+        break;
+      case 'heartbeat':
+        this.#write({ message: { $case: 'ack', value: { sequence: message.value.sequence } } });
+        this.#events.message(host, message);
+        break;
+      case 'log':
+        this.#events.message(host, { $case: 'log', value: boundBatch(message.value) });
+        break;
+      default:
+        this.#events.message(host, message);
+    }
+  }
+
+  readonly instruct = (instruction: Instruction): void => {
+    this.#write({ message: { $case: 'instruction', value: instruction } });
+  };
+
+  #write(response: SessionResponse): void {
+    if (this.#over) return;
+    if (!this.#stream.write(response)) this.#unread += 1;
+    if (this.#unread > mostUnread) this.end(status.RESOURCE_EXHAUSTED, 'the agent does not read');
+  }
+
+  /** Ends the stream with a status. Doing it twice is harmless. */
+  end(code: status, details: string): void {
+    if (this.#over) return;
+    this.#finish(details);
+    if (code === status.OK) this.#stream.end();
+    else this.#stream.emit('error', { code, details });
+  }
+
+  #finish(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#helloTimer);
+    try {
+      this.#events.down(this.#host, why);
+    } catch (error) {
+      this.#events.odd(this.#peer, `end of session: ${(error as Error).message}`);
+    }
+  }
+}

@@ -1,0 +1,138 @@
+// What shows that an agent runs on the machine whose boot script we made: a one-time token per script, and afterwards the credential
+// of that boot. Pure: time and randomness come in as arguments.
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Mac } from './mac.ts';
+
+/** From the script being fetched to the agent's registration, kernel and initrd being loaded in between. Milliseconds. */
+export const tokenLifeMs = 15 * 60_000;
+
+/** One token, as it may be written down over a restart. */
+export interface Token {
+  /** 32 lower-case hex digits. */
+  readonly token: string;
+  readonly mac: Mac;
+  readonly host: string;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+  /** SHA-256 (hex) of the agent key that used it. */
+  readonly usedBy?: string;
+}
+
+/** `again`: the same agent asks once more, since our answer was lost. */
+export type Taken =
+  | { readonly verdict: 'ok' | 'again'; readonly host: string }
+  | { readonly verdict: 'unknown' | 'expired' | 'used' | 'other-mac'; readonly host?: string };
+
+/** The tokens that are out. Bounded: the oldest are forgotten first, those of one MAC beyond a few as well. */
+export class TokenBook {
+  readonly #tokens = new Map<string, Token>();
+  readonly #random: (bytes: number) => Uint8Array;
+  readonly #lifeMs: number;
+  readonly #most: number;
+  readonly #mostPerMac: number;
+
+  /** @param random cryptographic, e.g. `randomBytes` */
+  constructor(
+    random: (bytes: number) => Uint8Array,
+    {
+      lifeMs = tokenLifeMs,
+      most = 20_000,
+      mostPerMac = 8,
+    }: { lifeMs?: number; most?: number; mostPerMac?: number } = {},
+  ) {
+    this.#random = random;
+    this.#lifeMs = lifeMs;
+    this.#most = most;
+    this.#mostPerMac = mostPerMac;
+  }
+
+  get size(): number {
+    return this.#tokens.size;
+  }
+
+  /** A new token for one boot script. Earlier ones of the machine stay good: firmware may fetch a script twice and run the first. */
+  issue(mac: Mac, host: string, now: number): string {
+    this.#forget(now);
+    const same = [...this.#tokens.values()].filter((entry) => entry.mac === mac);
+    for (const { token } of same.slice(0, Math.max(0, same.length - this.#mostPerMac + 1))) this.#tokens.delete(token);
+    while (this.#tokens.size >= this.#most) this.#tokens.delete(this.#tokens.keys().next().value!);
+    const token = Buffer.from(this.#random(16)).toString('hex');
+    this.#tokens.set(token, { token, mac, host, issuedAt: now });
+    return token;
+  }
+
+  /**
+   * Uses a token up. One agent key may do it again and again within its life, another key never.
+   * @param agentKey SHA-256 of the agent's public key, hex
+   */
+  take(token: string, mac: Mac, agentKey: string, now: number): Taken {
+    const entry = this.#tokens.get(token);
+    if (!entry) return { verdict: 'unknown' };
+    const { host } = entry;
+    // A clock set back makes a token live longer, never for ever: it is forgotten by number.
+    if (now - entry.issuedAt > this.#lifeMs) return { verdict: 'expired', host };
+    if (entry.mac !== mac) return { verdict: 'other-mac', host };
+    if (entry.usedBy !== undefined) return { verdict: entry.usedBy === agentKey ? 'again' : 'used', host };
+    this.#tokens.set(token, { ...entry, usedBy: agentKey });
+    return { verdict: 'ok', host };
+  }
+
+  /** Takes back all tokens of a machine, e.g. once it is installed. */
+  revoke(host: string): void {
+    for (const { token, host: owner } of this.#tokens.values()) if (owner === host) this.#tokens.delete(token);
+  }
+
+  /** For keeping over a restart; as secret as the tokens themselves. */
+  list(): Token[] {
+    return [...this.#tokens.values()];
+  }
+
+  restore(tokens: readonly Token[], now: number): void {
+    for (const token of tokens.slice(-this.#most)) this.#tokens.set(token.token, token);
+    this.#forget(now);
+  }
+
+  /** Expired ones are kept for one more life, so that a late agent hears `expired` and not `unknown`. */
+  #forget(now: number): void {
+    for (const { token, issuedAt } of this.#tokens.values())
+      if (now - issuedAt > 2 * this.#lifeMs) this.#tokens.delete(token);
+  }
+}
+
+/** What a credential says once its seal was checked. */
+export interface Credential {
+  readonly host: string;
+  readonly mac: Mac;
+  readonly bootId: string;
+  /** SPKI DER of the agent's P-256 key. The key itself, not its hash: after a restart there is nowhere else to look it up. */
+  readonly agentKey: Uint8Array;
+}
+
+const seal = (secret: Uint8Array, payload: string): Buffer =>
+  createHmac('sha256', secret).update(`nixie-credential\n${payload}`).digest();
+
+/** `base64url(payload).base64url(HMAC-SHA-256)`; the same input gives the same text. */
+export function makeCredential(secret: Uint8Array, { host, mac, bootId, agentKey }: Credential): string {
+  const payload = Buffer.from(
+    JSON.stringify({ host, mac, boot: bootId, key: Buffer.from(agentKey).toString('base64url') }),
+  ).toString('base64url');
+  return `${payload}.${seal(secret, payload).toString('base64url')}`;
+}
+
+/** Undefined for anything that this secret did not seal. */
+export function readCredential(secret: Uint8Array, text: string): Credential | undefined {
+  if (text.length > 4096) return undefined;
+  const match = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{43})$/.exec(text);
+  if (!match) return undefined;
+  const given = Buffer.from(match[2]!, 'base64url');
+  const right = seal(secret, match[1]!);
+  if (given.length !== right.length || !timingSafeEqual(given, right)) return undefined;
+  // Sealed by us, so it has the shape we gave it.
+  const { host, mac, boot, key } = JSON.parse(Buffer.from(match[1]!, 'base64url').toString('utf8')) as {
+    host: string;
+    mac: Mac;
+    boot: string;
+    key: string;
+  };
+  return { host, mac, bootId: boot, agentKey: Buffer.from(key, 'base64url') };
+}
