@@ -47,7 +47,7 @@ const mostHops = 16;
 /** Pure; a repeated request gets the same reply. The scene decides whom we know. */
 export function answerDhcp(request: DhcpRequest, scene: Scene): DhcpDecision {
   const { packet } = request;
-  const at = scene.interfaces[request.interface];
+  const at = own(scene.interfaces, request.interface);
   const type = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
   if (packet.op !== 1 || type === undefined || type === 'OFFER' || type === 'ACK' || type === 'NAK') {
     return { kind: 'silence', why: 'not a request' };
