@@ -115,7 +115,7 @@ test('local disk: by the platform that iPXE itself tells', () => {
 });
 
 test('refusal tells the reason as plain text', () => {
-  const script = refusalScript('machine ${token}\nexit 0 && boot');
+  const script = refusalScript(`machine \${token}\nexit 0 && boot`);
   const { said, exit } = run(script, { token: 'secret' });
   assert.equal(exit, 1);
   assert.deepEqual(said, ['Nixie: machine ??token? exit 0 ?? boot']);
@@ -126,7 +126,7 @@ test('bad words and long command lines are refused with their source', () => {
     () => installerScript(files, { ...boot, boot: ['a b'] }),
     /boot word of machine1: found character " " at 1/,
   );
-  assert.throws(() => installerScript({ ...files, kernelParams: ['x', '${y}'] }, boot), WordRefused);
+  assert.throws(() => installerScript({ ...files, kernelParams: ['x', `\${y}`] }, boot), WordRefused);
   assert.throws(() => installerScript(files, { ...boot, token: 'D'.repeat(32) }), /token: not 32/);
   const base = installerScript(files, { ...boot, boot: [] });
   const line = /initrd=initrd.*BOOTIF=\S+/.exec(base)![0].replace(/\$\{[^}]*\}/, 'aa-bb-cc-dd-ee-ff');

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import type { Scene } from '../answer/scene.ts';
+import type { Mac } from '../machine/mac.ts';
+import { type AnswerDhcp, createDhcpDoor } from './dhcp.ts';
+import type { Seen } from './seen.ts';
+
+const mac = '52:54:00:00:00:01' as Mac;
+const scene: Scene = {
+  interfaces: {},
+  machineOfMac: { [mac]: 'm1' },
+  machines: {},
+  loaders: {},
+  httpPort: 7480,
+};
+const at = { interface: 'lan0', port: 67 as const, source: { address: '0.0.0.0', port: 68 } };
+
+function discover(last: number, fourth = 0): Uint8Array {
+  const bytes = new Uint8Array(300);
+  bytes.set([1, 1, 6, 0]);
+  bytes.set([0x52, 0x54, 0, fourth, 0, last], 28);
+  bytes.set([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 50, 4, 10, 0, 0, 9, 255], 236);
+  return bytes;
+}
+
+function door(answer: AnswerDhcp) {
+  const seen: Seen[] = [];
+  const clock = { nowMs: 0 };
+  const parts = { scene: () => scene, answer, nowMs: () => clock.nowMs, onSeen: (one: Seen) => seen.push(one) };
+  return { door: createDhcpDoor(parts), seen, clock };
+}
+const silent: AnswerDhcp = () => ({ kind: 'silence', why: 'unknown machine' });
+
+test('a reply is encoded and goes where the answer says; what was seen carries the word', () => {
+  const { door: one, seen } = door(({ packet }) => ({
+    kind: 'reply',
+    packet: { ...packet, op: 2, yiaddr: '10.0.0.9' },
+    to: { address: '255.255.255.255', port: 68 },
+    machine: 'm1',
+    mac,
+    client: 'other' as never,
+    why: 'address offered',
+    file: 'snponly.efi',
+  }));
+  const reply = one.receive(discover(1), at)!;
+  assert.equal(reply.bytes[0], 2);
+  assert.deepEqual(reply.to, { address: '255.255.255.255', port: 68 });
+  const want = {
+    kind: 'dhcp-answered',
+    mac,
+    machine: 'm1',
+    interface: 'lan0',
+    why: 'address offered',
+    detail: 'snponly.efi',
+  };
+  assert.deepEqual(seen, [want]);
+  assert.equal(one.macOfAddress('10.0.0.9'), mac);
+});
+
+test('a machine of ours that asks too fast is limited, alone', () => {
+  const { door: one, seen, clock } = door(silent);
+  for (let index = 0; index < 100; index++) one.receive(discover(1), at);
+  assert.deepEqual([one.counters().silent, one.counters().limited], [40, 60]);
+  assert.equal(seen.filter(({ kind }) => kind === 'dhcp-limited').length, 1);
+  clock.nowMs = 1000;
+  one.receive(discover(1), at);
+  assert.equal(one.counters().silent, 41);
+});
+
+test('a flood of strangers takes nothing from ours', () => {
+  const { door: one } = door(silent);
+  for (let index = 0; index < 20_000; index++) one.receive(discover(index & 255, 1 + (index >> 8)), at);
+  assert.equal(one.counters().strangersDropped, 19_000);
+  one.receive(discover(1), at);
+  assert.equal(one.counters().silent, 1001);
+});
+
+test('neither bad bytes nor a failing answer end it', () => {
+  const { door: one, seen } = door(() => {
+    throw new Error('broken rule');
+  });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
+      assert.equal(one.receive(bytes, at), undefined);
+    }),
+  );
+  assert.equal(one.receive(discover(1), at), undefined);
+  assert.deepEqual(
+    [seen.at(-1)?.kind, seen.at(-1)?.why, seen.at(-1)?.detail],
+    ['dhcp-malformed', 'broken', 'broken rule'],
+  );
+});

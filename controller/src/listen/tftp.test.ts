@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import test from 'node:test';
+import { decodeTftp, encodeTftp, type TftpPacket } from '../wire/tftp/packet.ts';
+import type { Seen } from './seen.ts';
+import { PackedFiles, serveTftp, tableName } from './tftp.ts';
+
+function bound(): Promise<dgram.Socket> {
+  return new Promise((resolve) => {
+    const socket = dgram.createSocket('udp4');
+    socket.bind(0, '127.0.0.1', () => resolve(socket));
+  });
+}
+
+/** A client whose received packets can be awaited in order. */
+async function client(server: number) {
+  const socket = await bound();
+  const inbox: { packet: TftpPacket; port: number }[] = [];
+  let wake = (): void => {};
+  socket.on('message', (bytes, from) => {
+    inbox.push({ packet: decodeTftp(bytes), port: from.port });
+    wake();
+  });
+  return {
+    inbox,
+    send: (packet: TftpPacket, port = server) => socket.send(encodeTftp(packet), port, '127.0.0.1'),
+    async next() {
+      while (inbox.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      return inbox.shift()!;
+    },
+    close: () => socket.close(),
+  };
+}
+
+const file = Buffer.alloc(1000, 7);
+const read = (name: string, options: [string, string][] = []): TftpPacket => ({
+  op: 'read',
+  name,
+  mode: 'octet',
+  options,
+});
+
+async function withDoor(use: (port: number, seen: Seen[], counters: () => object) => Promise<void>, maxTransfers = 10) {
+  const listener = await bound();
+  const seen: Seen[] = [];
+  const door = serveTftp({
+    listener,
+    interface: 'lo',
+    mtu: 1280,
+    files: new Map([['snponly.efi', file]]),
+    openSocket: bound,
+    nowMs: () => performance.now(),
+    onSeen: (one) => seen.push(one),
+    maxTransfers,
+  });
+  try {
+    await use(listener.address().port, seen, door.counters);
+  } finally {
+    await door.close();
+  }
+}
+
+test('a file from its own port, block size within the MTU, then the end is told', async () => {
+  await withDoor(async (port, seen) => {
+    const one = await client(port);
+    one.send(
+      read('\\snponly.efi', [
+        ['blksize', '8192'],
+        ['tsize', '0'],
+      ]),
+    );
+    const oack = await one.next();
+    assert.deepEqual(oack.packet, {
+      op: 'oack',
+      options: [
+        ['blksize', '1248'],
+        ['tsize', '1000'],
+      ],
+    });
+    assert.notEqual(oack.port, port);
+    one.send({ op: 'ack', block: 0 }, oack.port);
+    const data = await one.next();
+    assert.ok(data.packet.op === 'data' && data.packet.data.length === 1000);
+    one.send({ op: 'ack', block: 1 }, oack.port);
+    while (!seen.some(({ kind }) => kind === 'tftp-sent')) await new Promise(setImmediate);
+    assert.match(seen.at(-1)!.detail!, /^snponly.efi: 1000 bytes in \d+ ms, 0 blocks again$/);
+    one.close();
+  });
+});
+
+test('unknown names and writing get their error at once; repeats and noise get nothing', async () => {
+  await withDoor(async (port, _seen, counters) => {
+    const one = await client(port);
+    one.send(read('autoexec.ipxe'));
+    assert.deepEqual((await one.next()).packet, { op: 'error', code: 1, message: 'no such file' });
+    one.send(read('../../etc/passwd'));
+    assert.deepEqual((await one.next()).packet, { op: 'error', code: 1, message: 'no such file' });
+    one.send({ op: 'write', name: 'snponly.efi', mode: 'octet', options: [] });
+    assert.deepEqual((await one.next()).packet, { op: 'error', code: 2, message: 'nothing can be written here' });
+    one.send({ op: 'ack', block: 3 });
+    one.send(read('snponly.efi'));
+    one.send(read('snponly.efi'));
+    const first = await one.next();
+    assert.equal(first.packet.op, 'data');
+    one.send({ op: 'error', code: 8, message: 'stop' }, first.port);
+    one.send(read('nothing')); // answered after all of the above
+    assert.equal((await one.next()).packet.op, 'error');
+    const { started, refused, repeated, malformed } = counters() as Record<string, number>;
+    assert.deepEqual({ started, refused, repeated, malformed }, { started: 1, refused: 4, repeated: 1, malformed: 1 });
+    one.close();
+  });
+});
+
+test('size probe frees its place; a stranger on the transfer port is not heard; too many are refused', async () => {
+  await withDoor(async (port, seen) => {
+    const one = await client(port);
+    const two = await client(port);
+    one.send(read('snponly.efi', [['tsize', '0']]));
+    const oack = await one.next();
+    two.send({ op: 'error', code: 0, message: 'not mine' }, oack.port);
+    two.send(read('snponly.efi'));
+    assert.deepEqual((await two.next()).packet, { op: 'error', code: 0, message: 'too many transfers' });
+    one.send({ op: 'error', code: 8, message: 'User aborted the transfer' }, oack.port);
+    while (!seen.some(({ kind }) => kind === 'tftp-probed')) await new Promise(setImmediate);
+    two.send(read('snponly.efi'));
+    assert.equal((await two.next()).packet.op, 'data');
+    assert.ok(!seen.some(({ kind }) => kind === 'tftp-stopped'));
+    one.close();
+    two.close();
+  }, 1);
+});
+
+test('names as firmware writes them, and packed files are shared', () => {
+  for (const name of ['boot/x.efi', '/boot/x.efi', '\\boot\\x.efi', '//boot\\x.efi'])
+    assert.equal(tableName(name), 'boot/x.efi');
+  const packed = new PackedFiles();
+  assert.equal(packed.get('a', file, 512), packed.get('a', file, 512));
+  assert.notEqual(packed.get('a', file, 512), packed.get('a', file, 1024));
+});
