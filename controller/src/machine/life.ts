@@ -69,7 +69,13 @@ export function newLife(host: string, at: number): Life {
 /** The table of moves: from a stage, by what happened, to a stage. What isn't in it is refused with a sentence. */
 export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage>>>> = {
   planned: { begin: 'probing' },
-  probing: { 'found-proved': 'skipped', 'found-doubtful': 'doubtful', 'found-nobody': 'waking' },
+  // An agent with a credential of ours: the installer of an earlier run is still up.
+  probing: {
+    'agent-registered': 'registered',
+    'found-proved': 'skipped',
+    'found-doubtful': 'doubtful',
+    'found-nobody': 'waking',
+  },
   waking: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   firmware: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   loading: { 'firmware-asked': 'loading', 'script-fetched': 'loading', 'agent-registered': 'registered' },
@@ -176,15 +182,4 @@ export function offerIn(stage: Stage): BootOffer {
   if (stage === 'planned' || stage === 'probing') return 'silent';
   if (isEnd(stage) || stage === 'rebooting' || stage === 'proving') return 'local';
   return 'installer';
-}
-
-/** May a boot token be made for it now? Not while an agent's session is at work on it. */
-export function tokenAllowedIn(stage: Stage): boolean {
-  return (
-    stage === 'waking' ||
-    stage === 'firmware' ||
-    stage === 'loading' ||
-    stage === 'registered' ||
-    writing.includes(stage)
-  );
 }

@@ -1,0 +1,203 @@
+// Who gets a boot script, and whose registration is believed. Everything is answered at once, from memory.
+import { createHash } from 'node:crypto';
+import { isIPv4 } from 'node:net';
+import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
+import { type InstallerFiles, installerScript, localScript, refusalScript } from '../answer/script.ts';
+import type { RunEvent } from '../machine/event.ts';
+import type { Host, System } from '../machine/host.ts';
+import { offerIn } from '../machine/life.ts';
+import { type Mac, parseMac } from '../machine/mac.ts';
+import { type Credential, makeCredential, readCredential, type TokenBook } from '../machine/token.ts';
+import type { Registrations } from '../store/registrations.ts';
+import { type Core, iso } from './core.ts';
+
+export interface AdmissionWorld {
+  readonly core: Core;
+  readonly hosts: readonly Host[];
+  readonly tokens: TokenBook;
+  readonly registrations: Registrations;
+  readonly installer: (system: System) => InstallerFiles | undefined;
+  /** The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them. */
+  readonly macAt: (address: string) => Mac | 'foreign' | undefined;
+  /** Lines for root's authorized_keys in the installer. */
+  readonly authorizedKeys: readonly string[];
+  readonly credentialSecret: Uint8Array;
+  readonly fingerprint: string;
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  readonly now: () => number;
+  readonly emit: (event: RunEvent) => void;
+}
+
+interface Refused {
+  readonly refused: 'unauthenticated' | 'denied' | 'invalid' | 'unavailable';
+  readonly why: string;
+}
+
+const heartbeatMs = 5000;
+
+export class Admission {
+  readonly #world: AdmissionWorld;
+  readonly #hostOfMac: ReadonlyMap<Mac, Host>;
+  /** When each host's scripts were fetched lately, milliseconds: firmware that boots in a circle. */
+  readonly #fetched = new Map<string, number[]>();
+
+  constructor(world: AdmissionWorld) {
+    this.#world = world;
+    this.#hostOfMac = new Map(world.hosts.flatMap((host) => host.macs.map((mac) => [mac, host] as const)));
+  }
+
+  /** The script of this boot of this machine, with a token of its own. `refuse` is shown to nobody but the asker. */
+  script(ask: { mac: Mac; remoteAddress: string; localAddress: string }): { script: string } | { refuse: string } {
+    const { core, now } = this.#world;
+    const host = this.#hostOfMac.get(ask.mac);
+    const life = host === undefined ? undefined : core.life(host.name);
+    if (host === undefined || life === undefined) return { refuse: 'no machine of this run has this MAC' };
+    const seen = this.#world.macAt(ask.remoteAddress);
+    if (seen !== 'foreign' && (seen === undefined || !host.macs.includes(seen))) {
+      this.#warn(
+        host.name,
+        `${ask.remoteAddress} (${seen ?? 'no known MAC'}) asked for the boot script of ${ask.mac} and was refused`,
+      );
+      return { refuse: 'this script is for the machine that has this MAC' };
+    }
+    const offer = offerIn(life.stage);
+    if (offer === 'silent')
+      return { script: refusalScript(`${host.name} is not ready to be installed yet: it is still being built`) };
+    if (offer === 'local') return { script: localScript(host.name) };
+    const files = this.#world.installer(host.system);
+    if (files === undefined) return { script: refusalScript(`there is no installer for ${host.system}`) };
+    if (this.#loops(host.name, now())) {
+      core.happened(host.name, {
+        kind: 'failed',
+        reason: 'it fetched its boot script more than six times in ten minutes: it boots in a circle',
+      });
+      return { script: localScript(host.name) };
+    }
+    const script = installerScript(files, {
+      machine: host.name,
+      mac: ask.mac,
+      address: ask.localAddress,
+      httpPort: this.#world.httpPort,
+      grpcPort: this.#world.grpcPort,
+      fingerprint: this.#world.fingerprint,
+      token: this.#world.tokens.issue(ask.mac, host.name, now()),
+      boot: host.boot,
+    });
+    if (life.stage === 'waking' || life.stage === 'firmware' || life.stage === 'loading')
+      core.happened(host.name, { kind: 'script-fetched' });
+    return { script };
+  }
+
+  #loops(host: string, at: number): boolean {
+    const lately = (this.#fetched.get(host) ?? []).filter((each) => at - each < 600_000);
+    lately.push(at);
+    this.#fetched.set(host, lately);
+    return lately.length > 6;
+  }
+
+  /** @param peer `ip:port` of the connection */
+  register(request: RegisterRequest, peer: string): RegisterResponse | Refused {
+    const { core, tokens, now } = this.#world;
+    const mac = parseMac(request.mac);
+    if (mac === undefined) return { refused: 'invalid', why: 'mac: not a MAC address' };
+    if (!/^ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2}$/.test(request.sshHostKey))
+      return { refused: 'invalid', why: 'ssh_host_key: accepted is "ssh-ed25519 AAAA…" without a comment' };
+    if (request.bootId === '' || request.bootId.length > 64)
+      return { refused: 'invalid', why: 'boot_id: empty or too long' };
+    if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
+    const key = createHash('sha256').update(request.agentKey).digest('hex');
+    const taken = tokens.take(request.token, mac, key, now());
+    const address = addressOf(peer) ?? request.address;
+    switch (taken.verdict) {
+      case 'unknown':
+      case 'expired':
+        this.#warn(taken.host, `a registration for ${mac} from ${peer} was refused: its token is ${taken.verdict}`);
+        return { refused: 'unauthenticated', why: `the token is ${taken.verdict}` };
+      case 'used':
+      case 'other-mac':
+        this.#warn(
+          taken.host,
+          `a registration for ${mac} from ${peer} was refused: ${taken.verdict === 'used' ? 'its token was used by another agent' : 'its token belongs to another MAC'}`,
+        );
+        return {
+          refused: 'denied',
+          why: taken.verdict === 'used' ? 'the token was used before' : 'the token belongs to another MAC',
+        };
+      case 'ok':
+      case 'again':
+        break;
+    }
+    if (!isIPv4(address)) return { refused: 'invalid', why: 'address: not an IPv4 address' };
+    const host = taken.host;
+    const life = core.life(host);
+    if (!(taken.verdict === 'again' && life?.bootId === request.bootId)) {
+      // First the memory, then the move: the task that the move starts looks into it.
+      this.#world.registrations.put(host, {
+        bootId: request.bootId,
+        mac,
+        sshHostKey: request.sshHostKey,
+        inventory: request.inventory,
+      });
+      const moved = core.happened(host, {
+        kind: 'agent-registered',
+        mac,
+        address,
+        sshHostKey: request.sshHostKey,
+        bootId: request.bootId,
+      });
+      if (!moved.moved) return { refused: 'unavailable', why: moved.sentence };
+    }
+    return {
+      credential: makeCredential(this.#world.credentialSecret, {
+        host,
+        mac,
+        bootId: request.bootId,
+        agentKey: request.agentKey,
+      }),
+      host,
+      authorizedKeys: [...this.#world.authorizedKeys],
+      heartbeatMs,
+    };
+  }
+
+  credential(text: string): Credential | undefined {
+    return readCredential(this.#world.credentialSecret, text);
+  }
+
+  /** A session of this boot goes on; one of an earlier life of the controller takes up its registration again. */
+  session(host: string, about: { mac: string; bootId: string; peer: string; address: string }): Refused | undefined {
+    const { core, registrations } = this.#world;
+    const life = core.life(host);
+    if (life === undefined) return { refused: 'denied', why: 'no machine of this run has this name' };
+    if (life.bootId === about.bootId) return undefined;
+    const kept = registrations.get(host);
+    if (kept === undefined || kept.bootId !== about.bootId)
+      return { refused: 'denied', why: 'this boot was never registered, or a newer one has been' };
+    const address = addressOf(about.peer) ?? about.address;
+    const moved = core.happened(host, {
+      kind: 'agent-registered',
+      mac: kept.mac,
+      address,
+      sshHostKey: kept.sshHostKey,
+      bootId: kept.bootId,
+    });
+    return moved.moved ? undefined : { refused: 'unavailable', why: moved.sentence };
+  }
+
+  #warn(host: string | undefined, text: string): void {
+    this.#world.emit({
+      event: 'notice',
+      at: iso(this.#world.now()),
+      level: 'warning',
+      text,
+      ...(host === undefined ? {} : { host }),
+    });
+  }
+}
+
+/** `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711` → `10.0.0.7` */
+function addressOf(peer: string): string | undefined {
+  const text = /^\[?(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?:\d+$/.exec(peer)?.[1];
+  return text !== undefined && isIPv4(text) ? text : undefined;
+}

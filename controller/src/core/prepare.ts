@@ -1,0 +1,139 @@
+// Everything that must be built before a machine is touched: one evaluation, one build. A host that fails here fails alone.
+import type { Host, System } from '../machine/host.ts';
+import { build } from '../nix/build.ts';
+import { closureOf } from '../nix/closure.ts';
+import type { RunNix } from '../nix/command.ts';
+import { evaluate } from '../nix/evaluate.ts';
+import type { FolderProbe } from '../nix/flake-ref.ts';
+import { readInstallerFiles, type StoreReader } from '../nix/installer.ts';
+import type {
+  Evaluation,
+  HostSystem,
+  Installer,
+  InstallerParts,
+  NixFailure,
+  NixProgress,
+  Output,
+} from '../nix/types.ts';
+import type { Plan } from './tasks.ts';
+
+export interface PrepareOptions {
+  readonly flake: string;
+  readonly installers: Readonly<Partial<Record<System, string>>>;
+  readonly hosts: readonly Host[];
+  readonly run: RunNix;
+  readonly cwd: string;
+  readonly probe: FolderProbe;
+  readonly store: StoreReader;
+  readonly gcRootsDir: string;
+  readonly nowMs: () => number;
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number;
+  readonly onProgress: (progress: NixProgress) => void;
+}
+
+export interface Prepared {
+  readonly evaluation: Evaluation;
+  readonly plans: ReadonlyMap<string, Plan>;
+  /** Why a host can't be installed; a host is either here or in `plans`. */
+  readonly failures: ReadonlyMap<string, NixFailure>;
+  readonly installers: ReadonlyMap<System, Installer>;
+  readonly warnings: readonly string[];
+}
+
+const hostKey = (name: string) => `host ${name}`;
+const installerKey = (system: string) => `installer ${system}`;
+
+export async function prepare(options: PrepareOptions): Promise<Prepared> {
+  const { hosts, run, signal, nowMs, onProgress } = options;
+  const evaluation = await evaluate({
+    flake: options.flake,
+    installers: options.installers,
+    hosts,
+    run,
+    cwd: options.cwd,
+    probe: options.probe,
+    nowMs,
+    onProgress,
+    signal,
+    deadlineMs: options.deadlineMs,
+  });
+  const failures = new Map<string, NixFailure>();
+  const systems = new Map<string, HostSystem>();
+  const parts = new Map<System, InstallerParts>();
+  const wanted: Record<string, readonly Output[]> = {};
+  for (const [system, found] of Object.entries(evaluation.installers) as [
+    System,
+    NonNullable<Evaluation['installers'][System]>,
+  ][]) {
+    if (!found.ok) {
+      for (const host of hosts)
+        if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, found.failure));
+      continue;
+    }
+    parts.set(system, found.value);
+    wanted[installerKey(system)] = outputs(found.value);
+  }
+  for (const host of hosts) {
+    const found = evaluation.hosts[host.name];
+    if (found === undefined || failures.has(host.name)) continue;
+    if (!found.ok) failures.set(host.name, found.failure);
+    else {
+      systems.set(host.name, found.value);
+      wanted[hostKey(host.name)] = [found.value.toplevel, found.value.diskoScript];
+    }
+  }
+  const built = await build({
+    wanted,
+    run,
+    nowMs,
+    gcRootsDir: options.gcRootsDir,
+    onProgress,
+    signal,
+    deadlineMs: options.deadlineMs,
+  });
+  const warnings = [...evaluation.warnings, ...built.warnings];
+  const installers = new Map<System, Installer>();
+  for (const [system, value] of parts) {
+    const result = built.results[installerKey(system)];
+    let failure = result !== undefined && !result.ok ? result.failure : undefined;
+    if (failure === undefined) {
+      try {
+        const installer = await readInstallerFiles(system, value, options.store);
+        installers.set(system, installer);
+        warnings.push(...installer.warnings);
+        continue;
+      } catch (error) {
+        failure = { cause: 'unknown', text: (error as Error).message, log: [] };
+      }
+    }
+    for (const host of hosts)
+      if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, failure));
+  }
+  const plans = new Map<string, Plan>();
+  for (const host of hosts) {
+    const system = systems.get(host.name);
+    if (system === undefined || failures.has(host.name)) continue;
+    const result = built.results[hostKey(host.name)];
+    if (result !== undefined && !result.ok) failures.set(host.name, result.failure);
+    else if (!installers.has(host.system))
+      failures.set(host.name, {
+        cause: 'unknown',
+        text: `there is no installer for ${host.system}: give --installer ${host.system}=REF`,
+        log: [],
+      });
+    else {
+      const closure = await closureOf(system.toplevel.out, { run, signal });
+      plans.set(host.name, { host, system, closure });
+    }
+  }
+  return { evaluation, plans, failures, installers, warnings };
+}
+
+function outputs(parts: InstallerParts): Output[] {
+  return parts.form === 'bundle' ? [parts.bundle] : [parts.kernel, parts.ramdisk, parts.toplevel];
+}
+
+function prefixed(what: string, failure: NixFailure): NixFailure {
+  return { ...failure, text: `${what}: ${failure.text}` };
+}

@@ -1,0 +1,52 @@
+// The operator's known_hosts file: proved keys are added, and an earlier key of the same machine gives way to the proved one.
+import { chownSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+
+/** The text with these names known by this key. Other lines stay as they are; a line that names one of them with others loses only that name. */
+export function withKnownHost(text: string, names: readonly string[], key: string): string {
+  const kept: string[] = [];
+  for (const line of text.split('\n')) {
+    const words = line.split(' ');
+    const type = key.split(' ')[0];
+    if (
+      line.trim() === '' ||
+      line.startsWith('#') ||
+      line.startsWith('@') ||
+      line.startsWith('|') ||
+      words[1] !== type
+    ) {
+      if (line.trim() !== '') kept.push(line);
+      continue;
+    }
+    const others = words[0]!.split(',').filter((name) => !names.includes(name));
+    if (others.length > 0) kept.push([others.join(','), ...words.slice(1)].join(' '));
+  }
+  kept.push(`${names.join(',')} ${key}`);
+  return `${kept.join('\n')}\n`;
+}
+
+/** Adds to `file`, made with mode 0600 when it isn't there; replaced in one step. */
+export function addKnownHost(file: string, names: readonly string[], key: string): void {
+  let text = '';
+  let mode = 0o600;
+  let owner: { uid: number; gid: number } | undefined;
+  try {
+    text = readFileSync(file, 'utf8');
+    const found = statSync(file);
+    mode = found.mode & 0o777;
+    owner = { uid: found.uid, gid: found.gid };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const fresh = `${file}.nixie-${process.pid}`;
+  writeFileSync(fresh, withKnownHost(text, names, key), { mode });
+  if (owner !== undefined) chown(fresh, owner);
+  renameSync(fresh, file);
+}
+
+function chown(file: string, owner: { uid: number; gid: number }): void {
+  try {
+    chownSync(file, owner.uid, owner.gid);
+  } catch {
+    // Only root may give files away; then it was ours before.
+  }
+}
