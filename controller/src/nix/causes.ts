@@ -34,9 +34,8 @@ const rules: readonly Rule[] = [
   { cause: 'out-of-memory', pattern: /Cannot allocate memory|out of memory|bad_alloc/i },
   {
     cause: 'foreign-owner',
-    // 2.26 says it itself; 2.8 passes git's words on or, without -v, only git's status 128 or 129.
-    pattern:
-      /is not owned by current user|detected dubious ownership|'?git'? failed with exit code 12[89]|program 'git' failed with exit code 12[89]/,
+    // 2.26 says it itself; 2.8 only git's status; 128 is any other failure of git.
+    pattern: /is not owned by current user|detected dubious ownership|'?git'? failed with exit code 129/,
   },
   { cause: 'features-off', pattern: /experimental (?:Nix )?feature '[^']*' is disabled/ },
   {

@@ -142,7 +142,7 @@ export function nixLog(): NixLog {
       expected += at.expected;
     }
     const total = Math.max(expectedBytes, finishedBytes + expected);
-    const downloading = current.startsWith('downloading') && total > 0;
+    const downloading = /^(?:downloading|copying) /.test(current) && total > 0;
     const amount = downloading
       ? ({ done: bytes, total, unit: 'bytes' } as const)
       : buildsExpected > 0
@@ -188,7 +188,10 @@ function isTransfer(type: number): boolean {
 function describe(type: number, text: string, drv: string | undefined): string {
   if (drv) return `building ${storeName(drv)}`;
   const clean = plain(text).slice(0, 200);
-  if (type === activity.fileTransfer) return clean || 'downloading';
+  if (type === activity.copyPath) return `copying ${storeName(/'([^']+)'/.exec(clean)?.[1] ?? 'a path')}`;
+  // Metadata and archives of single paths pass by in hundreds; the path that is copied says more.
+  if (type === activity.fileTransfer)
+    return /\.nar(?:info)?\b|\/nar\/|nix-cache-info/.test(clean) ? '' : clean || 'downloading';
   if (type === activity.fetchTree || /^(?:evaluating|fetching|unpacking|downloading)/.test(clean)) return clean;
   return '';
 }

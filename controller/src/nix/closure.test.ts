@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import fc from 'fast-check';
+import { closureOf, readPathInfo } from './closure.ts';
+import { NixError } from './failure.ts';
+
+const fixture = (name: string) => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8');
+
+test('both forms of path-info tell the same sizes', async () => {
+  const [old, young] = [readPathInfo(fixture('path-info-2.8.json')), readPathInfo(fixture('path-info-2.26.json'))];
+  assert.equal(old.size, 3);
+  assert.deepEqual([...old].sort(), [...young].sort());
+  const run = async () => ({ ended: 'exited', code: 0, stdout: fixture('path-info-2.8.json'), stderr: '' }) as const;
+  assert.equal((await closureOf('/nix/store/x', { run })).bytes, 5_033_616);
+});
+
+test('the versioned form names paths without the folder', () => {
+  const sizes = readPathInfo('{"version":2,"storeDir":"/nix/store","info":{"abc-x":{"narSize":5}}}');
+  assert.deepEqual([...sizes], [['/nix/store/abc-x', 5]]);
+});
+
+test('a path that is not there is an error in both forms', async () => {
+  for (const version of ['2.8', '2.26']) {
+    const stdout = fixture(`path-info-invalid-${version}.json`);
+    assert.throws(() => readPathInfo(stdout), /aaaa-none is not in the store/);
+    const run = async () => ({ ended: 'exited', code: 0, stdout, stderr: '' }) as const;
+    await assert.rejects(closureOf('/nix/store/x', { run }), NixError);
+  }
+});
+
+test('any JSON gives sizes that are whole numbers, or an error', () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      try {
+        for (const size of readPathInfo(text).values()) assert.ok(Number.isSafeInteger(size) && size >= 0);
+      } catch (error) {
+        assert.match((error as Error).message, /^nix path-info: /);
+      }
+    }),
+  );
+});
