@@ -159,9 +159,9 @@ const wrong: readonly [name: string, options: InstallOptions, lines: readonly Re
   ],
   ['a flake with attribute', { flake: '.#web1' }, [/^--flake: found "\.#web1", accepted: .* without "#…"/]],
   [
-    'an installer without attribute',
-    { installer: ['.'] },
-    [/^--installer: found "\.", accepted: a flake reference with attribute/],
+    'an installer with a space',
+    { installer: ['. #x'] },
+    [/^--installer: found "\. #x", accepted: a flake reference, like/],
   ],
   ['a strange system', { installer: ['riscv64-linux=.#i'] }, [/^--installer: found the system "riscv64-linux"/]],
   [

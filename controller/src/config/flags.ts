@@ -197,11 +197,11 @@ function readInstallers(
     understood = false;
     no(option, text);
   };
-  const accepted = 'a flake reference with attribute, like ./examples#nixosConfigurations.installer';
+  const accepted = 'a flake reference, like ./examples#nixosConfigurations.installer';
   for (const word of given) {
     const system = systemPrefix.exec(word)?.[1];
     const reference = system === undefined ? word : word.slice(system.length + 1);
-    if (!/^[^#\s]+#[^#\s]+$/.test(reference)) wrong(`found ${show(word)}, accepted: ${accepted}`);
+    if (!/^(?=.)[^#\s]*(?:#[^#\s]*)?$/.test(reference)) wrong(`found ${show(word)}, accepted: ${accepted}`);
     else if (system === undefined) anySystem.push(reference);
     else if (system !== 'x86_64-linux' && system !== 'aarch64-linux')
       wrong(`found the system ${show(system)}, accepted: x86_64-linux=… or aarch64-linux=…`);
