@@ -1,4 +1,5 @@
 // nixie-agent: the program in the installer image.
+import './threads.ts';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Progress } from '@nixie/proto/agent';

@@ -1,0 +1,58 @@
+// Who a disk is: maker, model, serial number, worldwide name, and how it is attached.
+import type { Disk } from '@nixie/proto/inventory';
+import { diskTransport } from './disk-names.ts';
+import { cleanText, withoutPlaceholder } from './text.ts';
+import type { Tree } from './tree.ts';
+
+/** What the disk says about itself. */
+export async function identifyDisk(tree: Tree, disk: Disk, base: string): Promise<void> {
+  const device = (await tree.real(`${base}/device`)) ?? (await tree.real(base)) ?? '';
+  Object.assign(disk, await diskTransport(tree, disk.name, device, await tree.real(base)));
+  disk.vendor = withoutPlaceholder(await tree.value(`${base}/device/vendor`));
+  // libata and virtio put a word here that names no maker; virtio's is its PCI vendor id.
+  if (disk.vendor !== undefined && /^(ATA|0x[0-9a-f]{4})$/i.test(disk.vendor)) disk.vendor = undefined;
+  disk.model = withoutPlaceholder(await tree.value(`${base}/device/model`));
+  disk.serial =
+    withoutPlaceholder(await tree.value(`${base}/device/serial`)) ??
+    withoutPlaceholder(await tree.value(`${base}/serial`));
+  const page80 = await tree.raw(`${base}/device/vpd_pg80`);
+  if (disk.serial === undefined && page80) disk.serial = withoutPlaceholder(readUnitSerial(page80));
+  const page89 = await tree.raw(`${base}/device/vpd_pg89`);
+  const ata = page89 && readAtaIdentity(page89);
+  if (ata) {
+    // The SCSI layer cuts the model to 16 characters.
+    disk.model = ata.model ?? disk.model;
+    disk.serial = ata.serial ?? disk.serial;
+  }
+  disk.wwn =
+    readWwn(await tree.value(`${base}/device/wwid`)) ??
+    readWwn(await tree.value(`${base}/wwid`)) ??
+    readWwn(await tree.value(`${base}/device/wwn`));
+}
+
+/** `naa.5000c500…` → `0x5000c500…`; `eui.…` and `uuid.…` as they are. Others are made up from model and serial. */
+export function readWwn(text: string | undefined): string | undefined {
+  const naa = /^naa\.([0-9a-f]{16,32})$/i.exec(text ?? '')?.[1];
+  if (naa !== undefined) return /^0+$/.test(naa) ? undefined : `0x${naa.toLowerCase()}`;
+  const other = /^((?:eui|uuid)\.[0-9a-f-]{16,36})$/i.exec(text ?? '')?.[1]?.toLowerCase();
+  return other !== undefined && !/^(eui|uuid)\.[0-]+$/.test(other) ? other : undefined;
+}
+
+/** SCSI vital product data page 0x80: length at 2, text from 4 (SPC-4 7.8.18). */
+export function readUnitSerial(page: Uint8Array): string | undefined {
+  if (page.length < 5 || page[1] !== 0x80) return undefined;
+  const length = (page[2]! << 8) | page[3]!;
+  return cleanText(Buffer.from(page.subarray(4, 4 + length)).toString('latin1'));
+}
+
+/** Page 0x89 carries the IDENTIFY data at 60 (SAT 12.4.2): serial words 10-19, model words 27-46, each word byte-swapped. */
+export function readAtaIdentity(
+  page: Uint8Array,
+): { model: string | undefined; serial: string | undefined } | undefined {
+  if (page.length < 60 + 94 || page[1] !== 0x89) return undefined;
+  const words = (from: number, to: number): string | undefined => {
+    const swapped = Buffer.from(page.subarray(60 + from * 2, 60 + (to + 1) * 2)).swap16();
+    return withoutPlaceholder(cleanText(swapped.toString('latin1')));
+  };
+  return { model: words(27, 46), serial: words(10, 19) };
+}

@@ -1,0 +1,134 @@
+// The disks: whole ones that could carry a system, each looked at on its own, so that one that hangs costs only itself.
+import { constants, open } from 'node:fs/promises';
+import type { Disk } from '@nixie/proto/inventory';
+import { withDeadline } from './deadline.ts';
+import { identifyDisk } from './disk-identity.ts';
+import { lookAtDisk } from './disk-look.ts';
+import { diskNames } from './disk-names.ts';
+import { type MountPoint, mountsOf, readMountInfo } from './mount-info.ts';
+import type { Tree } from './tree.ts';
+
+/** Not disks of the machine: in memory, made of other disks, optical, or parts of a memory card that hold no system. */
+const skipped = /^(loop|ram|zram|fd|dm-|md|sr|nbd|mtdblock|pmem_s)|^mmcblk\d+(boot\d+|rpmb|gp\d+)$/;
+
+export async function collectDisks(tree: Tree, deadlineMs: number): Promise<Disk[]> {
+  const mounts = readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
+  const names = (await tree.list('/sys/block')).filter((name) => !skipped.test(name)).slice(0, 4096);
+  const links = await diskNames(tree);
+  const disks = await Promise.all(
+    names.map(async (name) => {
+      const disk = emptyDisk(name);
+      const late = await withDeadline(collectDisk(tree, disk, links, mounts, deadlineMs), deadlineMs + 1000);
+      if (late) tree.note(disk.path, 'deadline');
+      // What comes in after the deadline must not change what was reported.
+      return { ...disk };
+    }),
+  );
+  return disks
+    .filter(({ sizeBytes }) => sizeBytes > 0n)
+    .sort((a, b) => compare(a.pciAddress ?? '~', b.pciAddress ?? '~') || compare(a.name, b.name));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function emptyDisk(name: string): Disk {
+  return {
+    name,
+    // The kernel writes / in names as !.
+    path: `/dev/${name.replace(/!/g, '/')}`,
+    sizeBytes: 0n,
+    byId: [],
+    partitions: [],
+    signatures: [],
+    holders: [],
+    mountedAt: [],
+  };
+}
+
+/** Fills in the disk step by step, the cheap and harmless first. */
+async function collectDisk(
+  tree: Tree,
+  disk: Disk,
+  links: Awaited<ReturnType<typeof diskNames>>,
+  mounts: readonly MountPoint[],
+  deadlineMs: number,
+): Promise<void> {
+  const base = `/sys/block/${disk.name}`;
+  if (await tree.flag(`${base}/hidden`)) return;
+  const sectors = await tree.count(`${base}/size`);
+  if (!sectors) return;
+  disk.sizeBytes = BigInt(sectors) * 512n; // in 512 bytes whatever the disk's blocks are
+  disk.byId = links.byId.get(disk.name) ?? [];
+  disk.byPath = links.byPath.get(disk.name)?.[0];
+  disk.logicalBlockBytes = await tree.count(`${base}/queue/logical_block_size`);
+  disk.physicalBlockBytes = await tree.count(`${base}/queue/physical_block_size`);
+  disk.rotational = await tree.flag(`${base}/queue/rotational`);
+  disk.removable = await tree.flag(`${base}/removable`);
+  disk.readOnly = await tree.flag(`${base}/ro`);
+
+  const parts = (await tree.list(base)).filter((name) => name.startsWith(disk.name) && name !== disk.name);
+  const partitions: string[] = [];
+  for (const name of parts) if ((await tree.count(`${base}/${name}/partition`)) !== undefined) partitions.push(name);
+  const holders = new Set<string>();
+  for (const folder of [base, ...partitions.map((name) => `${base}/${name}`)])
+    for (const holder of await tree.list(`${folder}/holders`)) holders.add(holder);
+  disk.holders = [...holders].sort();
+  disk.mountedAt = await mountsOf(tree, mounts, disk.name, partitions, disk.holders);
+  // The kernel found partitions, or something sits on it: whatever a look at the bytes says or fails to say.
+  if (partitions.length > 0 || holders.size > 0 || disk.mountedAt.length > 0) disk.hasData = true;
+
+  await withDeadline(identifyDisk(tree, disk, base), 2000);
+  const look = await withDeadlineValue(lookInto(tree, disk), deadlineMs);
+  if (look === undefined) {
+    tree.note(disk.path, 'deadline');
+    return;
+  }
+  if (look.error !== undefined) tree.note(disk.path, look.error, true);
+  disk.table = look.table;
+  disk.partitions = look.partitions;
+  disk.signatures = look.signatures;
+  disk.hasData = disk.hasData === true ? true : look.hasData;
+}
+
+async function withDeadlineValue<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  let value: T | undefined;
+  await withDeadline(
+    work.then((done) => {
+      value = done;
+    }),
+    ms,
+  );
+  return value;
+}
+
+/** Opens the disk for reading only and looks. An error is part of the answer. */
+async function lookInto(tree: Tree, disk: Disk): Promise<Awaited<ReturnType<typeof lookAtDisk>>> {
+  let file: Awaited<ReturnType<typeof open>> | undefined;
+  try {
+    // Without O_NONBLOCK a drive without a medium could wait for one.
+    file = await open(tree.at(disk.path), constants.O_RDONLY | constants.O_NONBLOCK);
+    const opened = file;
+    return await lookAtDisk(Number(disk.sizeBytes), disk.logicalBlockBytes ?? 512, async (at, length) => {
+      const bytes = new Uint8Array(length);
+      let got = 0;
+      while (got < length) {
+        const { bytesRead } = await opened.read(bytes, got, length - got, at + got);
+        if (bytesRead === 0) throw Object.assign(new Error('ends before its size'), { code: 'short-read' });
+        got += bytesRead;
+      }
+      return bytes;
+    });
+  } catch (error) {
+    // ENOENT is no quiet absence here: a disk without its device file could not be looked at.
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    return {
+      partitions: [],
+      signatures: [],
+      error: code === 'ENOENT' ? 'no-device-file' : code === 'ENXIO' ? 'no-device' : error,
+    };
+  } finally {
+    await file?.close().catch(() => {});
+  }
+}
