@@ -1,4 +1,5 @@
 // One run, built from top to bottom: configuration → sockets → build → core → results. One part ends, all end.
+// It is long because it alone knows all parts: how they hang together is read here and nowhere else.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';

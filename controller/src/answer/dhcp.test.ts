@@ -1,3 +1,4 @@
+// It is long because each kind of firmware, mode and refusal has its own packet and its own answer in it.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';

@@ -1,5 +1,6 @@
 // What is done while a machine is in a stage: each task is one function that tells its outcome to the core as a happening.
 // Nothing here decides what comes next; that is life.ts.
+// It is long because the tasks of all stages stand side by side and share what they were given.
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InstructionResult, SessionResponse } from '@nixie/proto/agent';
