@@ -3,7 +3,7 @@
 /** The process that holds a port, as far as /proc tells. */
 export interface PortHolder {
   readonly pid: number;
-  /** `/proc/PID/comm`, at most 15 characters. */
+  /** Name of its program, without folders. */
   readonly process: string;
 }
 

@@ -22,7 +22,12 @@ test('sockets of a port in the tables of the kernel', () => {
 });
 
 test('the holder is found by its descriptors', () => {
-  const texts: Record<string, string> = { '/proc/self/net/udp': udp, '/proc/812/comm': 'dnsmasq\n' };
+  const texts: Record<string, string> = {
+    '/proc/self/net/udp': udp,
+    '/proc/812/comm': 'dnsmasq\n',
+    '/proc/900/comm': 'MainThread\n',
+    '/proc/900/cmdline': '/usr/bin/node\0x.js\0',
+  };
   const links: Record<string, string> = {
     '/proc/812/fd/3': '/dev/null',
     '/proc/812/fd/4': 'socket:[31337]',
@@ -35,7 +40,7 @@ test('the holder is found by its descriptors', () => {
     link: (path) => links[path] ?? '',
   };
   assert.deepEqual(portHolder(67, 'udp', proc), { pid: 812, process: 'dnsmasq' });
-  assert.deepEqual(portHolder(69, 'udp', proc), { pid: 900, process: 'unnamed' });
+  assert.deepEqual(portHolder(69, 'udp', proc), { pid: 900, process: 'node' });
   assert.equal(portHolder(68, 'udp', proc), undefined);
   const error = new PortTaken({ port: 67, protocol: 'udp', address: '0.0.0.0' }, portHolder(67, 'udp', proc));
   assert.match(error.message, /udp port 67 .* held by dnsmasq \(process 812\)/);

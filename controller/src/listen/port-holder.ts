@@ -43,10 +43,17 @@ export function portHolder(port: number, protocol: 'udp' | 'tcp', proc: ProcRead
     if (!/^[0-9]+$/.test(name)) continue;
     for (const fd of proc.names(`/proc/${name}/fd`)) {
       if (!wanted.has(proc.link(`/proc/${name}/fd/${fd}`))) continue;
-      return { pid: Number(name), process: proc.text(`/proc/${name}/comm`).trim() || 'unnamed' };
+      return { pid: Number(name), process: programName(proc, name) };
     }
   }
   return undefined;
+}
+
+/** The program as it was called, as some (Node among them) give their threads other names; else the name the kernel has. */
+function programName(proc: ProcReader, pid: string): string {
+  const called = proc.text(`/proc/${pid}/cmdline`).split('\0', 1)[0]!;
+  const name = called.slice(called.lastIndexOf('/') + 1) || proc.text(`/proc/${pid}/comm`).trim();
+  return name.replace(/[^\x21-\x7e]/g, '?') || 'unnamed';
 }
 
 function orElse<T>(read: () => T, otherwise: T): T {

@@ -1,0 +1,93 @@
+// A program of ours in a namespace that is spoken to in lines of JSON, one answer for each request, and unasked lines besides.
+import { type Child, start } from '../child.ts';
+
+export interface Talker {
+  readonly child: Child;
+  /** Lines that are no answer, in order. */
+  readonly heard: Record<string, unknown>[];
+  ask(request: object): Promise<Record<string, unknown>>;
+  /** Waits for an unasked line; takes it out of `heard`. */
+  hear(
+    what: string,
+    matches: (line: Record<string, unknown>) => boolean,
+    withinMs?: number,
+  ): Promise<Record<string, unknown>>;
+  stop(): Promise<void>;
+}
+
+export async function startTalker(argv: readonly string[], deadlineMs = 300_000): Promise<Talker> {
+  const heard: Record<string, unknown>[] = [];
+  const answers: ((line: Record<string, unknown>) => void)[] = [];
+  const errors: string[] = [];
+  let changed = (): void => {};
+  const child = start(argv, {
+    deadlineMs,
+    stdin: 'pipe',
+    onLine: (text, from) => {
+      if (from === 'err') {
+        errors.push(text);
+        return;
+      }
+      const line = JSON.parse(text) as Record<string, unknown>;
+      if ('answer' in line) answers.shift()?.(line);
+      else heard.push(line);
+      changed();
+    },
+  });
+  const within = <T>(what: string, ms: number, wait: Promise<T>): Promise<T> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`${what}: nothing within ${ms} ms; ${errors.slice(-3).join(' | ')}`)),
+        ms,
+      );
+    });
+    return Promise.race([wait, late]).finally(() => clearTimeout(timer));
+  };
+  const ask = (request: object): Promise<Record<string, unknown>> =>
+    within(
+      `ask ${JSON.stringify(request).slice(0, 60)}`,
+      60_000,
+      new Promise((resolve) => {
+        answers.push(resolve);
+        child.write(`${JSON.stringify(request)}\n`);
+      }),
+    );
+  const hear: Talker['hear'] = (what, matches, withinMs = 5000) =>
+    within(
+      what,
+      withinMs,
+      (async () => {
+        for (;;) {
+          const at = heard.findIndex(matches);
+          if (at >= 0) return heard.splice(at, 1)[0]!;
+          await new Promise<void>((resolve) => {
+            changed = resolve;
+          });
+        }
+      })(),
+    );
+  try {
+    await within(
+      `start ${argv.at(-2)}`,
+      20_000,
+      Promise.race([
+        hear('ready', (line) => line.ready === true, 20_000),
+        child.exited.then(() => Promise.reject(new Error(`ended at once: ${errors.join(' | ')}`))),
+      ]),
+    );
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  return {
+    child,
+    heard,
+    ask,
+    hear,
+    async stop() {
+      child.endInput();
+      await child.stop();
+    },
+  };
+}

@@ -1,0 +1,393 @@
+// The real doors between two LANs: what leaves by which interface, from which address and port; TFTP and HTTP with clients that are not ours;
+// taken ports; a flood.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { after, before, describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run, start } from '../lab/child.ts';
+import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import type { DoorsArguments } from '../lab/sockets/doors.ts';
+import { ovmf } from '../lab/sockets/firmware-packets.ts';
+import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { lan1, lan2, makeTwoLans, type TwoLans } from '../lab/sockets/two-lans.ts';
+
+const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'atftp', 'tftp', 'curl', 'busybox', 'dnsmasq']));
+const known = '52:54:00:91:00:01';
+const leased = '52:54:00:91:00:02';
+const stranger = '52:54:00:91:00:99';
+
+const file = (name: string): string => new URL(`../lab/sockets/${name}`, import.meta.url).pathname;
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const text = (hex: unknown): Buffer => Buffer.from(String(hex), 'hex');
+const dotted = (bytes: Buffer, at: number): string => [...bytes.subarray(at, at + 4)].join('.');
+
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await holds())) {
+    assert.ok(Date.now() < deadline, `${what}: not within 10 s`);
+    await sleep(20);
+  }
+}
+
+describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
+  let lans: TwoLans;
+  let folder: string;
+  let doors: Talker;
+  let one: Talker;
+  let two: Talker;
+  const loader = randomBytes(200_000);
+  const big = randomBytes(40 << 20);
+
+  const program = (namespace: string, name: string, argument: string): string[] =>
+    lans.inside(namespace, [process.execPath, file(name), argument]);
+  const client = (namespace: string, argv: string[], accept = false) =>
+    run(lans.inside(namespace, argv), { cwd: folder, deadlineMs: 120_000, accept });
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'nixie-sockets-'));
+    writeFileSync(join(folder, 'loader'), loader);
+    writeFileSync(join(folder, 'big'), big);
+    lans = await makeTwoLans();
+    const given: DoorsArguments = {
+      interfaces: [
+        { name: lan1.name, address: lan1.server, dhcp: 'proxy' },
+        { name: lan2.name, address: lan2.server, dhcp: 'range' },
+      ],
+      machines: { [known]: '10.91.1.77', [leased]: '10.92.1.77' },
+      loaders: {
+        'snponly.efi': join(folder, 'loader'),
+        'undionly.kpxe': join(folder, 'loader'),
+        'big.img': join(folder, 'big'),
+      },
+      bulk: join(folder, 'big'),
+    };
+    doors = await startTalker(program(lans.server, 'doors.ts', JSON.stringify(given)));
+    one = await startTalker(program(lans.station1, 'station.ts', '68,4011,3000,9,7'));
+    two = await startTalker(program(lans.station2, 'station.ts', '68,4011,3000,9,7'));
+  });
+
+  after(async () => {
+    await Promise.all([doors, one, two].map((talker) => talker?.stop()));
+    await lans?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Everything a station hears within 300 ms. */
+  const quiet = async (talker: Talker): Promise<Record<string, unknown>[]> => {
+    await sleep(300);
+    return talker.heard.splice(0);
+  };
+
+  for (const route of [false, true]) {
+    test(`DHCP ${route ? 'with' : 'without'} a default route: one reply, from the right address and port, on that LAN only`, async () => {
+      if (route) await lans.setDefaultRoute(true);
+      try {
+        await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
+        const offers = await quiet(one);
+        assert.deepEqual(
+          offers.map(({ port, from, fromPort }) => ({ port, from, fromPort })),
+          [{ port: 68, from: lan1.server, fromPort: 67 }],
+        );
+        const offer = text(offers[0]!.hex);
+        assert.deepEqual([dotted(offer, 16), dotted(offer, 20)], ['0.0.0.0', lan1.server]); // yiaddr, siaddr
+        assert.deepEqual(await quiet(two), []);
+
+        await one.ask({ hex: ovmf('boot server REQUEST', known), fromPort: 4011, to: lan1.server, port: 4011 });
+        const acks = await quiet(one);
+        assert.deepEqual(
+          acks.map(({ port, from, fromPort }) => ({ port, from, fromPort })),
+          [{ port: 4011, from: lan1.server, fromPort: 4011 }],
+        );
+        assert.match(text(acks[0]!.hex).subarray(108, 236).toString('latin1'), /^snponly\.efi\0/);
+
+        // iPXE asks from another port and wants the answer there.
+        await one.ask({ hex: ovmf('boot server REQUEST', known), fromPort: 3000, to: lan1.server, port: 4011 });
+        assert.equal((await one.hear('answer from 4011', () => true)).port, 3000);
+
+        await two.ask({ hex: ovmf('DISCOVER', leased), fromPort: 68, to: '255.255.255.255', port: 67 });
+        const leases = await quiet(two);
+        assert.deepEqual(
+          leases.map(({ port, from, fromPort, hex }) => ({ port, from, fromPort, yiaddr: dotted(text(hex), 16) })),
+          [{ port: 68, from: lan2.server, fromPort: 67, yiaddr: '10.92.1.77' }],
+        );
+        assert.deepEqual(await quiet(one), []);
+      } finally {
+        if (route) await lans.setDefaultRoute(false);
+      }
+    });
+  }
+
+  test('a machine that is not listed hears nothing, and is seen', async () => {
+    await one.ask({ hex: ovmf('DISCOVER', stranger), fromPort: 68, to: '255.255.255.255', port: 67 });
+    assert.deepEqual(await quiet(one), []);
+    const line = await doors.hear('the stranger', ({ seen }) => (seen as { mac?: string })?.mac === stranger);
+    assert.deepEqual(line.seen, { kind: 'dhcp-silent', why: 'unknown machine', mac: stranger, interface: lan1.name });
+  });
+
+  test('from the moment setScene is done, firmware of a machine that boots its disk hears nothing', async () => {
+    await doors.ask({ do: 'offer', offer: 'local' });
+    await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
+    assert.deepEqual(await quiet(one), []);
+    await doors.ask({ do: 'offer', offer: 'installer' });
+    await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
+    assert.equal((await quiet(one)).length, 1);
+  });
+
+  test('TFTP: curl, tftp-hpa and atftp on both LANs, plain, with windows, with blocks cut to a small MTU', async () => {
+    const clients: readonly [string, (server: string) => string[]][] = [
+      ['curl', (server) => ['curl', '-sS', '-m', '60', '-o', 'got', `tftp://${server}/snponly.efi`]],
+      [
+        'curl, large blocks',
+        (server) => ['curl', '-sS', '-m', '60', '--tftp-blksize', '8192', '-o', 'got', `tftp://${server}//snponly.efi`],
+      ],
+      [
+        'curl, no options',
+        (server) => ['curl', '-sS', '-m', '60', '--tftp-no-options', '-o', 'got', `tftp://${server}/snponly.efi`],
+      ],
+      ['tftp-hpa', (server) => ['tftp', '-m', 'binary', server, '-c', 'get', 'snponly.efi', 'got']],
+      ['atftp', (server) => ['atftp', '-g', '-r', 'snponly.efi', '-l', 'got', server]],
+      [
+        'atftp, windows',
+        (server) => [
+          'atftp',
+          '--option',
+          'windowsize 4',
+          '--option',
+          'blksize 1468',
+          '-g',
+          '-r',
+          'snponly.efi',
+          '-l',
+          'got',
+          server,
+        ],
+      ],
+    ];
+    for (const [lan, namespace] of [
+      [lan1, lans.station1],
+      [lan2, lans.station2],
+    ] as const) {
+      for (const [name, argv] of clients) {
+        rmSync(join(folder, 'got'), { force: true });
+        await client(namespace, argv(lan.server));
+        assert.equal(sha256(readFileSync(join(folder, 'got'))), sha256(loader), `${name} on ${lan.name}`);
+      }
+    }
+    const { tftp } = (await doors.ask({ do: 'counters' })) as { tftp: Record<string, number> };
+    assert.deepEqual([tftp.sent, tftp.stopped, tftp.active], [12, 0, 0]);
+  });
+
+  test('TFTP: as OVMF asks: size first, ERROR 8, then the file in windows of four; blocks fit the MTU', async () => {
+    const request = (options: string): string =>
+      Buffer.from(`\0\x01snponly.efi\0octet\0${options}`.replaceAll('|', '\0'), 'latin1').toString('hex');
+    const send = (hex: string, port = 69) => two.ask({ hex, fromPort: 3000, to: lan2.server, port });
+    await send(request('tsize|0|blksize|1468|windowsize|4|'));
+    const probe = await two.hear('OACK', ({ port }) => port === 3000);
+    assert.equal(text(probe.hex).toString('latin1'), '\0\x06tsize\x00200000\0blksize\x001248\0windowsize\x004\0');
+    assert.equal(probe.from, lan2.server);
+    await send(
+      Buffer.from('\0\x05\0\x08User aborted the transfer\0', 'latin1').toString('hex'),
+      Number(probe.fromPort),
+    );
+    await doors.hear('probe', ({ seen }) => (seen as { kind?: string })?.kind === 'tftp-probed');
+
+    await send(request('blksize|1248|windowsize|4|'));
+    const oack = await two.hear('OACK', ({ port }) => port === 3000);
+    const got: Buffer[] = [];
+    const to = Number(oack.fromPort);
+    await send('00040000', to);
+    for (let block = 1, last = false; !last; block++) {
+      const data = text((await two.hear(`block ${block}`, ({ port }) => port === 3000)).hex);
+      assert.equal(data.readUInt32BE(0), (3 << 16) | block);
+      got.push(data.subarray(4));
+      last = data.length < 1252;
+      if (last || block % 4 === 0) await send(`0004${block.toString(16).padStart(4, '0')}`, to);
+    }
+    assert.equal(sha256(Buffer.concat(got)), sha256(loader));
+    assert.deepEqual((await quiet(two)).length, 0);
+  });
+
+  test('TFTP: 40 MB in blocks of 512 wraps and arrives whole; writing and unknown names are refused', async () => {
+    await client(lans.station1, [
+      'curl',
+      '-sS',
+      '-m',
+      '100',
+      '--tftp-blksize',
+      '512',
+      '-o',
+      'got',
+      `tftp://${lan1.server}/big.img`,
+    ]);
+    assert.equal(sha256(readFileSync(join(folder, 'got'))), sha256(big));
+    const started = performance.now();
+    const missing = await client(
+      lans.station1,
+      ['curl', '-sS', '-m', '20', `tftp://${lan1.server}/autoexec.ipxe`],
+      true,
+    );
+    assert.equal(missing.code, 68); // CURLE_TFTP_NOTFOUND
+    const traversal = await client(
+      lans.station1,
+      ['curl', '-sS', '--path-as-is', '-m', '20', `tftp://${lan1.server}/../../../etc/passwd`],
+      true,
+    );
+    assert.equal(traversal.code, 68);
+    const upload = await client(
+      lans.station1,
+      ['curl', '-sS', '-m', '20', '-T', 'loader', `tftp://${lan1.server}/snponly.efi`],
+      true,
+    );
+    assert.equal(upload.code, 69); // CURLE_TFTP_PERM
+    assert.ok(performance.now() - started < 5000);
+  });
+
+  test('HTTP: curl with HEAD, Range, ETag; only on the addresses that are served', async () => {
+    const at = `http://${lan1.server}:7480`;
+    const head = (await client(lans.station1, ['curl', '-sSI', `${at}/loader/snponly.efi`])).stdout;
+    assert.match(head, /^HTTP\/1\.1 200 OK\r\n/);
+    assert.match(head, /content-length: 200000\r\n/i);
+    assert.match(head, /content-type: application\/efi\r\n/i);
+    const path = `${at}/f/${sha256(big)}/initrd`;
+    await client(lans.station1, ['curl', '-sS', '-r', '1000000-1999999', '-o', 'got', path]);
+    assert.deepEqual(readFileSync(join(folder, 'got')), big.subarray(1_000_000, 2_000_000));
+    const etag = (await client(lans.station1, ['curl', '-sSI', path])).stdout.match(/etag: (\S+)/i)![1]!;
+    const again = [
+      'curl',
+      '-sS',
+      '-o',
+      'got',
+      '-w',
+      '%{http_code} %{size_download}',
+      '-H',
+      `If-None-Match: ${etag}`,
+      path,
+    ];
+    assert.equal((await client(lans.station1, again)).stdout, '304 0');
+    const script = await client(lans.station2, [
+      'curl',
+      '-sS',
+      `http://${lan2.server}:7480/boot/52-54-00-91-00-02.ipxe`,
+    ]);
+    assert.equal(script.stdout, `#!ipxe\necho at ${lan2.server}\n`);
+    // The other address of the same interface is nobody's business.
+    const other = await client(lans.station1, ['curl', '-sS', '-m', '5', 'http://10.90.1.1:7480/ping'], true);
+    assert.equal(other.code, 7); // refused
+  });
+
+  /** Processes of this computer that send the big file. */
+  const cats = (): number =>
+    readdirSync('/proc').filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, 'latin1') === `busybox\0cat\0${join(folder, 'big')}\0`;
+      } catch {
+        return false;
+      }
+    }).length;
+
+  test('HTTP: a large file leaves by a child and arrives whole, eight at once; who stops midway leaves no child', async () => {
+    const path = `http://${lan1.server}:7480/f/${sha256(big)}/initrd`;
+    const names = Array.from({ length: 8 }, (_, index) => `got${index}`);
+    await Promise.all(names.map((name) => client(lans.station1, ['curl', '-sS', '-o', name, path])));
+    for (const name of names) assert.equal(sha256(readFileSync(join(folder, name))), sha256(big));
+    const counters = (await doors.ask({ do: 'counters' })) as { http: Record<string, number> };
+    assert.deepEqual([counters.http.bulkByChild, counters.http.bulkByStream], [8, 0]);
+
+    const slow = client(lans.station1, ['curl', '-sS', '--limit-rate', '1M', '-m', '1.5', '-o', 'slow', path], true);
+    await until('a child', () => cats() === 1);
+    assert.equal((await slow).code, 28); // ran out of time
+    await until('no child', () => cats() === 0);
+    const ended = await doors.hear('its end', ({ progress }) => {
+      const told = progress as { ended?: boolean; sentBytes: number; totalBytes: number } | undefined;
+      return told?.ended === true && told.sentBytes < told.totalBytes;
+    });
+    assert.ok((ended.progress as { sentBytes: number }).sentBytes > 0);
+  });
+
+  test('Wake-on-LAN: heard on each LAN from its own address, three times, to both broadcasts and both ports', async () => {
+    one.heard.splice(0);
+    two.heard.splice(0);
+    const report = await doors.ask({ do: 'wake', mac: known, secureOn: '010203040506' });
+    assert.deepEqual([report.sent, report.failures], [24, []]);
+    const packet = `ffffffffffff${known.replaceAll(':', '').repeat(16)}010203040506`;
+    for (const [station, lan] of [
+      [one, lan1],
+      [two, lan2],
+    ] as const) {
+      const heard = await quiet(station);
+      assert.equal(heard.length, 12);
+      assert.ok(heard.every(({ from, hex }) => from === lan.server && hex === packet));
+      assert.equal(heard.filter(({ port }) => port === 9).length, 6);
+    }
+  });
+
+  test('a taken port is told with the process that holds it, also one that would share it', async () => {
+    const attempt = async (namespace: string, name: string, address: string) => {
+      const given: DoorsArguments = { interfaces: [{ name, address, dhcp: 'proxy' }], machines: {}, loaders: {} };
+      const { stdout } = await run(program(namespace, 'doors.ts', JSON.stringify(given)), { input: '' });
+      return JSON.parse(stdout.trim()).error as { name: string; port: number; message: string };
+    };
+    const ours = await attempt(lans.server, lan1.name, lan1.server);
+    assert.deepEqual([ours.name, ours.port], ['PortTaken', 67]);
+    assert.match(ours.message, /held by node \(process \d+\)/);
+    // Ours still answers.
+    await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
+    assert.equal((await quiet(one)).length, 1);
+
+    // dnsmasq marks its socket as one that may be shared.
+    const argv = [
+      'dnsmasq',
+      '-k',
+      '-p',
+      '0',
+      '-C',
+      '/dev/null',
+      '-i',
+      'eth0',
+      '--bind-interfaces',
+      '-F',
+      '10.92.1.60,10.92.1.70',
+      '--log-facility=-',
+      '-l',
+      join(folder, 'leases'),
+    ];
+    const dnsmasq = start(lans.inside(lans.station2, argv), { deadlineMs: 30_000 });
+    try {
+      await until('dnsmasq', async () =>
+        / 00000000:0043 /.test((await run(lans.inside(lans.station2, ['cat', '/proc/net/udp']))).stdout),
+      );
+      const theirs = await attempt(lans.station2, 'eth0', lan2.station);
+      assert.deepEqual([theirs.name, theirs.port], ['PortTaken', 67]);
+      assert.match(theirs.message, /held by dnsmasq \(process \d+\)/);
+    } finally {
+      await dnsmasq.stop();
+    }
+  });
+
+  test('a flood of 20,000 DISCOVERs of strangers: a machine of ours is answered within 500 ms, once', async () => {
+    await quiet(one);
+    const { knownAtMs } = await one.ask({
+      flood: 20_000,
+      hex: ovmf('DISCOVER', stranger),
+      known: ovmf('DISCOVER', known),
+    });
+    const offer = await one.hear('the offer', ({ port }) => port === 68);
+    const tookMs = Number(offer.atMs) - Number(knownAtMs);
+    assert.ok(tookMs < 500, `${tookMs} ms`);
+    assert.deepEqual(await quiet(one), []);
+    const { dhcp } = (await doors.ask({ do: 'counters' })) as { dhcp: Record<string, number> };
+    assert.ok(dhcp.received! > 15_000 && dhcp.strangersDropped! > 10_000, JSON.stringify(dhcp));
+    console.log(`flood: answered after ${tookMs.toFixed(1)} ms, ${dhcp.received} packets received`);
+  });
+
+  test('closed, all ports are free again', async () => {
+    doors.child.endInput();
+    await doors.hear('closed', ({ closed }) => closed === true);
+    await doors.child.exited;
+    const tables = await run(lans.inside(lans.server, ['cat', '/proc/net/udp', '/proc/net/tcp']));
+    assert.doesNotMatch(tables.stdout, /:(0043|0045|0FAB|1D38) 0/);
+  });
+});
