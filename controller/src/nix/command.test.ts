@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { nixEnvironment, nixRunner } from './command.ts';
+import { killNixGroups, nixEnvironment, nixRunner } from './command.ts';
 
 const box = mkdtempSync(join(tmpdir(), 'nixie-command-'));
 after(() => rmSync(box, { recursive: true, force: true }));
@@ -85,6 +85,20 @@ test('a program that is not there and one killed by a signal are told apart', as
   );
   const killed = nixRunner({ env, binDir: program('kill -9 $$') });
   assert.equal((await killed({ program: 'nix', args: [], deadlineMs: 60_000 })).ended, 'signalled');
+});
+
+test('at the end of the program all groups can be killed at once', async () => {
+  const run = nixRunner({ env, binDir: program('trap "" TERM; echo ready >&2; sleep 1000') });
+  const killed: number[] = [];
+  const result = await run({
+    program: 'nix',
+    args: [],
+    deadlineMs: 60_000,
+    onLine: () => killed.push(killNixGroups()),
+  });
+  assert.equal(result.ended, 'signalled');
+  assert.deepEqual(killed, [1]);
+  assert.equal(killNixGroups(), 0);
 });
 
 test('too much output ends it', async () => {

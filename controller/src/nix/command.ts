@@ -83,6 +83,22 @@ export function nixEnvironment(
   return made;
 }
 
+const groups = new Set<number>();
+
+/** For a program that ends at once: kills every group that still runs, without waiting. Gives their number. */
+export function killNixGroups(): number {
+  const { size } = groups;
+  for (const group of groups) {
+    try {
+      process.kill(-group, 'SIGKILL');
+    } catch {
+      // It is gone.
+    }
+  }
+  groups.clear();
+  return size;
+}
+
 export function nixRunner(settings: RunnerSettings): RunNix {
   const graceMs = settings.graceMs ?? 5_000;
   const maxStdoutBytes = settings.maxStdoutBytes ?? 128 * 1024 * 1024;
@@ -101,6 +117,7 @@ export function nixRunner(settings: RunnerSettings): RunNix {
       const args = call.program === 'nix' ? [...features, ...call.args] : [...call.args];
       const child = spawn(settings.binDir ? `${settings.binDir}/${call.program}` : call.program, args, options);
 
+      if (child.pid !== undefined) groups.add(child.pid);
       let ended: NixResult['ended'] | undefined;
       let stderr = '';
       const stdout: Buffer[] = [];
@@ -139,6 +156,7 @@ export function nixRunner(settings: RunnerSettings): RunNix {
       const settle = (code: number | null) => {
         if (settled) return;
         settled = true;
+        if (child.pid !== undefined) groups.delete(child.pid);
         for (const timer of [deadline, killTimer, drainTimer]) clearTimeout(timer);
         call.signal?.removeEventListener('abort', onAbort);
         lines.end();
