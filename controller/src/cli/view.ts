@@ -26,8 +26,8 @@ export interface Ticker {
 
 export interface View {
   show(event: RunEvent): void;
-  /** Writes the table (not for JSON) and leaves the terminal as it was. Safe to call twice, and from a signal's handler. */
-  close(): void;
+  /** Writes the table if asked (not for JSON) and leaves the terminal as it was. Safe to call twice, and from a signal's handler. */
+  close(how: { readonly table: boolean }): void;
 }
 
 export interface ViewOptions {
@@ -52,10 +52,11 @@ export function openView(options: ViewOptions, screen: Screen, ticker: Ticker): 
   }
   let state: ViewState = newView(options.hosts, ticker.now());
   let closed = false;
-  const closing = (before: () => void) => () => {
+  const closing = (before: () => void) => (how: { readonly table: boolean }) => {
     if (closed) return;
     closed = true;
     before();
+    if (!how.table) return;
     const width = screen.isTerminal ? Math.max(20, screen.columns) : widestTable;
     screen.write(`\n${table(state, Math.min(width, widestTable), options.paint).join('\n')}\n`);
   };

@@ -105,8 +105,7 @@ export function readInstallOptions(
       if (host.address !== undefined)
         warnings.push(`${host.name}: its address ${host.address} is given out only with --dhcp range=FROM-TO`);
 
-  if (options.address !== undefined && !isHostIpv4(parseIpv4(options.address) ?? 0))
-    no('--address', `found ${show(options.address)}, accepted: an IPv4 address of this computer`);
+  if (options.address !== undefined) checkAddress(options.address, no);
   for (const name of options.interface ?? [])
     if (!/^[^\s/\u0000-\u001f]{1,15}$/.test(name) || name === '.' || name === '..')
       no('--interface', `found ${show(name)}, accepted: the name of a network interface, as \`ip link\` shows it`);
@@ -225,6 +224,11 @@ function readInstallers(
       `found none for ${open.join(' and ')} (${some(hosts.filter(({ system }) => open.includes(system)).map(({ name }) => name))}), accepted: ${open[0]}=REF`,
     );
   return result;
+}
+
+export function checkAddress(given: string, no: (where: string, text: string) => void): void {
+  if (!isHostIpv4(parseIpv4(given) ?? 0))
+    no('--address', `found ${show(given)}, accepted: an IPv4 address of this computer`);
 }
 
 /** `proxy`, `off` or `range=FROM-TO`; a problem otherwise. */

@@ -1,0 +1,103 @@
+// `nixie install`: the daemon with the view on one side and the signals on the other.
+import type { Paint } from '../cli/colour.ts';
+import {
+  type ExitCode,
+  exitCodeOfEnds,
+  exitCodeOfError,
+  exitCodeOfSignal,
+  type StopSignal,
+} from '../cli/exit-codes.ts';
+import { watchSignals } from '../cli/signals.ts';
+import { openView, type Screen, type View } from '../cli/view.ts';
+import type { RunConfig } from '../config/run-config.ts';
+import { type DaemonWorld, prepareRun, runInstall } from '../daemon.ts';
+import { killAllGroups } from '../install/groups.ts';
+import type { Stage } from '../machine/stage.ts';
+
+export interface InstallWorld {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly uid: number;
+  readonly screen: Screen;
+  readonly paint: Paint;
+  /** Ends this process; only for a second signal. */
+  readonly exit: (code: ExitCode) => never;
+}
+
+/** Resolves with the exit status; what went wrong with the run as a whole has been said by then. */
+export async function install(config: RunConfig, warnings: readonly string[], world: InstallWorld): Promise<ExitCode> {
+  const began = Date.now();
+  const now = () => new Date().toISOString();
+  const ticker = {
+    now: Date.now,
+    after: (milliseconds: number, call: () => void) => {
+      const timer = setTimeout(call, milliseconds);
+      return () => clearTimeout(timer);
+    },
+  };
+  const view = openView(
+    {
+      mode: config.json ? 'json' : 'people',
+      hosts: config.hosts.map(({ name }) => name),
+      debug: config.debug,
+      paint: world.paint,
+    },
+    world.screen,
+    ticker,
+  );
+  const abort = new AbortController();
+  let stoppedBy: StopSignal | undefined;
+  const unwatch = watchSignals(process, Date.now, {
+    first: (signal) => {
+      stoppedBy = signal;
+      view.show({ event: 'notice', at: now(), level: 'warning', text: `${signal}: ending; once more ends at once` });
+      abort.abort();
+    },
+    second: (signal) => {
+      view.close({ table: false });
+      killAllGroups();
+      world.exit(exitCodeOfSignal[signal]);
+    },
+  });
+  const end = (code: ExitCode, table: boolean): ExitCode => {
+    const told = stoppedBy === undefined ? code : exitCodeOfSignal[stoppedBy];
+    view.show({ event: 'end', at: now(), exit_code: told, seconds: Math.round((Date.now() - began) / 100) / 10 });
+    view.close({ table });
+    return told;
+  };
+  try {
+    for (const text of warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
+    const { env, cwd, uid } = world;
+    const daemonWorld: DaemonWorld = { env, cwd, uid, emit: view.show, signal: abort.signal };
+    const ends = config.dryRun ? await dryRun(config, daemonWorld, view) : (await runInstall(config, daemonWorld)).ends;
+    return end(exitCodeOfEnds(ends.values()), !config.dryRun);
+  } catch (error) {
+    if (stoppedBy === undefined)
+      for (const text of (error as Error).message.split('\n'))
+        view.show({ event: 'notice', at: now(), level: 'error', text });
+    return end(exitCodeOfError(error), false);
+  } finally {
+    unwatch();
+  }
+}
+
+/** Evaluates and builds, and says what a run would do; a host that can't be built counts as failed. */
+async function dryRun(config: RunConfig, world: DaemonWorld, view: View): Promise<ReadonlyMap<string, Stage>> {
+  const now = () => new Date().toISOString();
+  const prepared = await prepareRun(config, world, view.show);
+  for (const text of prepared.warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
+  const ends = new Map<string, Stage>();
+  for (const host of config.hosts) {
+    const plan = prepared.plans.get(host.name);
+    const failure = prepared.failures.get(host.name);
+    ends.set(host.name, plan === undefined ? 'failed' : 'proved');
+    const lose =
+      config.reinstall.has(host.name) || host.wipe ? ', whatever its disks hold' : ', unless its disks hold data';
+    const text =
+      plan === undefined
+        ? `can not be installed: ${failure?.text ?? 'it was not built'}`
+        : `would get ${plan.system.toplevel.out}${lose}`;
+    view.show({ event: 'notice', at: now(), host: host.name, level: plan === undefined ? 'error' : 'info', text });
+  }
+  return ends;
+}

@@ -1,0 +1,69 @@
+// The program: arguments → configuration → command → exit status.
+import { readFileSync } from 'node:fs';
+import { paintFor } from '../cli/colour.ts';
+import { exitCodeOfError } from '../cli/exit-codes.ts';
+import { type Handlers, runProgram } from '../cli/program.ts';
+import { clean } from '../cli/text.ts';
+import type { Screen } from '../cli/view.ts';
+import { ConfigError, problemLine } from '../config/problem.ts';
+import { realSurroundings } from '../config/surroundings.ts';
+import { check, explain, type InspectWorld, wake } from './inspect.ts';
+import { install } from './install.ts';
+
+const { stdout, stderr, env } = process;
+// The reader of a pipe may go away; a run that writes to disks goes on.
+for (const stream of [stdout, stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
+const around = realSurroundings();
+const paint = paintFor(stdout.isTTY === true, env);
+const out = (text: string) => void stdout.write(text);
+const err = (text: string) => void stderr.write(text);
+const screen: Screen = {
+  write: out,
+  isTerminal: stdout.isTTY === true && env.TERM !== 'dumb',
+  get columns() {
+    return stdout.columns || 80;
+  },
+  get rows() {
+    return stdout.rows || 24;
+  },
+};
+const { cwd, uid } = around;
+const world: InspectWorld = { env, cwd, uid, out, err, paint };
+const handlers: Handlers = {
+  install: (config, warnings) =>
+    install(config, warnings, { env, cwd, uid, screen, paint, exit: (code) => process.exit(code) }),
+  check: (config, warnings) => check(config, warnings, world),
+  explain: (request) => explain(request, world),
+  wake: (request) => wake(request, world),
+};
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+try {
+  const code = await runProgram(process.argv.slice(2), handlers, {
+    around,
+    out,
+    err,
+    version: `${version} (Node ${process.version})`,
+    ...(stdout.isTTY && { columns: stdout.columns }),
+  });
+  process.exit(code);
+} catch (error) {
+  if (error instanceof ConfigError) {
+    const { problems } = error;
+    err(`nixie: ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}; nothing was started\n`);
+    for (const problem of problems) err(`  ${problemLine(problem)}\n`);
+  } else {
+    const lines = error instanceof Error ? error.message.split('\n') : [String(error)];
+    for (const line of lines) err(`nixie: ${clean(line)}\n`);
+    // A defect, not something that the operator could mend.
+    if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError)
+      err(`${error.stack}\n`);
+  }
+  process.exit(exitCodeOfError(error));
+}

@@ -1,0 +1,223 @@
+// The command line: which commands and options there are, and what each hands to its handler. Reads configuration, starts nothing.
+import { Command, CommanderError } from 'commander';
+import {
+  checkAddress,
+  type InstallOptions,
+  readDhcp,
+  readHostsFile,
+  readInstallOptions,
+  type Surroundings,
+} from '../config/flags.ts';
+import { ConfigError, nearest, type Problem } from '../config/problem.ts';
+import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
+import type { Host } from '../machine/host.ts';
+import { completionScript, shells } from './completion.ts';
+import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
+import {
+  addConfigOptions,
+  addInstallOptions,
+  addressOption,
+  dhcpOption,
+  hostsOption,
+  interfaceOption,
+  jsonOption,
+} from './run-options.ts';
+import { readWake, type WakeRequest } from './wake-request.ts';
+
+export interface ExplainRequest {
+  /** A file's path as given, or hexadecimal digits of one packet. */
+  readonly capture: string;
+  /** Absent: every machine that boots from the network counts as listed. */
+  readonly hosts?: readonly Host[];
+  readonly dhcp?: DhcpSetting;
+  /** Our own on the captured network. */
+  readonly address?: string;
+  readonly json: boolean;
+}
+
+/** What the commands do. Each resolves with the exit status; a rejection is mapped by exit-codes.ts. */
+export interface Handlers {
+  install(config: RunConfig, warnings: readonly string[]): Promise<ExitCode>;
+  check(config: RunConfig, warnings: readonly string[]): Promise<ExitCode>;
+  explain(request: ExplainRequest): Promise<ExitCode>;
+  wake(request: WakeRequest): Promise<ExitCode>;
+}
+
+export interface ProgramWorld {
+  readonly around: Surroundings;
+  /** Standard output and standard error. */
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** `0.1.0 (Node v24.21.0)` */
+  readonly version: string;
+  /** Cells; absent when it is no terminal. */
+  readonly columns?: number;
+}
+
+/** The command line itself was wrong. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+const examples = `
+Examples:
+  $ sudo nixie --installer ./examples#nixosConfigurations.installer --flake ./examples --hosts ./examples/hosts.json
+  $ sudo nixie --installer .#installer --flake . --hosts hosts.json --only web1 --reinstall web1
+  $ sudo nixie --installer .#installer --flake . --hosts hosts.json --interface eth1 --dhcp range=10.0.0.100-10.0.0.199
+  $ nixie check --flake . --hosts hosts.json
+  $ nixie explain --hosts hosts.json capture.pcap
+  $ sudo nixie wake --hosts hosts.json web1
+`;
+const exitHelp = `
+Exit status:
+${exitCodeHelp.map(([code, text]) => `  ${String(code).padEnd(4)}${text}`).join('\n')}
+`;
+
+/**
+ * The program; `settle` is told the exit status of the command that ran. Without a command it is `install`, as in the Go Nixie.
+ * Parsing throws CommanderError for help, version and usage, and ConfigError for everything that is wrong with options and files.
+ */
+export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (code: ExitCode) => void): Command {
+  const program = new Command('nixie')
+    .description('Turns blank machines into proved NixOS installs.')
+    .usage('[install] --installer REF --flake REF --hosts FILE [options]\n       nixie COMMAND [options]')
+    .version(`nixie ${world.version}`, '--version', 'print the versions of nixie and Node')
+    .helpOption('-h, --help', 'print this help')
+    .configureOutput({
+      writeOut: world.out,
+      writeErr: world.err,
+      getOutHelpWidth: () => world.columns ?? 100,
+      getErrHelpWidth: () => world.columns ?? 100,
+      // Colours are for what a run shows.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText(
+      'after',
+      `\nWithout a command it is install; its options: nixie install --help\n${examples}${exitHelp}`,
+    )
+    .exitOverride();
+
+  const configOf = (options: InstallOptions, needs: 'install' | 'check') => {
+    const result = readInstallOptions(options, world.around, needs);
+    if (!result.ok) throw new ConfigError(result.problems);
+    return result;
+  };
+  const command = (name: string, description: string, more = {}): Command =>
+    program
+      .command(name, more)
+      .description(description)
+      .copyInheritedSettings(program)
+      .helpOption('-h, --help', 'print this help');
+
+  addInstallOptions(command('install', 'install the machines of a hosts file (as root)', { isDefault: true }))
+    .addHelpText('after', exitHelp)
+    .action(async (options: InstallOptions) => {
+      const { config, warnings } = configOf(options, 'install');
+      settle(await handlers.install(config, warnings));
+    });
+
+  addConfigOptions(command('check', 'check hosts file and flake; nothing is built or started')).action(
+    async (options: InstallOptions) => {
+      const { config, warnings } = configOf(options, 'check');
+      settle(await handlers.check(config, warnings));
+    },
+  );
+
+  command('explain', 'decode DHCP and TFTP packets, and say what nixie would answer and why')
+    .argument('<capture>', 'a pcap, pcapng or JSON lines file, or the hexadecimal digits of one packet')
+    .addOption(hostsOption())
+    .addOption(dhcpOption())
+    .addOption(addressOption())
+    .addOption(jsonOption('print one JSON object for each packet'))
+    .action(async (capture: string, options: { hosts?: string; dhcp?: string; address?: string; json?: boolean }) => {
+      const problems: Problem[] = [];
+      const no = (where: string, text: string) => void problems.push({ where, text });
+      const { address } = options;
+      const dhcp = options.dhcp === undefined ? undefined : readDhcp(options.dhcp, no);
+      const hosts = options.hosts === undefined ? undefined : hostsOf(options.hosts, world.around, problems);
+      if (address !== undefined) checkAddress(address, no);
+      if (problems.length > 0) throw new ConfigError(problems);
+      settle(
+        await handlers.explain({
+          capture,
+          json: options.json ?? false,
+          ...(hosts && { hosts }),
+          ...(dhcp && { dhcp }),
+          ...(address && { address }),
+        }),
+      );
+    });
+
+  command('wake', 'send magic packets (Wake-on-LAN)')
+    .argument('<host|mac...>', 'names of the hosts file, or MAC addresses')
+    .addOption(hostsOption())
+    .addOption(interfaceOption())
+    .addOption(addressOption())
+    .option('--secure-on <password>', 'SecureOn password of the card: 6 bytes like a MAC, or 4 like 192.168.1.1')
+    .addOption(jsonOption('print one JSON object for each machine'))
+    .action(async (targets: string[], options) => {
+      const problems: Problem[] = [];
+      const hosts = hostsOf(options.hosts, world.around, problems);
+      const request = readWake(targets, options, hosts, problems);
+      if (problems.length > 0) throw new ConfigError(problems);
+      settle(await handlers.wake(request));
+    });
+
+  command('completion', 'print a completion script for your shell')
+    .argument('<shell>', shells.join(', '))
+    .addHelpText('after', '\nFor bash: source <(nixie completion bash)')
+    .action((shell: string) => {
+      const script = completionScript(program, shell);
+      if (script === undefined)
+        throw new UsageError(`found the shell ${JSON.stringify(shell)}, accepted: ${shells.join(', ')}`);
+      world.out(script);
+      settle(exitCodes.done);
+    });
+
+  // Asked by the completion scripts; prints nothing when there is nothing to offer.
+  program
+    .command('complete-hosts', { hidden: true })
+    .argument('<file>')
+    .action((file: string) => {
+      const problems: Problem[] = [];
+      for (const { name } of hostsOf(file, world.around, problems)) world.out(`${name}\n`);
+      settle(exitCodes.done);
+    });
+  return program;
+}
+
+function hostsOf(given: string | undefined, around: Surroundings, problems: Problem[]): readonly Host[] {
+  if (given === undefined) return [];
+  const result = readHostsFile(given, given, around);
+  if (result.ok) return result.hosts;
+  problems.push(...result.problems);
+  return [];
+}
+
+/**
+ * Runs a command line (without node and program). Resolves with its exit status when it was understood; rejects with UsageError,
+ * ConfigError, or what the handler rejected with.
+ */
+export async function runProgram(argv: readonly string[], handlers: Handlers, world: ProgramWorld): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.done;
+  const program = buildProgram(handlers, world, (settled) => {
+    code = settled;
+  });
+  const [first] = argv;
+  const names = [...program.commands.map((each) => each.name()), 'help'];
+  const shown = names.filter((name) => name !== 'complete-hosts');
+  if (first !== undefined && !first.startsWith('-') && !names.includes(first)) {
+    const guess = nearest(first, shown);
+    const hint = guess === undefined ? `commands: ${shown.join(', ')}` : `did you mean ${guess}?`;
+    throw new UsageError(`found ${JSON.stringify(first)}, which is no command; ${hint}`);
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has printed its message or the help.
+    return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+  return code;
+}

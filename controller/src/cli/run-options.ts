@@ -1,0 +1,68 @@
+// The options of commands that work on hosts and a flake, as commander takes them. What they mean is read in config/flags.ts.
+import { type Command, Option } from 'commander';
+import { defaultJobs } from '../config/flags.ts';
+import { timeouts } from '../config/timeouts.ts';
+
+/** What a shell may offer after an option; see completion.ts. */
+export type Offer = 'file' | 'folder' | 'interface' | 'host' | readonly string[];
+
+/** By long name without `--`, for all commands. */
+export const offers: Readonly<Record<string, Offer>> = {
+  flake: 'folder',
+  installer: 'folder',
+  hosts: 'file',
+  'ssh-key': 'file',
+  interface: 'interface',
+  dhcp: ['proxy', 'off', 'range='],
+  ipxe: 'folder',
+  'nixos-anywhere': 'file',
+  state: 'folder',
+  'known-hosts': 'file',
+  only: 'host',
+  reinstall: 'host',
+};
+
+export const several = (flags: string, description: string) =>
+  new Option(flags, `${description} (may be repeated)`).argParser(
+    (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+  );
+const one = (flags: string, description: string) => new Option(flags, description);
+
+export const hostsOption = () => one('--hosts <file>', 'hosts file: {"machine1": {"mac_address": "…"}}');
+export const interfaceOption = () => several('--interface <name>', 'network interface to use');
+export const addressOption = () => one('--address <ip>', 'IPv4 address of this machine to use');
+export const dhcpOption = () =>
+  one('--dhcp <mode>', 'proxy: beside another DHCP server; range=FROM-TO: as the only one; off (default: proxy)');
+export const jsonOption = (what: string) => one('--json', what);
+
+/** Options that `check` understands as well. */
+export function addConfigOptions(command: Command): Command {
+  return command
+    .addOption(several('--installer <ref>', "installer's flake reference; SYSTEM=REF for each of several platforms"))
+    .addOption(one('--flake <ref>', 'flake whose nixosConfigurations are installed'))
+    .addOption(hostsOption())
+    .addOption(one('--ssh-key <file>', 'your SSH key, also let in to the installer and tried for the proof'))
+    .addOption(several('--only <host>', 'leave the other hosts of the file alone'))
+    .addOption(
+      one('--state <dir>', 'where to keep state (default: /var/lib/nixie as root, else $XDG_STATE_HOME/nixie)'),
+    )
+    .addOption(jsonOption('print one JSON object a line'))
+    .addOption(one('--debug', 'show logs and what is seen on the wire'));
+}
+
+/** Options that only an installation has. */
+export function addInstallOptions(command: Command): Command {
+  addConfigOptions(command)
+    .addOption(several('--reinstall <host>', "this host's disks may be overwritten although they hold data"))
+    .addOption(addressOption())
+    .addOption(interfaceOption())
+    .addOption(dhcpOption())
+    .addOption(one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi"))
+    .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
+    .addOption(one('--known-hosts <file>', 'add the proved SSH host keys to this file'))
+    .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`))
+    .addOption(one('--dry-run', 'evaluate and build, say what would be done; no socket is opened, nothing is woken'));
+  for (const { option, description } of timeouts)
+    command.addOption(one(`${option} <seconds>`, description).helpGroup('Time limits:'));
+  return command;
+}
