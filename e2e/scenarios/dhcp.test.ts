@@ -1,0 +1,238 @@
+// Nixie as the DHCP server of its own LAN and, through ISC dhcrelay, of one behind a router; the clients are busybox's udhcpc.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { after, before, describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Scene } from '../../controller/src/answer/scene.ts';
+import { explain, explainFile } from '../../controller/src/explain/explain.ts';
+import { type Child, run, start } from '../lab/child.ts';
+import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import { lan, lan2, makeNetwork, type Network } from '../lab/net.ts';
+import { ovmf } from '../lab/sockets/firmware-packets.ts';
+import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+
+const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'dhcrelay', 'udhcpc', 'tcpdump']));
+const near = { mac: '52:54:00:93:00:01', address: '10.77.0.150', link: 'near' };
+const far = { mac: '52:54:00:93:00:02', address: '10.78.0.107', link: 'far' };
+const stranger = { mac: '52:54:00:93:00:99', link: 'stranger' };
+
+const scene: Scene = {
+  interfaces: {
+    eth0: {
+      name: 'eth0',
+      address: lan.nixie,
+      prefixLength: 24,
+      dhcp: 'range',
+      router: lan.router,
+      dns: [],
+      leaseSeconds: 600,
+      networks: [{ address: `${lan2.prefix}.0`, prefixLength: 24, router: lan2.router }],
+    },
+  },
+  machineOfMac: { [near.mac]: 'near', [far.mac]: 'far' },
+  machines: {
+    near: { name: 'near', offer: 'installer', system: 'x86_64-linux', addresses: { [near.mac]: near.address } },
+    far: { name: 'far', offer: 'installer', system: 'x86_64-linux', addresses: { [far.mac]: far.address } },
+  },
+  loaders: { x64: 'snponly.efi' },
+  httpPort: 7480,
+};
+
+/** Says what udhcpc was given, and takes the address, so that it can renew. */
+const clientScript = `#!/bin/sh
+[ "$1" = deconfig ] && ip link set "$interface" up
+[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface" && ip route replace default via "$router"
+echo "$1 $ip $subnet $router $serverid $siaddr $lease"
+`;
+
+describe('Nixie as DHCP server, near and through a relay', { skip, timeout: 120_000 }, () => {
+  let net: Network;
+  let folder: string;
+  let doors: Talker;
+  let relay: Child;
+  let capture: Child;
+  const clients: string[] = [];
+  const pcap = (): string => join(folder, 'server.pcap');
+
+  const startProgram = async (argv: string[], readyWord: string): Promise<Child> => {
+    let child: Child | undefined;
+    const ready = new Promise<void>((resolve) => {
+      child = start(argv, { deadlineMs: 110_000, onLine: (line) => line.includes(readyWord) && resolve() });
+    });
+    await Promise.race([
+      ready,
+      sleep(10_000, undefined, { ref: false }).then(() => assert.fail(`${argv.join(' ')} is not ready`)),
+    ]);
+    return child!;
+  };
+
+  /** A namespace with one card on a bridge. */
+  const plugIn = async (bridgeNs: string, { link, mac }: { link: string; mac: string }): Promise<string> => {
+    const name = `${net.id}-${link}`;
+    await run(['ip', 'netns', 'add', name]);
+    clients.push(name);
+    const lines = [
+      `link add name c-${link} type veth peer name eth0 address ${mac} netns ${name}`,
+      `link set c-${link} master br0 up`,
+    ];
+    await run(['ip', '-n', bridgeNs, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+    await run(['ip', '-n', name, 'link', 'set', 'eth0', 'up']);
+    return name;
+  };
+
+  const udhcpc = (namespace: string, ...more: string[]): string[] =>
+    net.inside(namespace, [
+      'udhcpc',
+      '-i',
+      'eth0',
+      '-f',
+      '-n',
+      '-t',
+      '3',
+      '-T',
+      '1',
+      '-V',
+      'nixie-agent',
+      '-s',
+      join(folder, 'client.sh'),
+      ...more,
+    ]);
+
+  /** Everything that the server's card has seen so far. */
+  const seen = async () => {
+    await sleep(200);
+    return explain(readFileSync(pcap()), { scene: { scene, interface: 'eth0' } }).packets;
+  };
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'nixie-dhcp-'));
+    writeFileSync(join(folder, 'client.sh'), clientScript, { mode: 0o755 });
+    net = await makeNetwork({ second: true });
+    const serve = new URL('../lab/dhcp/serve.ts', import.meta.url).pathname;
+    doors = await startTalker(net.inside(net.srv, [process.execPath, serve, JSON.stringify(scene)]));
+    const relayWords = ['dhcrelay', '-d', '-4', '-a', '-m', 'append', '-id', 'lan2', '-iu', 'lan1', lan.nixie];
+    relay = await startProgram(net.inside(net.rt!, relayWords), 'Sending on');
+    const dump = ['tcpdump', '-i', 'eth0', '-n', '-U', '--immediate-mode', '-Z', 'root', '-w', pcap(), 'udp'];
+    capture = await startProgram(net.inside(net.srv, dump), 'listening on');
+  });
+
+  after(async () => {
+    await Promise.all([capture?.stop(), relay?.stop(), doors?.stop()]);
+    for (const name of clients) await run(['ip', 'netns', 'del', name], { accept: true });
+    await net?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('a client on our LAN gets its address, and renews it by unicast', async () => {
+    const namespace = await plugIn(net.lan, near);
+    const words: string[] = [];
+    const client = start(udhcpc(namespace), {
+      deadlineMs: 30_000,
+      onLine: (line, from) => from === 'out' && words.push(line),
+    });
+    const said = async (word: string): Promise<string> => {
+      for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(20)) {
+        const line = words.find((each) => each.startsWith(`${word} `));
+        if (line !== undefined) return line;
+      }
+      return assert.fail(`no "${word}": ${words.join(' | ')}`);
+    };
+    try {
+      const given = `${near.address} 255.255.255.0 ${lan.router} ${lan.nixie} ${lan.nixie} 600`;
+      assert.equal(await said('bound'), `bound ${given}`);
+      client.signal('SIGUSR1');
+      assert.equal(await said('renew'), `renew ${given}`);
+      const renewals = (await seen()).filter((each) => each.kind === 'dhcp' && each.packet.ciaddr === near.address);
+      assert.deepEqual(
+        renewals.map(({ from, to }) => [from, to]),
+        [
+          [
+            { address: near.address, port: 68 },
+            { address: lan.nixie, port: 67 },
+          ],
+          [
+            { address: lan.nixie, port: 67 },
+            { address: near.address, port: 68 },
+          ],
+        ],
+      );
+    } finally {
+      await client.stop();
+    }
+  });
+
+  test('a client behind the relay gets its address of that network; option 82 comes back unchanged and last', async () => {
+    const namespace = await plugIn(net.lan2!, far);
+    const { stdout } = await run(udhcpc(namespace, '-q'), { deadlineMs: 30_000 });
+    assert.match(
+      stdout,
+      new RegExp(`^bound ${far.address} 255.255.255.0 ${lan2.router} ${lan.nixie} ${lan.nixie} 600$`, 'm'),
+    );
+    const relayed = (await seen()).filter((each) => each.kind === 'dhcp' && each.packet.giaddr === lan2.router);
+    assert.equal(relayed.length, 4);
+    for (const each of relayed) {
+      assert(each.kind === 'dhcp');
+      const last = each.packet.options.at(-1)!;
+      assert.deepEqual([last[0], Buffer.from(last[1]).toString('latin1')], [82, '\x01\x04lan2']);
+      if (each.packet.op === 2) assert.deepEqual(each.to, { address: lan2.router, port: 67 });
+    }
+  });
+
+  test('firmware behind the relay is offered its loader', async () => {
+    const station = await startTalker(
+      net.inside(`${net.id}-far`, [
+        process.execPath,
+        new URL('../lab/sockets/station.ts', import.meta.url).pathname,
+        '68',
+      ]),
+    );
+    try {
+      const before = (await seen()).length;
+      await station.ask({ hex: ovmf('DISCOVER', far.mac), fromPort: 68, to: '255.255.255.255', port: 67 });
+      const offer = Buffer.from(String((await station.hear('an offer', () => true)).hex), 'hex');
+      assert.match(offer.subarray(108, 236).toString('latin1'), /^snponly\.efi\0/);
+      assert.deepEqual([...offer.subarray(16, 20)], [10, 78, 0, 107]);
+      assert.equal((await seen()).length, before + 2);
+    } finally {
+      await station.stop();
+    }
+  });
+
+  test('a client that is not listed gets no byte, near or far', async () => {
+    for (const bridgeNs of [net.lan, net.lan2!]) {
+      const card = { ...stranger, link: bridgeNs === net.lan ? 'sn' : 'sf' };
+      const namespace = await plugIn(bridgeNs, card);
+      const { code } = await run(udhcpc(namespace), { deadlineMs: 30_000, accept: true });
+      assert.equal(code, 1, 'it gives up');
+    }
+    const chaddr = stranger.mac.replaceAll(':', '');
+    const packets = (await seen()).filter(
+      (each) => each.kind === 'dhcp' && Buffer.from(each.packet.chaddr.subarray(0, 6)).toString('hex') === chaddr,
+    );
+    assert.equal(packets.length, 6);
+    for (const each of packets)
+      assert(each.kind === 'dhcp' && each.packet.op === 1 && each.decision?.why === 'unknown machine');
+  });
+
+  test('the whole capture is explained, and each reply is the one that the explanation gives', async () => {
+    const packets = await seen();
+    assert.equal(explainFile(readFileSync(pcap())).failures, 0);
+    const options = (packet: { options: readonly (readonly [number, Uint8Array])[] }) =>
+      packet.options.map(([code, value]) => [code, Buffer.from(value).toString('hex')]);
+    let compared = 0;
+    packets.forEach((each, index) => {
+      if (each.kind !== 'dhcp' || each.decision?.kind !== 'reply') return;
+      const { xid } = each.packet;
+      const reply = packets
+        .slice(index + 1)
+        .find((later) => later.kind === 'dhcp' && later.packet.op === 2 && later.packet.xid === xid);
+      assert(reply?.kind === 'dhcp');
+      assert.deepEqual(options(each.decision.packet), options(reply.packet));
+      assert.deepEqual(each.decision.to, reply.to);
+      compared += 1;
+    });
+    assert(compared >= 6, `${compared} replies`);
+  });
+});
