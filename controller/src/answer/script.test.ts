@@ -21,6 +21,12 @@ const boot = {
   boot: ['console=ttyS0'],
 };
 
+/** The innermost expansions first. */
+function expand(text: string, settings: Record<string, string>): string {
+  const once = text.replace(/\$\{([^${}]*)\}/g, (_, name: string) => settings[name.replace(/:.*/, '')] ?? '');
+  return once === text ? text : expand(once, settings);
+}
+
 /** Follows a script as iPXE does: `&&` and `||` from left to right, goto from the start, equality of text; commands of the table may fail. */
 function run(script: string, settings: Record<string, string>, fails: (command: string) => boolean = () => false) {
   const lines = script.split('\n');
@@ -38,14 +44,14 @@ function run(script: string, settings: Record<string, string>, fails: (command: 
     for (let index = 0; index < parts.length && !jumped; index += 2) {
       const operator = index === 0 ? undefined : parts[index - 1];
       if ((operator === '&&' && !ok) || (operator === '||' && ok)) continue;
-      const command = parts[index]!.replace(/\$\{([^}]*)\}/g, (_, name: string) => set[name.replace(/:.*/, '')] ?? '');
+      const command = expand(parts[index]!, set);
       const [verb, ...words] = command.split(/\s+/);
       const first = words[0] ?? '';
       ok = true;
       if (command === '') continue;
       if (verb === 'echo') said.push(words.join(' '));
       else if (verb === 'set') set[first.replace(/:.*/, '')] = words[1]!;
-      else if (verb === 'inc') set[first] = String(Number(set[first]) + 1);
+      else if (verb === 'inc') set[first] = String(Number(set[first]) + Number(words[1] ?? 1));
       else if (verb === 'isset') ok = first !== '';
       else if (verb === 'iseq') ok = first === words[1];
       else if (verb === 'exit') return { said, did, exit: Number(first) };
@@ -78,15 +84,23 @@ test('installer: kernel by content, the command line, the initrd by name, boot',
 });
 
 test('memory: too little stops with both numbers, enough and unknown go on', () => {
-  const script = installerScript(files, boot); // 1431 MiB
-  for (const memsize of ['', '1431', '1432', '16384']) {
-    assert.equal(run(script, { memsize }).exit, 'booted', memsize);
+  const script = installerScript(files, boot); // 1431 MiB: five times 256 must be there
+  const slots = (...sizesMiB: number[]): Record<string, string> =>
+    Object.fromEntries(sizesMiB.map((size, slot) => [`smbios/${slot}.17.13.1`, String((size >> 8) & 0xff)]));
+  for (const memory of [slots(), slots(0, 0), slots(1280), slots(512, 512, 0, 512), slots(0x7fff), slots(0xffff)]) {
+    assert.equal(run(script, memory).exit, 'booted', JSON.stringify(memory));
   }
-  for (const memsize of ['1', '511', '1430']) {
-    const { said, exit, did } = run(script, { memsize });
+  const table: readonly [Record<string, string>, number][] = [
+    [slots(512), 512],
+    [slots(1100), 1024],
+    [slots(0, 512, 512), 1024],
+  ];
+  for (const [memory, mib] of table) {
+    const { said, exit, did } = run(script, memory);
     assert.equal(exit, 1);
     assert.ok(
-      said.some((line) => line === `Nixie: this machine has ${memsize} MiB of memory, the installer needs 1431 MiB`),
+      said.includes(`Nixie: this machine has ${mib} MiB of memory, the installer needs 1431 MiB`),
+      said.join('; '),
     );
     assert.ok(!did.some((command) => command.startsWith('kernel')));
   }

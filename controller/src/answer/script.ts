@@ -76,21 +76,35 @@ function commandLine(files: InstallerFiles, boot: InstallerBoot): string {
 }
 
 /**
- * Refuses with a clear text when iPXE knows how much memory there is and it is too little. iPXE can compare for equality only, so it counts
- * up to the need and looks whether it meets the size on its way. EFI builds do not know the size: there nothing is checked.
+ * Refuses with a clear text when the machine has too little memory. The platforms' iPXE has no setting for the size of the memory, but reads
+ * SMBIOS: the high octet of a memory device's size (type 17, offset 12, little-endian MiB) counts 256 MiB. iPXE compares for equality only,
+ * so it counts up to the need and looks whether it meets the size on its way. Unknown sizes, which have the octet ff, and machines without
+ * SMBIOS go on.
  */
 function memoryCheck(needsBytes: number): string[] {
   const needMiB = Math.ceil(needsBytes / (1 << 20));
+  const needUnits = Math.floor(needMiB / 256);
+  const size = setting(`smbios/${setting('slot')}.17.13.1:uint8`);
   return [
-    `isset ${setting('memsize')} || goto enough`,
-    'set size:int32 0',
+    'set units:int32 0',
+    'set slot:int32 0',
+    ':slots',
+    `isset ${size} || goto sum`,
+    `inc units ${size}`,
+    'inc slot',
+    `iseq ${setting('slot')} 64 || goto slots`,
+    ':sum',
+    `iseq ${setting('units')} 0 && goto enough ||`,
+    'set some:int32 0',
+    'set mib:int32 0',
     ':count',
-    `iseq ${setting('size')} ${needMiB} && goto enough ||`,
-    `iseq ${setting('size')} ${setting('memsize')} && goto small ||`,
-    'inc size',
+    `iseq ${setting('some')} ${needUnits} && goto enough ||`,
+    `iseq ${setting('some')} ${setting('units')} && goto small ||`,
+    'inc some',
+    'inc mib 256',
     'goto count',
     ':small',
-    `echo Nixie: this machine has ${setting('memsize')} MiB of memory, the installer needs ${needMiB} MiB`,
+    `echo Nixie: this machine has ${setting('mib')} MiB of memory, the installer needs ${needMiB} MiB`,
     'sleep 30',
     'exit 1',
     ':enough',
