@@ -1,5 +1,6 @@
 // `npm run demo`: machines that are off, on a LAN in namespaces, become proved installs by the real `nixie` command.
 import { existsSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stopAll } from './lab/child.ts';
@@ -147,7 +148,14 @@ try {
   say(`demo: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   if (lab !== undefined) say(lab.story());
 } finally {
-  await lab?.close({ keepFolder: read.keep });
-  if (read.keep && lab !== undefined) say(`\nkept: ${lab.folder} (serial logs, capture, state, disks)`);
+  const kept = join(
+    tmpdir(),
+    `nixie-demo-${new Date()
+      .toISOString()
+      .replace(/[^0-9]/g, '')
+      .slice(0, 14)}`,
+  );
+  await lab?.close(read.keep ? { keepFolder: kept } : {});
+  if (read.keep && lab !== undefined) say(`\nkept: ${kept} (serial logs, capture, state, disks)`);
 }
 process.exit(status);

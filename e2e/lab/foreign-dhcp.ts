@@ -76,14 +76,16 @@ export function routerOnly(net: Network, options: { deadlineMs: number }): Promi
   return serve(net, net.dhcp, routerAdvertisements, options.deadlineMs);
 }
 
-/** In Nixie's place: addresses, iPXE by TFTP, then a script by HTTP. `tftpRoot` holds snponly.efi and undionly.kpxe. */
+/** In Nixie's place: addresses, iPXE by TFTP, then a script by HTTP. `tftpRoot` holds snponly.efi and undionly.kpxe;
+ *  `fixed` are entries `MAC,ADDRESS`. */
 export function bootServer(
   net: Network,
-  options: { scriptUrl: string; loaderUrl: string; tftpRoot: string; deadlineMs: number },
+  options: { scriptUrl: string; loaderUrl: string; tftpRoot: string; fixed?: readonly string[]; deadlineMs: number },
 ): Promise<DhcpServer> {
   const args = [
     `--dhcp-range=${lan.prefix}.100,${lan.prefix}.199,255.255.255.0,1h`,
     '--dhcp-authoritative',
+    ...(options.fixed ?? []).map((host) => `--dhcp-host=${host}`),
     '--enable-tftp',
     `--tftp-root=${options.tftpRoot}`,
     '--dhcp-match=set:ipxe,175',

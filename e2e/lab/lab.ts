@@ -1,12 +1,12 @@
 // A whole lab in one call: LAN, foreign DHCP server, machines that are off, virtual BMC, capture. The demo and the scenarios run the real
 // `nixie` command in it.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bmc, type MagicPacket, startBmc } from './bmc.ts';
 import { type Capture, printDhcp, readDhcpCapture, startCapture } from './capture.ts';
 import { type DhcpServer, foreignDhcp, routerOnly } from './foreign-dhcp.ts';
-import { makeNetwork, type Network } from './net.ts';
+import { makeNetwork, type Network, runId } from './net.ts';
 import { type NixieOptions, type NixieRun, startNixie } from './nixie-run.ts';
 import { Machine, type MachineSpec } from './qemu.ts';
 
@@ -38,27 +38,45 @@ export interface Lab {
   runNixie(args: readonly string[], options: NixieOptions): NixieRun;
   /** For a failure's message: what each machine printed last, what was on the wire, what Nixie said last. */
   story(): string;
-  close(options?: { keepFolder?: boolean }): Promise<void>;
+  /** `keepFolder`: where the folder is moved to. */
+  close(options?: { keepFolder?: string }): Promise<void>;
+}
+
+const open = new Set<() => Promise<void>>();
+
+/** For programs and tests that have nothing else to do on a signal: labs are taken down, then the process ends as signals make it end. */
+export function closeLabsOnSignals(): void {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      void Promise.allSettled([...open].map((close) => close())).finally(() => process.exit(status));
+    });
+  }
 }
 
 /** Machines are off, nothing of Nixie runs yet. Throws only after everything made so far is gone again. */
 export async function createLab(options: LabOptions): Promise<Lab> {
   const { deadlineMs } = options;
-  const folder = mkdtempSync(join(tmpdir(), 'nxlab-'));
+  const folder = join(tmpdir(), runId());
   const stateFolder = join(folder, 'state');
-  mkdirSync(stateFolder, { mode: 0o700 });
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   const ends: (() => Promise<unknown>)[] = [];
   const runs: NixieRun[] = [];
   let closed: Promise<void> | undefined;
-  const closeAll = async (keepFolder: boolean): Promise<void> => {
+  const closeAll = async (keepFolder: string | undefined): Promise<void> => {
     await Promise.all(runs.map((run) => run.stop()));
     for (const end of ends.reverse()) await end().catch(() => {});
-    if (!keepFolder) rmSync(folder, { recursive: true, force: true });
+    open.delete(close);
+    if (keepFolder !== undefined) renameSync(folder, keepFolder);
+    else rmSync(folder, { recursive: true, force: true });
   };
-  const close = (how: { keepFolder?: boolean } = {}): Promise<void> => {
-    closed ??= closeAll(how.keepFolder ?? false);
+  const close = (how: { keepFolder?: string } = {}): Promise<void> => {
+    closed ??= closeAll(how.keepFolder);
     return closed;
   };
+  open.add(close);
   try {
     const net = await makeNetwork();
     ends.push(() => net.close());

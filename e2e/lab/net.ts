@@ -1,7 +1,9 @@
 // The lab's networks: one bridge per subnet in a namespace of its own, which also holds the machines; servers each in their own namespace.
 // Nothing of the host's network is touched. Names carry the process that made them, so that what a killed run left is found and removed.
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { run } from './child.ts';
 
 /** First subnet: servers on .1 and .2, the bridge on .250, leases of the foreign server from .100. */
@@ -46,19 +48,26 @@ function startTime(pid: number): string | undefined {
   }
 }
 
-/** `nxlab-PID-STARTTIME-RANDOM`. */
-function runId(): string {
+/** `nxlab-PID-STARTTIME-RANDOM`: a new name, for namespaces and folders of this process. */
+export function runId(): string {
   return `${mark}${process.pid}-${startTime(process.pid) ?? '0'}-${randomBytes(3).toString('hex')}`;
 }
 
-/** Deletes namespaces of runs whose process is gone, and ends what still runs inside them. Returns the names removed. */
+function ownerIsGone(name: string): boolean {
+  const owner = /^nxlab-(\d+)-(\d+)-/.exec(name);
+  return owner !== null && startTime(Number(owner[1])) !== owner[2];
+}
+
+/** Deletes folders and namespaces of runs whose process is gone, and ends what still runs inside them. Returns the namespaces removed. */
 export async function removeLeftovers(): Promise<string[]> {
   const listed = await run(['ip', 'netns', 'list'], { accept: true });
   const removed: string[] = [];
+  for (const folder of readdirSync(tmpdir()).filter(ownerIsGone)) {
+    rmSync(join(tmpdir(), folder), { recursive: true, force: true });
+  }
   for (const line of listed.stdout.split('\n')) {
     const name = line.split(' ')[0] ?? '';
-    const owner = /^nxlab-(\d+)-(\d+)-/.exec(name);
-    if (owner === null || startTime(Number(owner[1])) === owner[2]) continue;
+    if (!ownerIsGone(name)) continue;
     const inside = await run(['ip', 'netns', 'pids', name], { accept: true });
     for (const pid of inside.stdout.split('\n').filter((text) => text !== '')) {
       try {

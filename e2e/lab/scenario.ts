@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { run } from './child.ts';
-import { createLab, type Lab, type LabOptions } from './lab.ts';
+import { closeLabsOnSignals, createLab, type Lab, type LabOptions } from './lab.ts';
 import { resultsOf } from './later-runs.ts';
 import { firmwareLab, type Need, needFiles, needMemory, needPrograms } from './need.ts';
 import { lan } from './net.ts';
@@ -30,6 +30,8 @@ export const installLab: readonly Need[] = [
 
 /** An install under emulation takes about a minute on an idle computer; one with other tests beside it several times that. */
 export const installLimitMs = 600_000;
+
+closeLabsOnSignals();
 
 export async function inScene(
   options: Omit<LabOptions, 'deadlineMs'> & {

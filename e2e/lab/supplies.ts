@@ -14,6 +14,10 @@ export interface Supplies {
   /** For --installer. */
   readonly installer: string;
   readonly nix: NixWrap;
+  /** Runs a program that sees the lab's store; its stdout. */
+  readonly inStore: (argv: readonly string[]) => Promise<string>;
+  /** Where a store path lies for programs outside. */
+  readonly onHost: (storePath: string) => string;
   /** The operator's private key; the installed machines of the lab let it in as root. */
   readonly keyFile: string;
   readonly nixosAnywhere: { readonly path: string; readonly standIn: boolean };
@@ -44,6 +48,8 @@ export async function makeSupplies(folder: string, names: readonly string[]): Pr
     flake: lab.flake,
     installer: `${lab.flake}#nixosConfigurations.installer`,
     nix: (argv) => lab.command(argv),
+    inStore: (argv) => lab.run(argv),
+    onHost: (path) => lab.onHost(path),
     keyFile,
     nixosAnywhere: { path: real ?? standIn, standIn: real === undefined },
   };

@@ -12,7 +12,7 @@ import { run, start } from '../lab/child.ts';
 import { diskDigest } from '../lab/disk-digest.ts';
 import { bootServer, foreignDhcp, routerOnly } from '../lab/foreign-dhcp.ts';
 import { firmwareLab, needNetns, skipUnless } from '../lab/need.ts';
-import { lan, makeNetwork, removeLeftovers } from '../lab/net.ts';
+import { lan, makeNetwork, removeLeftovers, runId } from '../lab/net.ts';
 import { type Firmware, Machine } from '../lab/qemu.ts';
 
 const deadlineMs = 400_000;
@@ -38,7 +38,7 @@ test('dnsmasq wakes and boots UEFI, BIOS and HTTP Boot machines up to a script',
   skip: skipUnless(...firmwareLab),
   timeout: deadlineMs,
 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'nxlab-selfcheck-'));
+  const folder = mkdtempSync(join(tmpdir(), `${runId()}-`));
   const net = await makeNetwork();
   const ends: (() => Promise<unknown>)[] = [];
   try {
@@ -135,7 +135,7 @@ test('the foreign DHCP server offers an address and no boot file', {
   skip: skipUnless(...firmwareLab),
   timeout: deadlineMs,
 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'nxlab-foreign-'));
+  const folder = mkdtempSync(join(tmpdir(), `${runId()}-`));
   const net = await makeNetwork();
   const ends: (() => Promise<unknown>)[] = [];
   try {
