@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { arch } from 'node:os';
 import type { Boot } from '@nixie/proto/inventory';
-import { readBootWords, withoutSecrets } from '../cmdline.ts';
+import { withoutSecrets } from '../cmdline.ts';
 import { cleanText } from './text.ts';
 import type { Tree } from './tree.ts';
 
@@ -30,7 +30,7 @@ async function virtualisation(tree: Tree): Promise<string | undefined> {
   return /^flags\s*:.*\bhypervisor\b/m.test((await tree.text('/proc/cpuinfo')) ?? '') ? 'vm-other' : undefined;
 }
 
-/** @param bootMac from the agent's options; else the command line's BOOTIF= */
+/** @param bootMac the card that the firmware booted from */
 export async function collectBoot(tree: Tree, bootMac: string | undefined): Promise<Boot> {
   const line = await tree.text('/proc/cmdline');
   const uptime = Number.parseFloat((await tree.value('/proc/uptime')) ?? '');
@@ -41,7 +41,7 @@ export async function collectBoot(tree: Tree, bootMac: string | undefined): Prom
     // As `uname -m` says it.
     arch: { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', riscv64: 'riscv64' }[arch() as string],
     mode: existsSync(tree.at('/sys/firmware/efi')) ? 'uefi' : arch() === 'x64' ? 'bios' : undefined,
-    bootMac: bootMac ?? (line === undefined ? undefined : readBootWords(line).bootMac),
+    bootMac,
     cmdline: line === undefined ? undefined : cleanCommandLine(line),
     virtualisation: await virtualisation(tree),
   };

@@ -2,6 +2,7 @@
 import { networkInterfaces } from 'node:os';
 import type { Inventory, ReadError } from '@nixie/proto/inventory';
 import { run } from '../child.ts';
+import { readBootWords } from '../cmdline.ts';
 import { agentVersion } from '../version.ts';
 import { collectBoot } from './boot.ts';
 import { collectCpu } from './cpu.ts';
@@ -27,7 +28,7 @@ const sectionMs = 2000;
 
 /** Never throws. */
 export async function collectInventory(options: CollectOptions): Promise<Inventory> {
-  const { root, bootMac, reachedBy, diskDeadlineMs = 5000 } = options;
+  const { root, reachedBy, diskDeadlineMs = 5000 } = options;
   const began = performance.now();
   const errors: ReadError[] = [];
   const section = async <T>(name: string, ms: number, work: (tree: Tree) => Promise<T>): Promise<T | undefined> => {
@@ -46,6 +47,7 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     }
     return value;
   };
+  const bootMac = options.bootMac ?? (await section('boot', sectionMs, bootedFrom));
   const [boot, system, cpu, memory, disks, nics] = await Promise.all([
     section('boot', sectionMs, (tree) => collectBoot(tree, bootMac)),
     section('system', sectionMs, collectSystem),
@@ -66,6 +68,10 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     nics: nics ?? [],
     errors: [...errors].sort((a, b) => (`${a.section} ${a.path}` < `${b.section} ${b.path}` ? -1 : 1)),
   };
+}
+
+async function bootedFrom(tree: Tree): Promise<string | undefined> {
+  return readBootWords((await tree.text('/proc/cmdline')) ?? '').bootMac;
 }
 
 async function surroundings(

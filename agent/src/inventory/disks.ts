@@ -11,15 +11,20 @@ import type { Tree } from './tree.ts';
 /** Not disks of the machine: in memory, made of other disks, optical, or parts of a memory card that hold no system. */
 const skipped = /^(loop|ram|zram|fd|dm-|md|sr|nbd|mtdblock|pmem_s)|^mmcblk\d+(boot\d+|rpmb|gp\d+)$/;
 
-export async function collectDisks(tree: Tree, deadlineMs: number): Promise<Disk[]> {
+/** @param look replaced by tests that need a disk which hangs */
+export async function collectDisks(tree: Tree, deadlineMs: number, look = lookInto): Promise<Disk[]> {
   const mounts = readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
   const names = (await tree.list('/sys/block')).filter((name) => !skipped.test(name)).slice(0, 4096);
   const links = await diskNames(tree);
   const disks = await Promise.all(
     names.map(async (name) => {
       const disk = emptyDisk(name);
-      const late = await withDeadline(collectDisk(tree, disk, links, mounts, deadlineMs), deadlineMs + 1000);
-      if (late) tree.note(disk.path, 'deadline');
+      try {
+        const late = await withDeadline(collectDisk(tree, disk, links, mounts, deadlineMs, look), deadlineMs + 3000);
+        if (late) tree.note(disk.path, 'deadline');
+      } catch (error) {
+        tree.note(disk.path, error, true);
+      }
       // What comes in after the deadline must not change what was reported.
       return { ...disk };
     }),
@@ -54,6 +59,7 @@ async function collectDisk(
   links: Awaited<ReturnType<typeof diskNames>>,
   mounts: readonly MountPoint[],
   deadlineMs: number,
+  lookAt: typeof lookInto,
 ): Promise<void> {
   const base = `/sys/block/${disk.name}`;
   if (await tree.flag(`${base}/hidden`)) return;
@@ -80,7 +86,7 @@ async function collectDisk(
   if (partitions.length > 0 || holders.size > 0 || disk.mountedAt.length > 0) disk.hasData = true;
 
   await withDeadline(identifyDisk(tree, disk, base), 2000);
-  const look = await withDeadlineValue(lookInto(tree, disk), deadlineMs);
+  const look = await withDeadlineValue(lookAt(tree, disk), deadlineMs);
   if (look === undefined) {
     tree.note(disk.path, 'deadline');
     return;

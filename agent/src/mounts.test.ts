@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import type { Progress } from '@nixie/proto/agent';
+import { installRunning, landedBytes, readMounts } from './mounts.ts';
+import { watchInstall } from './progress.ts';
+
+function tree(): { root: string; mounts(text: string): void; remove(): void } {
+  const root = mkdtempSync(join(tmpdir(), 'nixie-mounts-'));
+  mkdirSync(join(root, 'proc/1'), { recursive: true });
+  mkdirSync(join(root, 'mnt/nix'), { recursive: true });
+  writeFileSync(join(root, 'proc/1/comm'), 'systemd\n');
+  return {
+    root,
+    mounts: (text) => writeFileSync(join(root, 'proc/mounts'), text),
+    remove: () => rmSync(root, { recursive: true }),
+  };
+}
+
+test('names with blanks', () => {
+  assert.deepEqual(readMounts('/dev/sda1 /mnt/a\\040b\\134 ext4 rw 0 0\n\nbroken'), [
+    { device: '/dev/sda1', at: '/mnt/a b\\', type: 'ext4' },
+  ]);
+});
+
+test('an install is running while something is mounted below /mnt or one of its programs runs', () => {
+  const { root, mounts, remove } = tree();
+  try {
+    assert.equal(installRunning(root), false);
+    mounts('tmpfs / tmpfs rw 0 0\n/dev/vda1 /mntx ext4 rw 0 0\n');
+    assert.equal(installRunning(root), false);
+    mkdirSync(join(root, 'proc/77'));
+    writeFileSync(join(root, 'proc/77/comm'), 'nixos-install\n');
+    assert.equal(installRunning(root), true);
+    rmSync(join(root, 'proc/77'), { recursive: true });
+    mounts('/dev/vda1 /mnt/boot vfat rw 0 0\n');
+    assert.equal(installRunning(root), true);
+  } finally {
+    remove();
+  }
+});
+
+test('bytes are asked of each device once, and of none when nothing is mounted', async () => {
+  const { root, mounts, remove } = tree();
+  try {
+    mounts('proc /mnt/proc proc rw 0 0\n');
+    assert.equal(await landedBytes(root), undefined);
+    mounts('/dev/vda2 /mnt ext4 rw 0 0\n/dev/vda2 /mnt/nix ext4 rw 0 0\n');
+    const once = await landedBytes(root);
+    mounts('/dev/vda2 /mnt ext4 rw 0 0\n/dev/vda3 /mnt/nix ext4 rw 0 0\n');
+    const twice = await landedBytes(root);
+    assert.ok(once! > 0);
+    assert.ok(Math.abs(twice! - 2 * once!) < 1 << 28);
+  } finally {
+    remove();
+  }
+});
+
+test('progress: mounted, bytes, unmounted', async () => {
+  const { root, mounts, remove } = tree();
+  const stop = new AbortController();
+  const seen: Progress[] = [];
+  const script = ['', '/dev/vda2 /mnt ext4 rw 0 0\n', ''];
+  mounts('');
+  const clock = {
+    now: () => 0,
+    ticks: () => 0,
+    random: () => 0,
+    sleep: async () => {
+      const next = script.shift();
+      if (next === undefined) stop.abort();
+      else mounts(next);
+    },
+  };
+  try {
+    await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal);
+    assert.deepEqual(
+      seen.map(({ stage, note }) => [stage, note]),
+      [
+        ['disko', 'mounted at /mnt: /dev/vda2'],
+        ['copy', ''],
+        ['install', '/mnt was unmounted'],
+      ],
+    );
+    assert.equal(seen[1]!.doneBytes, 0n);
+    assert.equal(seen[1]!.totalBytes, undefined);
+  } finally {
+    remove();
+  }
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { loginProcesses, type Process, readStat } from './processes.ts';
+import { cryptNames } from './reset-disks.ts';
+
+test('a name may hold blanks and parentheses', () => {
+  const fields = Array.from({ length: 30 }, (_, index) => index + 4).join(' ');
+  assert.deepEqual(readStat(`42 (a) b (c) S 7 ${fields}`), { pid: 42, parent: 7, name: 'a) b (c', startedAt: '21' });
+  assert.equal(readStat('nonsense'), undefined);
+});
+
+const list = (rows: readonly (readonly [number, number, string])[]): Process[] =>
+  rows.map(([pid, parent, name]) => ({ pid, parent, name, startedAt: '1' }));
+
+test('logins and all below them, but neither the listener nor the agent nor its children', () => {
+  const all = list([
+    [1, 0, 'systemd'],
+    [10, 1, 'sshd'],
+    [11, 10, 'sshd-session'],
+    [12, 11, 'sshd-session'],
+    [13, 12, 'sh'],
+    [14, 13, 'nixos-install'],
+    [20, 1, 'nixie-agent'],
+    [21, 20, 'journalctl'],
+    [30, 1, 'dropbear'],
+    [31, 30, 'dropbear'],
+    [32, 31, 'sh'],
+    [40, 2, 'kworker'],
+  ]);
+  assert.deepEqual(
+    loginProcesses(all, 20).map(({ pid }) => pid),
+    [11, 12, 13, 14, 31, 32],
+  );
+});
+
+test('an agent that was started by hand over ssh does not end itself', () => {
+  const all = list([
+    [10, 1, 'sshd'],
+    [11, 10, 'sshd'],
+    [12, 11, 'nixie-agent'],
+    [13, 12, 'umount'],
+  ]);
+  assert.deepEqual(
+    loginProcesses(all, 12).map(({ pid }) => pid),
+    [11],
+  );
+});
+
+test('loops in the table end', () => {
+  const process = fc.record({
+    pid: fc.nat(8),
+    parent: fc.nat(8),
+    name: fc.constantFrom('sshd', 'sh', 'sshd-session'),
+    startedAt: fc.constant('1'),
+  });
+  fc.assert(
+    fc.property(fc.array(process, { maxLength: 9 }), fc.nat(8), (all, self) => {
+      assert.ok(loginProcesses(all, self).every(({ pid }) => pid !== self));
+    }),
+  );
+});
+
+test('names of open LUKS devices', () => {
+  assert.deepEqual(cryptNames('crypted\t(254:0)\nroot-2 (254, 11)\n'), ['crypted', 'root-2']);
+  assert.deepEqual(cryptNames('No devices found\n'), []);
+});
