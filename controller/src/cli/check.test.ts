@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Host } from '../machine/host.ts';
+import type { Mac } from '../machine/mac.ts';
+import type { Evaluation, HostSystem } from '../nix/types.ts';
+import { checkJson, checkLines, hasProblems, judgeEvaluation } from './check.ts';
+import { plain } from './colour.ts';
+
+const host = (name: string, more: Partial<Host> = {}): Host => ({
+  name,
+  flakeAttr: name,
+  macs: ['02:00:00:00:00:01' as Mac],
+  system: 'x86_64-linux',
+  tags: [],
+  boot: [],
+  expectDisks: [],
+  wipe: false,
+  ...more,
+});
+const output = { drv: '/nix/store/x.drv', out: '/nix/store/x' };
+const system = (more: Partial<HostSystem> = {}) => ({
+  ok: true as const,
+  value: { toplevel: output, diskoScript: output, ...more },
+});
+const flake = { given: '.', url: '/x', dirty: false };
+const key = { path: '/k', kind: 'private' as const, publicKey: 'ssh-ed25519 AAAA' };
+
+test('golden: a report', () => {
+  const evaluation: Evaluation = {
+    flake,
+    hosts: {
+      good: system({
+        diskDevices: { main: '/dev/disk/by-id/ata-1' },
+        sshEnabled: true,
+        rootHasKeys: true,
+        system: 'x86_64-linux',
+      }),
+      unstable: system({ diskDevices: { main: '/dev/sda', fast: '/dev/nvme0n1', mapped: '/dev/mapper/x' } }),
+      closed: system({ sshEnabled: false, rootHasKeys: true }),
+      keyless: system({ sshEnabled: true, rootHasKeys: false }),
+      arm: system({ system: 'aarch64-linux' }),
+      broken: { ok: false, failure: { cause: 'evaluation', text: 'error: x\n  at \u001b[1my\u001b[0m', log: [] } },
+    },
+    installers: {
+      'x86_64-linux': { ok: false, failure: { cause: 'missing-attribute', text: 'no installer', log: [] } },
+    },
+    warnings: ['not committed'],
+  };
+  const hosts = ['good', 'unstable', 'closed', 'keyless', 'arm', 'broken', 'lost'].map((name) => host(name));
+  const report = judgeEvaluation({ hosts, installers: {} }, evaluation, ['of the options']);
+  assert.ok(hasProblems(report));
+  assert.deepEqual(checkLines(report, plain), [
+    'warning: of the options',
+    'warning: not committed',
+    'installer x86_64-linux: problem',
+    '  no installer',
+    'good: ok',
+    'unstable: ok',
+    '  warning: disko\'s disk "main" is /dev/sda, a name that can be another disk after the next boot; use /dev/disk/by-id/…',
+    '  warning: disko\'s disk "fast" is /dev/nvme0n1, a name that can be another disk after the next boot; use /dev/disk/by-id/…',
+    'closed: ok',
+    '  warning: no way in for the proof: services.openssh is not enabled, so it will be installed, unproved',
+    'keyless: ok',
+    '  warning: no way in for the proof but the key that nixie places in /root/.ssh: give root an authorized key, or use --ssh-key',
+    'arm: problem',
+    '  it is built for aarch64-linux, and the hosts file says "system": "x86_64-linux"',
+    'broken: problem',
+    '  error: x',
+    '    at y',
+    'lost: problem',
+    '  it was not evaluated',
+    '4 of 8 can not be used as they are',
+  ]);
+  assert.equal(checkJson(report).length, 10);
+});
+
+test('nothing to complain about', () => {
+  const evaluation: Evaluation = {
+    flake,
+    hosts: { a: system({ sshEnabled: true, rootHasKeys: false }) },
+    installers: {},
+    warnings: [],
+  };
+  const report = judgeEvaluation({ hosts: [host('a')], installers: {}, sshKey: key }, evaluation);
+  assert.ok(!hasProblems(report));
+  assert.deepEqual(checkLines(report, plain), ['a: ok', 'all can be installed']);
+  assert.deepEqual(checkJson(report), [{ name: 'a', result: 'ok', problems: [], warnings: [] }]);
+});

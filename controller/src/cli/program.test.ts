@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Surroundings } from '../config/flags.ts';
+import { ConfigError } from '../config/problem.ts';
+import type { RunConfig } from '../config/run-config.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
+import type { WakeRequest } from './wake-request.ts';
+
+const hostsText =
+  '{"web1": {"mac_address": "02:00:00:00:00:01"}, "web2": {"mac_addresses": ["02:00:00:00:00:02", "02:00:00:00:00:03"]}}';
+const around: Surroundings = {
+  cwd: '/w',
+  uid: 1000,
+  env: { HOME: '/h' },
+  readFile: (path) => {
+    if (!path.endsWith('hosts.json')) throw Object.assign(new Error('no'), { code: 'ENOENT' });
+    return new TextEncoder().encode(hostsText);
+  },
+  look: () => undefined,
+};
+
+interface Call {
+  readonly command: string;
+  readonly given: RunConfig | ExplainRequest | WakeRequest;
+  readonly warnings?: readonly string[];
+}
+
+async function run(line: string, code: ExitCode = 0) {
+  const calls: Call[] = [];
+  const took = async (call: Call) => {
+    calls.push(call);
+    return code;
+  };
+  const handlers: Handlers = {
+    install: (given, warnings) => took({ command: 'install', given, warnings }),
+    check: (given, warnings) => took({ command: 'check', given, warnings }),
+    explain: (given) => took({ command: 'explain', given }),
+    wake: (given) => took({ command: 'wake', given }),
+  };
+  let out = '';
+  let err = '';
+  const world = {
+    around,
+    version: '1.2.3 (Node v24.0.0)',
+    out: (text: string) => {
+      out += text;
+    },
+    err: (text: string) => {
+      err += text;
+    },
+  };
+  const status = await runProgram(line.split(' ').filter(Boolean), handlers, world);
+  return { status, calls, out, err };
+}
+
+const needed = '--installer .#installer --flake . --hosts hosts.json';
+
+test('the bare form is install', async () => {
+  const bare = await run(`${needed} --only web2 --reinstall web2 --interface eth0 --interface eth1 --dry-run`, 4);
+  const named = await run(
+    `install ${needed} --only web2 --reinstall web2 --interface eth0 --interface eth1 --dry-run`,
+    4,
+  );
+  assert.deepEqual(bare, named);
+  assert.equal(bare.status, 4);
+  const [call] = bare.calls;
+  assert.equal(call?.command, 'install');
+  const config = call.given as RunConfig;
+  assert.deepEqual(
+    config.hosts.map(({ name }) => name),
+    ['web2'],
+  );
+  assert.deepEqual(config.interfaces, ['eth0', 'eth1']);
+  assert.equal(config.dryRun, true);
+  assert.equal(config.stateDir, '/h/.local/state/nixie');
+});
+
+test('check needs no installer', async () => {
+  const { calls } = await run('check --flake . --hosts=hosts.json --json');
+  assert.equal(calls[0]?.command, 'check');
+  assert.equal((calls[0]!.given as RunConfig).json, true);
+});
+
+test('explain hands on only what was given', async () => {
+  assert.deepEqual((await run('explain x.pcap')).calls[0]?.given, { capture: 'x.pcap', json: false });
+  const { given } = (
+    await run('explain x.pcap --hosts hosts.json --dhcp range=10.0.0.5-10.0.0.9 --address 10.0.0.1 --json')
+  ).calls[0]!;
+  const { hosts, ...rest } = given as ExplainRequest;
+  assert.equal(hosts?.length, 2);
+  assert.deepEqual(rest, {
+    capture: 'x.pcap',
+    dhcp: { mode: 'range', from: '10.0.0.5', to: '10.0.0.9' },
+    address: '10.0.0.1',
+    json: true,
+  });
+});
+
+test('wake takes names and MACs, each machine once', async () => {
+  const { given } = (
+    await run('wake --hosts hosts.json web2 02-00-00-00-00-09 web2 --secure-on 192.168.1.1 --interface br0')
+  ).calls[0]!;
+  assert.deepEqual(given, {
+    targets: [
+      { name: 'web2', macs: ['02:00:00:00:00:02', '02:00:00:00:00:03'] },
+      { name: '02:00:00:00:00:09', macs: ['02:00:00:00:00:09'] },
+    ],
+    interfaces: ['br0'],
+    secureOn: Uint8Array.of(192, 168, 1, 1),
+    json: false,
+  });
+});
+
+const refused: readonly [line: string, problems: readonly RegExp[]][] = [
+  ['', [/^--hosts: not given/, /^--flake: not given/, /^--installer: not given/]],
+  ['check --flake . --hosts none.json', [/^--hosts: read \/w\/none\.json: there is no such file/]],
+  ['explain x --dhcp on --address 1', [/^--dhcp: found "on"/, /^--address: found "1"/]],
+  ['explain x --hosts none.json', [/^--hosts: read none\.json: /]],
+  ['wake web1', [/^wake: found "web1"; accepted: a MAC address, or with --hosts FILE/]],
+  [
+    'wake --hosts hosts.json web3 --secure-on secret',
+    [/^wake: found "web3"; did you mean "web[12]"/, /^--secure-on: accepted: 6 bytes/],
+  ],
+];
+for (const [line, problems] of refused)
+  test(`refuses: nixie ${line}`, async () => {
+    const error: unknown = await run(line).then(
+      () => undefined,
+      (reason) => reason,
+    );
+    assert.ok(error instanceof ConfigError);
+    const lines = error.message.split('\n');
+    assert.equal(lines.length, problems.length, error.message);
+    for (const [index, problem] of problems.entries()) assert.match(lines[index]!, problem);
+    assert.doesNotMatch(error.message, /secret/);
+  });
+
+test('what commander refuses ends with 2', async () => {
+  for (const line of [`${needed} --nonsense`, `${needed} extra`, '--hosts', 'explain', 'wake', 'completion']) {
+    const { status, err, calls } = await run(line);
+    assert.equal(status, 2, line);
+    assert.match(err, /^error: /, line);
+    assert.deepEqual(calls, []);
+  }
+  assert.match((await run(`${needed} --hostss x`)).err, /Did you mean --hosts\?/);
+});
+
+test('an unknown command is named, with the nearest', async () => {
+  await assert.rejects(
+    run('instal'),
+    (error) => error instanceof UsageError && /did you mean install\?/.test(error.message),
+  );
+  await assert.rejects(run('frobnicate'), /commands: install, check, explain, wake, completion, help$/);
+  await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
+});
+
+test('help and version end with 0 on standard output', async () => {
+  const version = await run('--version');
+  assert.deepEqual([version.status, version.out, version.err], [0, 'nixie 1.2.3 (Node v24.0.0)\n', '']);
+  for (const line of ['--help', 'help', 'install --help', 'check -h', 'help wake', 'explain --help']) {
+    const { status, out, err } = await run(line);
+    assert.deepEqual([status, err], [0, ''], line);
+    assert.match(out, /^Usage: nixie/);
+  }
+  const { out } = await run('--help');
+  assert.match(out, /Examples:\n {2}\$ sudo nixie --installer /);
+  assert.match(out, /Exit status:\n {2}0 {3}every host is proved/);
+});
+
+test('the examples of the help are understood', async () => {
+  const lines = (await run('--help')).out.split('\n').filter((line) => line.startsWith('  $ '));
+  assert.ok(lines.length >= 6);
+  for (const line of lines) {
+    const { status, calls } = await run(line.replace(/^ {2}\$ (?:sudo )?nixie /, ''));
+    assert.deepEqual([status, calls.length], [0, 1], line);
+  }
+});
+
+test('complete-hosts prints names, and nothing for a bad file', async () => {
+  assert.equal((await run('complete-hosts hosts.json')).out, 'web1\nweb2\n');
+  const bad = await run('complete-hosts none.json');
+  assert.deepEqual([bad.status, bad.out, bad.err], [0, '', '']);
+});
