@@ -34,7 +34,7 @@ export function signalGroup(pid: number, signal: NodeJS.Signals, kill: GroupKill
   }
 }
 
-/** Groups of the processes in the session that `pid` leads or led: fields 5 (group) and 6 (session) of proc(5) `/proc/PID/stat`. */
+/** Groups of the processes in the session that `pid` leads or led: fields 3 (state), 5 (group) and 6 (session) of proc(5) `/proc/PID/stat`. */
 export function sessionGroups(pid: number, proc = '/proc'): number[] {
   const groups = new Set<number>();
   for (const name of readdirSync(proc)) {
@@ -47,7 +47,8 @@ export function sessionGroups(pid: number, proc = '/proc'): number[] {
     }
     // The program's name, in parentheses, may hold blanks and parentheses itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (Number(fields[3]) === pid) groups.add(Number(fields[2]));
+    // A zombie only waits to be counted by its parent.
+    if (fields[0] !== 'Z' && Number(fields[3]) === pid) groups.add(Number(fields[2]));
   }
   return [...groups];
 }

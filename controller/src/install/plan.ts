@@ -111,7 +111,14 @@ export function planPhase(request: PhaseRequest): PhasePlan {
   if (!isIPv4(request.address) && !isIPv6(request.address)) {
     throw new Error(`plan ${phase} of ${host}: address: expected an IP address, found "${request.address}"`);
   }
-  for (const [name, value] of Object.entries({ ...paths, keyFile: request.keyFile, extraFiles: request.extraFiles })) {
+  const { shim, home, tmp } = paths;
+  for (const [name, value] of Object.entries({
+    shim,
+    home,
+    tmp,
+    keyFile: request.keyFile,
+    extraFiles: request.extraFiles,
+  })) {
     // The child joins its folder unquoted into NIX_SSHOPTS, which nix splits on blanks; a word starting with `-` would be a flag.
     if (value !== undefined && !/^\/[^\s'"\\]*$/.test(value)) {
       throw new Error(
