@@ -22,9 +22,10 @@ if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
     );
     process.exit(3);
   }
+  // First the handlers, then the child: a signal in between would leave it without us. They run no earlier than the event loop does.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
   // Same process group, so that the terminal's keys (Ctrl-C, Ctrl-Z) and a changed window size reach the program itself.
   const child = spawn(ours, [program, ...process.argv.slice(2)], { stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {
     console.error(`nixie: start ${ours}: ${error.message}`);
     process.exit(3);
