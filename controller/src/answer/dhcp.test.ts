@@ -1,11 +1,7 @@
-// It is long because each kind of firmware, mode and refusal has its own packet and its own answer in it.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { System } from '../machine/host.ts';
-import type { Mac } from '../machine/mac.ts';
-import { addressesBytes, code, type MessageType, messageTypeBytes, readMessageType } from '../wire/dhcp4/options.ts';
 import {
   DhcpFormatError,
   type DhcpOption,
@@ -18,128 +14,24 @@ import {
 } from '../wire/dhcp4/packet.ts';
 import { hexText } from '../wire/dhcp4/shapes.ts';
 import { bootFileProblems } from './bootfile.ts';
-import { answerDhcp, type DhcpDecision, type DhcpRequest } from './dhcp.ts';
+import type { DhcpDecision } from './dhcp.ts';
 import { classify } from './firmware.ts';
-import type { BootOffer, DhcpMode, Loaders, Scene } from './scene.ts';
-
-const mac = '52:54:00:77:00:01' as Mac;
-const leased = '10.77.0.150';
-
-interface Setting {
-  mode?: DhcpMode;
-  offer?: BootOffer;
-  system?: System;
-  loaders?: Loaders;
-  address?: string;
-}
-
-function scene({
-  mode = 'range',
-  offer = 'installer',
-  system = 'x86_64-linux',
-  loaders,
+import type { DhcpMode } from './scene.ts';
+import {
   address,
-}: Setting = {}): Scene {
-  return {
-    interfaces: {
-      br0: {
-        name: 'br0',
-        address: '10.77.0.1',
-        prefixLength: 24,
-        dhcp: mode,
-        router: '10.77.0.254',
-        dns: ['10.77.0.53'],
-        leaseSeconds: 3600,
-        networks: [{ address: '10.78.0.0', prefixLength: 24, router: '10.78.0.254' }],
-      },
-    },
-    machineOfMac: { [mac]: 'machine1' },
-    machines: { machine1: { name: 'machine1', offer, system, addresses: { [mac]: address ?? leased } } },
-    loaders: loaders ?? { bios: 'undionly.kpxe', x64: 'snponly.efi', arm64: 'snponly-arm64.efi' },
-    httpPort: 7480,
-  };
-}
-
-const text = (number: number, value: string): DhcpOption => [number, latin1Bytes(value)];
-const address = (number: number, value: string): DhcpOption => [number, addressesBytes([value])];
-const arch = (...types: number[]): DhcpOption => [
-  code.architecture,
-  Uint8Array.from(types.flatMap((type) => [0, type])),
-];
-const uuid: DhcpOption = [code.uuid, Uint8Array.from({ length: 17 }, (_, index) => index)];
-
-const clients = {
-  uefi: [text(60, 'PXEClient:Arch:00007:UNDI:003000'), arch(7), uuid],
-  bios: [text(60, 'PXEClient:Arch:00000:UNDI:002001'), arch(0), uuid],
-  arm: [text(60, 'PXEClient:Arch:00011:UNDI:003000'), arch(11), uuid],
-  http: [text(60, 'HTTPClient:Arch:00016:UNDI:003000'), arch(16), uuid],
-  ipxe: [
-    text(60, 'PXEClient:Arch:00007:UNDI:003010'),
-    arch(7),
-    text(77, 'iPXE'),
-    [175, Uint8Array.of(19, 1, 1, 36, 1, 1)],
-  ],
-  biosIpxe: [
-    text(60, 'PXEClient:Arch:00000:UNDI:002001'),
-    arch(0),
-    text(77, 'iPXE'),
-    [175, Uint8Array.of(19, 1, 1, 24, 1, 1)],
-  ],
-  smallIpxe: [text(60, 'PXEClient:Arch:00000:UNDI:002001'), arch(0), text(77, 'iPXE'), [175, Uint8Array.of(21, 1, 1)]],
-  agent: [text(60, 'nixie-agent'), [61, Uint8Array.of(1, 82, 84, 0, 119, 0, 1)]],
-  system: [text(60, 'dhcpcd-10.0.6:Linux')],
-  plain: [],
-} satisfies Record<string, DhcpOption[]>;
-type ClientName = keyof typeof clients;
-
-function asks(
-  type: MessageType,
-  client: ClientName | DhcpOption[],
-  over: Partial<DhcpPacket> = {},
-  more: DhcpOption[] = [],
-): DhcpPacket {
-  return {
-    op: 1,
-    htype: 1,
-    hlen: 6,
-    hops: 0,
-    xid: 0x1234,
-    secs: 0,
-    flags: 0,
-    ciaddr: '0.0.0.0',
-    yiaddr: '0.0.0.0',
-    siaddr: '0.0.0.0',
-    giaddr: '0.0.0.0',
-    chaddr: Uint8Array.from([0x52, 0x54, 0, 0x77, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-    sname: new Uint8Array(64),
-    file: new Uint8Array(128),
-    options: [[53, messageTypeBytes(type)], ...more, ...(Array.isArray(client) ? client : clients[client])],
-    ...over,
-  };
-}
-
-function answer(packet: DhcpPacket, setting: Setting = {}, over: Partial<DhcpRequest> = {}): DhcpDecision {
-  const request: DhcpRequest = {
-    packet,
-    interface: 'br0',
-    port: 67,
-    source: { address: '0.0.0.0', port: 68 },
-    ...over,
-  };
-  return answerDhcp(request, scene(setting));
-}
-
-function reply(decision: DhcpDecision): Extract<DhcpDecision, { kind: 'reply' }> {
-  assert(decision.kind === 'reply', `silence: ${decision.why}`);
-  return decision;
-}
-
-const hexOf = (packet: DhcpPacket, number: number): string | undefined => {
-  const value = option(packet, number);
-  return value && hexText(value);
-};
-const typeOf = (packet: DhcpPacket) => readMessageType(option(packet, 53)!);
-const script = 'http://10.77.0.1:7480/boot/52-54-00-77-00-01.ipxe';
+  answer,
+  arch,
+  asks,
+  type ClientName,
+  hexOf,
+  leased,
+  reply,
+  type Setting,
+  scene,
+  script,
+  text,
+  typeOf,
+} from './testing.ts';
 
 test('what each client is offered, in each mode', () => {
   const table: [ClientName, Setting, string, string?][] = [
@@ -235,79 +127,6 @@ test('iPXE is known by either form of the user class, by option 175, and by our 
   assert.equal(classify(asks('DISCOVER', [text(60, 'HTTPClient:Arch:00016'), text(77, 'iPXE')])).kind, 'http');
 });
 
-test('a REQUEST in each state of RFC 2131 4.3.2', () => {
-  const ours = address(54, '10.77.0.1');
-  const table: [string, DhcpPacket, string, string?][] = [
-    ['SELECTING us', asks('REQUEST', 'agent', {}, [ours, address(50, leased)]), 'ACK', '255.255.255.255:68'],
-    [
-      'SELECTING us, another address',
-      asks('REQUEST', 'agent', {}, [ours, address(50, '10.77.0.9')]),
-      'NAK',
-      '255.255.255.255:68',
-    ],
-    [
-      'SELECTING another',
-      asks('REQUEST', 'agent', {}, [address(54, '10.77.0.2'), address(50, leased)]),
-      'another server was chosen',
-    ],
-    ['INIT-REBOOT', asks('REQUEST', 'agent', {}, [address(50, leased)]), 'ACK', '255.255.255.255:68'],
-    [
-      'INIT-REBOOT from elsewhere',
-      asks('REQUEST', 'agent', {}, [address(50, '192.168.1.9')]),
-      'NAK',
-      '255.255.255.255:68',
-    ],
-    ['RENEWING', asks('REQUEST', 'agent', { ciaddr: leased }), 'ACK', `${leased}:68`],
-    ['REBINDING, flags ignored', asks('REQUEST', 'agent', { ciaddr: leased, flags: 0x8000 }), 'ACK', `${leased}:68`],
-    ['RENEWING a wrong address', asks('REQUEST', 'agent', { ciaddr: '10.77.0.9' }), 'NAK', '255.255.255.255:68'],
-    ['nothing asked', asks('REQUEST', 'agent'), 'asks for nothing'],
-    [
-      'server id of wrong length',
-      asks('REQUEST', 'agent', {}, [[54, Uint8Array.of(1)], address(50, leased)]),
-      'ACK',
-      '255.255.255.255:68',
-    ],
-    ['INFORM', asks('INFORM', 'agent', { ciaddr: leased }), 'ACK', `${leased}:68`],
-    ['INFORM for a stranger’s address', asks('INFORM', 'agent', { ciaddr: '8.8.8.8' }), 'another network'],
-    ['DECLINE', asks('DECLINE', 'agent', {}, [ours, address(50, leased)]), 'declined'],
-    ['RELEASE', asks('RELEASE', 'agent', { ciaddr: leased }, [ours]), 'released'],
-    ['an OFFER of another server', asks('OFFER', 'agent', { op: 2 }), 'not a request'],
-    ['an OFFER that says it is a request', asks('OFFER', 'agent'), 'not a request'],
-  ];
-  for (const [name, packet, want, to] of table) {
-    const decision = answer(packet);
-    if (decision.kind === 'silence') {
-      assert.equal(decision.why, want, name);
-      continue;
-    }
-    assert.equal(typeOf(decision.packet), want, name);
-    assert.equal(`${decision.to.address}:${decision.to.port}`, to, name);
-    assert.equal(decision.packet.yiaddr, want === 'ACK' && !name.startsWith('INFORM') ? leased : '0.0.0.0', name);
-    if (want === 'NAK' || name.startsWith('INFORM')) {
-      for (const lease of [51, 58, 59]) assert.equal(option(decision.packet, lease), undefined, name);
-    }
-    if (want === 'NAK')
-      assert.deepEqual(
-        decision.packet.options.map(([number]) => number),
-        [53, 54, 61],
-        name,
-      );
-  }
-});
-
-test('lease options', () => {
-  const { packet } = reply(answer(asks('DISCOVER', 'agent')));
-  assert.equal(hexOf(packet, 51), '00000e10');
-  assert.equal(hexOf(packet, 58), '00000708');
-  assert.equal(hexOf(packet, 59), '00000c4e');
-  assert.equal(hexOf(packet, 1), 'ffffff00');
-  assert.equal(hexOf(packet, 28), '0a4d00ff');
-  assert.equal(hexOf(packet, 3), '0a4d00fe');
-  assert.equal(hexOf(packet, 6), '0a4d0035');
-  assert.equal(hexOf(packet, 61), '01525400770001', 'echoed, RFC 6842');
-  assert.equal(packet.options[0]![0], 53);
-});
-
 test('a proxy keeps still about addresses', () => {
   const proxy: Setting = { mode: 'proxy' };
   const table: [string, DhcpPacket, string][] = [
@@ -361,51 +180,6 @@ test('port 4011 answers to the port that asked: UEFI from 4011, iPXE from 68', (
   assert.equal(silence(answer(asks('REQUEST', 'uefi'), {}, { port: 4011 })), 'no address');
 });
 
-test('relayed: to giaddr:67, option 82 unchanged and last, the address of that network', () => {
-  const relay: DhcpOption = [82, Uint8Array.of(1, 4, 108, 97, 110, 50)];
-  const far = { giaddr: '10.78.0.254', hops: 1 };
-  const source = { address: '10.77.0.254', port: 67 };
-  const asked = asks('DISCOVER', [...clients.agent, relay], far);
-  const decision = reply(answer(asked, { address: '10.78.0.107' }, { source }));
-  assert.deepEqual(decision.to, { address: '10.78.0.254', port: 67 });
-  assert.deepEqual(decision.packet.options.at(-1), relay);
-  assert.equal(decision.packet.giaddr, '10.78.0.254');
-  assert.equal(decision.packet.hops, 1);
-  assert.equal(hexOf(decision.packet, 3), '0a4e00fe');
-  assert.equal(hexOf(decision.packet, 28), '0a4e00ff');
-
-  const silence = answer(asked, {}, { source });
-  assert.equal(silence.kind === 'silence' && silence.why, 'another network', 'a local address is of no use there');
-
-  const refused = reply(
-    answer(
-      asks('REQUEST', [...clients.agent, relay], far, [address(50, '10.78.0.9')]),
-      { address: '10.78.0.107' },
-      { source },
-    ),
-  );
-  assert.equal(typeOf(refused.packet), 'NAK');
-  assert.equal(refused.packet.flags, 0x8000, 'RFC 2131 4.3.2: the relay broadcasts it');
-  assert.deepEqual(refused.to, { address: '10.78.0.254', port: 67 });
-
-  const proxied = reply(answer(asks('DISCOVER', [...clients.uefi, relay], far), { mode: 'proxy' }, { source }));
-  assert.deepEqual(proxied.to, { address: '10.78.0.254', port: 67 });
-  assert.equal(proxied.packet.flags, 0x8000, 'the relay has no address to unicast to');
-  assert.deepEqual(proxied.packet.options.at(-1), relay);
-});
-
-test('link selection and server override win over giaddr (RFC 3527, RFC 5107)', () => {
-  const relay: DhcpOption = [82, Uint8Array.of(5, 4, 10, 78, 0, 0, 11, 4, 10, 78, 0, 254)];
-  const asked = (type: MessageType, more: DhcpOption[] = []) =>
-    asks(type, [...clients.agent, relay], { giaddr: '172.16.0.1' }, more);
-  const setting = { address: '10.78.0.107' };
-  const decision = reply(answer(asked('DISCOVER'), setting));
-  assert.equal(hexOf(decision.packet, 54), '0a4e00fe');
-  assert.deepEqual(decision.to, { address: '172.16.0.1', port: 67 });
-  const chosen = reply(answer(asked('REQUEST', [address(54, '10.78.0.254'), address(50, '10.78.0.107')]), setting));
-  assert.equal(typeOf(chosen.packet), 'ACK');
-});
-
 test('who is not answered at all', () => {
   const table: [string, DhcpDecision, string][] = [
     [
@@ -426,12 +200,6 @@ test('who is not answered at all', () => {
   for (const [name, decision, want] of table) assert.equal(decision.kind === 'silence' && decision.why, want, name);
 });
 
-test('the broadcast flag is that of each packet; a repeated request gets the same bytes', () => {
-  for (const flags of [0, 0x8000]) assert.equal(reply(answer(asks('DISCOVER', 'ipxe', { flags }))).packet.flags, flags);
-  const bytes = () => encodeDhcp(reply(answer(asks('DISCOVER', 'ipxe'))).packet);
-  assert.deepEqual(bytes(), bytes());
-});
-
 test('boot file names of 1 to 127 octets are the same in file and option 67; longer ones are refused', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 140 }), (length) => {
@@ -450,14 +218,6 @@ test('boot file names of 1 to 127 octets are the same in file and option 67; lon
   );
   assert.deepEqual(bootFileProblems(scene()), []);
   assert.match(bootFileProblems(scene({ loaders: { bios: 'ä.kpxe' } })).join(), /ä\.kpxe/);
-});
-
-test('replies stay within what every client takes, also with much to echo', () => {
-  const long = { x64: 'n'.repeat(127) };
-  const echo: DhcpOption[] = [[61, new Uint8Array(60)], uuid];
-  const { packet } = reply(answer(asks('DISCOVER', [...clients.uefi.slice(0, 2), ...echo]), { loaders: long }));
-  assert(encodeDhcp(packet).length <= 548, String(encodeDhcp(packet).length));
-  assert.equal(headerText(packet, 'file'), long.x64);
 });
 
 const golden = readFileSync(new URL('../wire/dhcp4/fixtures/dhcp.jsonl', import.meta.url), 'utf8')
