@@ -121,7 +121,8 @@ test('iPXE is known by either form of the user class, by option 175, and by our 
   assert.equal(kind(text(77, 'iPXE')), 'ipxe');
   assert.equal(kind(text(77, '\x04iPXE')), 'ipxe');
   assert.equal(kind([175, Uint8Array.of(19, 1, 1, 24, 1, 1)]), 'ipxe');
-  assert.equal(kind([175, Uint8Array.of(19, 1, 1)]), 'small-ipxe');
+  assert.equal(kind([175, Uint8Array.of(19, 1, 1)]), 'small-ipxe', 'HTTP, but starts no kernel');
+  assert.equal(kind([175, Uint8Array.of(36, 1, 1)]), 'small-ipxe', 'EFI, but no HTTP');
   assert.equal(kind(text(77, 'nixie'), [175, Uint8Array.of(21, 1, 1)]), 'ipxe');
   assert.equal(kind(text(77, '\x09bad')), 'pxe');
   assert.equal(classify(asks('DISCOVER', [text(60, 'HTTPClient:Arch:00016'), text(77, 'iPXE')])).kind, 'http');

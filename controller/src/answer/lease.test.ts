@@ -134,4 +134,12 @@ test('replies stay within what every client takes, also with much to echo', () =
   const { packet } = reply(answer(asks('DISCOVER', [...clients.uefi.slice(0, 2), ...echo]), { loaders: long }));
   assert(encodeDhcp(packet).length <= 548, String(encodeDhcp(packet).length));
   assert.equal(headerText(packet, 'file'), long.x64);
+  assert.equal(option(packet, 66), undefined, 'the header says it as well');
+});
+
+test('what a relay wants back does not cost the client anything: the relay takes it off again', () => {
+  const relay: DhcpOption = [82, Uint8Array.from([1, 250, ...new Array(250).fill(97)])];
+  const { packet } = reply(answer(asks('DISCOVER', [...clients.uefi, relay], { giaddr: '10.77.0.9' })));
+  assert.deepEqual(packet.options.at(-1), relay);
+  for (const number of [66, 67, 28, 58, 59]) assert(option(packet, number), String(number));
 });

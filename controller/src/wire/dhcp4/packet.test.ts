@@ -199,6 +199,12 @@ test('the rule and the offset of what is malformed', () => {
       'option past the end',
       108,
     ],
+    [
+      'sname overloaded with garbage',
+      encodeDhcp({ ...base, sname: base.sname.with(0, 12).with(1, 200), options: [[52, Uint8Array.of(2)]] }),
+      'option past the end',
+      44,
+    ],
   ];
   for (const [name, given, rule, offset] of table) {
     assert.throws(
