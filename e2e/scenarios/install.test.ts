@@ -1,7 +1,7 @@
 // Each way in which an install can go, against a real sshd: nixos-anywhere (the one of PATH, else the stand-in), our ssh in front of it, our watch
 // over it. The failure rows are also compared with recordings of the real nixos-anywhere: same headings, same end, same commands at the target.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
@@ -17,12 +17,13 @@ import {
   planPhase,
   type Step,
 } from '../../controller/src/install/plan.ts';
+import { type Runner, runProgram } from '../../controller/src/install/program.ts';
 import type { PhaseEvent } from '../../controller/src/install/progress.ts';
 import { headings, readRecording } from '../../controller/src/install/recording.ts';
 import { type PhaseResult, type RunChild, realSystem, runPhase } from '../../controller/src/install/run.ts';
 import { writeShim } from '../../controller/src/install/shim.ts';
 import { stageExtraFiles } from '../../controller/src/install/staging.ts';
-import { prove, type Runner, runProgram, scanHostKey } from '../../controller/src/install/verify.ts';
+import { prove, scanHostKey } from '../../controller/src/install/verify.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { run } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
@@ -457,6 +458,33 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
     });
     failed(tried, 'broken');
     assert.equal(keysSeen, 1, 'there was a key to leave');
+  });
+
+  test('disk keys and owners arrive, and only their names are printed', { timeout }, async () => {
+    await target.reset([key.publicKey]);
+    const local = join(state, 'disk-key');
+    writeFileSync(local, 'correct horse', { mode: 0o600 });
+    const staging = join(state, 'owned');
+    mkdirSync(join(staging, 'srv/data'), { recursive: true });
+    const more = [
+      '--disk-encryption-keys',
+      '/run/keys/disk',
+      local,
+      '--extra-files',
+      staging,
+      '--chown',
+      'srv/data',
+      '1234:5678',
+    ];
+    const tried = await attempt('disko', recordedCall(['disko', 'install'], more));
+    good(tried);
+    assert.ok(headings(tried.texts).includes(`### Uploading ${local} to /run/keys/disk ###`));
+    assert.ok(!tried.texts.join('\n').includes('correct horse'));
+    assert.equal(
+      await target.inside('stat -c %a /run/keys /run/keys/disk; cat /run/keys/disk'),
+      '700\n600\ncorrect horse',
+    );
+    assert.equal((await target.inside('stat -c %u:%g /mnt/srv/data')).trim(), '1234:5678');
   });
 
   test('a build error shows before any contact, an evaluation error after the facts', { timeout }, async () => {
