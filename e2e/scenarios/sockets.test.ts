@@ -367,6 +367,29 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     }
   });
 
+  test('who is not root, or asks for an interface that is not there, is told', async () => {
+    const given: DoorsArguments = {
+      interfaces: [{ name: 'eth0', address: lan1.station, dhcp: 'proxy' }],
+      machines: {},
+      loaders: {},
+    };
+    const attempt = async (argument: DoorsArguments, as: string[]) => {
+      const argv = lans.inside(lans.station1, [...as, process.execPath, file('doors.ts'), JSON.stringify(argument)]);
+      const { stdout, stderr } = await run(argv, { input: '', accept: true });
+      assert.match(stdout, /^\{/, stderr);
+      return JSON.parse(stdout.trim()).error as { name: string; message: string };
+    };
+    const nobody = ['setpriv', '--reuid', '65534', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all'];
+    const refused = await attempt(given, nobody);
+    assert.equal(refused.name, 'NotRoot', refused.message);
+    const missing = await attempt(
+      { ...given, interfaces: [{ name: 'lan7', address: lan1.station, dhcp: 'proxy' }] },
+      [],
+    );
+    assert.equal(missing.name, 'NoSuchInterface');
+    assert.match(missing.message, /interface lan7 is not there.*there are eth0 \(10\.91\.1\.50\/24\)/);
+  });
+
   test('a flood of 20,000 DISCOVERs of strangers: a machine of ours is answered within 500 ms, once', async () => {
     await quiet(one);
     const { knownAtMs } = await one.ask({

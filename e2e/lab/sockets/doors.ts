@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Scene, SceneMachine } from '../../../controller/src/answer/scene.ts';
+import { installerScript, localScript } from '../../../controller/src/answer/script.ts';
 import { type BootServerOptions, startBootServer } from '../../../controller/src/listen/boot-server.ts';
 import { startHttp } from '../../../controller/src/listen/http.ts';
 import { chooseInterfaces, listInterfaces } from '../../../controller/src/listen/interfaces.ts';
@@ -16,6 +17,8 @@ export interface DoorsArguments {
   readonly machines: Readonly<Record<string, string>>;
   /** Name to path. */
   readonly loaders: Readonly<Record<string, string>>;
+  /** Boot scripts are real ones of an installer that needs this many bytes of memory. */
+  readonly installerNeeds?: number;
   /** Served under `/f/`. */
   readonly bulk?: string;
 }
@@ -23,9 +26,20 @@ export interface DoorsArguments {
 const given = JSON.parse(process.argv[2]!) as DoorsArguments;
 const say = (line: object): void => console.log(JSON.stringify(line));
 const httpPort = 7480;
+let offer: 'local' | 'installer' = 'installer';
 
-const all = listInterfaces();
-const links = given.interfaces.map(({ name, address }) => chooseInterfaces(all, { interfaces: [name], address })[0]!);
+/** Of files that are not there: what is looked at is how iPXE understands it. */
+function installer(machine: string, mac: Mac, address: string, needsBytes: number): string {
+  const files = {
+    kernelSha256: '0'.repeat(64),
+    initrdSha256: '1'.repeat(64),
+    kernelParams: ['init=/init'],
+    needsBytes,
+  };
+  const secrets = { fingerprint: 'f'.repeat(64), token: 'a'.repeat(32) };
+  return installerScript(files, { machine, mac, address, httpPort, grpcPort: 7481, ...secrets, boot: [] });
+}
+
 const machines: Record<string, SceneMachine> = {};
 const machineOfMac: Record<Mac, string> = {};
 for (const [mac, address] of Object.entries(given.machines)) {
@@ -48,16 +62,17 @@ const scene: Scene = {
 const loaderFiles = new Map(
   Object.entries(given.loaders).map(([name, path]) => [name, new Uint8Array(readFileSync(path))]),
 );
-const options: BootServerOptions = {
+const options: Omit<BootServerOptions, 'interfaces'> = {
   scene,
   loaderFiles,
-  interfaces: links,
   onSeen: (seen) => say({ seen }),
   onFailure: (error) => say({ failure: error.message }),
 };
 
 try {
-  const boot = await startBootServer(options);
+  const all = listInterfaces();
+  const links = given.interfaces.map(({ name, address }) => chooseInterfaces(all, { interfaces: [name], address })[0]!);
+  const boot = await startBootServer({ ...options, interfaces: links });
   const files = new Map();
   if (given.bulk !== undefined) {
     const bytes = readFileSync(given.bulk);
@@ -67,8 +82,13 @@ try {
   const http = await startHttp({
     addresses: links.map((link) => link.address),
     port: httpPort,
-    script: ({ mac, localAddress }) =>
-      machineOfMac[mac] === undefined ? { refuse: 'not listed' } : { script: `#!ipxe\necho at ${localAddress}\n` },
+    script: ({ mac, localAddress }) => {
+      const machine = machineOfMac[mac];
+      if (machine === undefined) return { refuse: 'not listed' };
+      if (offer === 'local') return { script: localScript(machine) };
+      if (given.installerNeeds === undefined) return { script: `#!ipxe\necho at ${localAddress}\n` };
+      return { script: installer(machine, mac, localAddress, given.installerNeeds) };
+    },
     loaders: loaderFiles,
     files,
     onProgress: (progress) => say({ progress }),
@@ -83,7 +103,8 @@ try {
       const secureOn = request.secureOn === undefined ? {} : { secureOn: Buffer.from(request.secureOn, 'hex') };
       say({ answer: true, ...(await wake(request.mac!, links, secureOn)) });
     } else if (request.do === 'offer') {
-      const changed = Object.values(machines).map((machine) => [machine.name, { ...machine, offer: request.offer! }]);
+      offer = request.offer!;
+      const changed = Object.values(machines).map((machine) => [machine.name, { ...machine, offer }]);
       await boot.setScene({ ...scene, machines: Object.fromEntries(changed) });
       say({ answer: true });
     }
