@@ -4,16 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { type Runner, runProgram } from './program.ts';
-import {
-  type Proof,
-  type ProofRequest,
-  prove,
-  type Runner,
-  readAnswer,
-  runProgram,
-  scanHostKey,
-  waitForProof,
-} from './verify.ts';
+import { type Proof, type ProofRequest, prove, readAnswer, scanHostKey, waitForProof } from './verify.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-verify-'));
 after(() => rmSync(folder, { recursive: true }));
