@@ -34,6 +34,8 @@ const byName: Readonly<Record<string, ExitCode>> = {
   ConfigError: exitCodes.usage,
   UsageError: exitCodes.usage,
   Unusable: exitCodes.usage,
+  // The flake as a whole can't be read; a host that can't be built is only that host's failure.
+  NixError: exitCodes.usage,
   PortTaken: exitCodes.unable,
   NoSuchInterface: exitCodes.unable,
   NotRoot: exitCodes.unable,

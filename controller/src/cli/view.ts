@@ -5,7 +5,7 @@ import type { Paint } from './colour.ts';
 import { plainLines } from './plain-lines.ts';
 import { render } from './render.ts';
 import { table } from './table.ts';
-import { width as cellsOf, clean } from './text.ts';
+import { clean } from './text.ts';
 import { newView, see, type ViewState } from './view-state.ts';
 
 /** Where it is written: standard output. */
@@ -75,18 +75,16 @@ export function openView(options: ViewOptions, screen: Screen, ticker: Ticker): 
   const say = plainLines({ debug: options.debug });
   let waiting: string[] = [];
   let dropped = 0;
-  /** Cells of each line that is on the screen now. */
-  let drawn: readonly number[] = [];
+  /** Lines that are on the screen now. */
+  let drawn = 0;
   let callOff: (() => void) | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
 
-  /** Back to the start of what was drawn. A terminal that became narrower has broken its lines. */
-  const erase = (): string => {
-    if (drawn.length === 0) return '';
-    const columns = Math.max(1, screen.columns);
-    const height = drawn.reduce((sum, cells) => sum + Math.max(1, Math.ceil(cells / columns)), 0);
-    return `\u001b[${height}A\r\u001b[J`;
-  };
+  /**
+   * Back to the start of what was drawn. A terminal that became narrower has broken the lines into more rows, each in its own way: then some
+   * of them stay, which is better than losing a notice that stands above.
+   */
+  const erase = (): string => (drawn === 0 ? '' : `\u001b[${drawn}A\r\u001b[J`);
   const above = (): string => {
     if (dropped > 0) waiting.push(`… ${dropped} lines were not shown`);
     const text = waiting.map((line) => `${line}\n`).join('');
@@ -100,10 +98,8 @@ export function openView(options: ViewOptions, screen: Screen, ticker: Ticker): 
     drawnAt = ticker.now();
     // The last column stays free: some terminals break the line as soon as it is full.
     const lines = render(state, Math.max(10, screen.columns - 1), Math.max(1, screen.rows - 1), drawnAt, options.paint);
-    screen.write(
-      `${drawn.length === 0 ? hideCursor : ''}${erase()}${above()}${lines.map((line) => `${line}\n`).join('')}`,
-    );
-    drawn = lines.map(cellsOf);
+    screen.write(`${drawn === 0 ? hideCursor : ''}${erase()}${above()}${lines.map((line) => `${line}\n`).join('')}`);
+    drawn = lines.length;
     plan(idleMs);
   };
   const plan = (milliseconds: number) => {
@@ -134,7 +130,7 @@ export function openView(options: ViewOptions, screen: Screen, ticker: Ticker): 
     },
     close: closing(() => {
       callOff?.();
-      screen.write(`${erase()}${above()}${drawn.length === 0 ? '' : showCursor}`);
+      screen.write(`${erase()}${above()}${drawn === 0 ? '' : showCursor}`);
     }),
   };
 }
