@@ -81,15 +81,16 @@ export async function live(parts: LifeParts): Promise<void> {
             addressHolds: () => holdsAddress(reached.pinned.localAddress),
           });
           log.info(`session with ${reached.pinned.endpoint} is over: ${end.why}`);
-          if (end.kind === 'refused') {
-            if (settings.refused === 'reboot') {
-              if (await hopeless(`the session was refused: ${end.why}`)) return;
-            } else report(`the session was refused: ${end.why}`);
+          if (end.kind === 'refused' && settings.refused === 'reboot') {
+            if (await hopeless(`the session was refused: ${end.why}`)) return;
+          } else if (end.kind === 'refused' || end.kind === 'conflict') {
+            report(`the session was refused: ${end.why}`);
           } else if (end.kind === 'moved' || end.livedMs > 10_000) {
             attempt = 0;
             hopelessSince = undefined;
           }
-          if (end.kind === 'moved') continue;
+          // The next look for the controller tells the new address; at once, but never in a busy loop.
+          if (end.kind === 'moved' && end.livedMs > 1000) continue;
         }
       } finally {
         client.close();

@@ -2,6 +2,7 @@
 import './threads.ts';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
 import { killAllChildren, run } from './child.ts';
 import { type Log, realClock } from './host.ts';
@@ -153,6 +154,8 @@ async function main(): Promise<number> {
   }
 }
 
+// What the library reports comes back as errors; its own lines on stderr would only say it twice.
+setLogVerbosity(logVerbosity.NONE);
 process.on('exit', killAllChildren);
 main().then(
   (code) => process.exit(code),

@@ -20,5 +20,6 @@ export function ownAddresses(list = networkInterfaces()): OwnAddress[] {
 
 /** True for loopback, so that an agent beside its controller works. */
 export function holdsAddress(address: string, list = networkInterfaces()): boolean {
-  return Object.values(list).some((entries) => entries?.some((entry) => entry.address === address));
+  const [plain] = address.split('%');
+  return Object.values(list).some((entries) => entries?.some((entry) => entry.address === plain));
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { loginProcesses, type Process, readStat } from './processes.ts';
-import { cryptNames } from './reset-disks.ts';
+import { cryptNames, swapDevices } from './reset-disks.ts';
 
 test('a name may hold blanks and parentheses', () => {
   const fields = Array.from({ length: 30 }, (_, index) => index + 4).join(' ');
@@ -59,6 +59,12 @@ test('loops in the table end', () => {
       assert.ok(loginProcesses(all, self).every(({ pid }) => pid !== self));
     }),
   );
+});
+
+test('swap of the installer itself stays', () => {
+  const swaps = 'Filename\t\tType\n/dev/zram0 partition 1 0 100\n/dev/vda3   partition 1 0 -2\n';
+  assert.deepEqual(swapDevices(swaps), ['/dev/vda3']);
+  assert.deepEqual(swapDevices(''), []);
 });
 
 test('names of open LUKS devices', () => {

@@ -1,16 +1,10 @@
 // Letting go of the disks after a failed attempt, so that disko can start clean. Nothing here writes to a disk.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { run } from './child.ts';
 import type { Clock, Log } from './host.ts';
 import { installMounts } from './mounts.ts';
 import { endLogins } from './processes.ts';
-
-/** In this order: users of a layer before the layer itself. Programs that are not there have nothing to let go of. */
-const steps: readonly (readonly string[])[] = [
-  ['swapoff', '-a'],
-  ['umount', '-R', '/mnt'],
-  ['zpool', 'export', '-a', '-f'],
-  ['vgchange', '-an'],
-];
 
 /** dm devices that are LUKS or plain crypt, from `dmsetup ls --target crypt`. */
 export function cryptNames(text: string): string[] {
@@ -18,6 +12,15 @@ export function cryptNames(text: string): string[] {
     const match = /^(\S+)\s+\(\d+[:,]\s*\d+\)/.exec(line);
     return match ? [match[1]!] : [];
   });
+}
+
+/** Swap on disks, from /proc/swaps; swap in compressed memory is the image's own. */
+export function swapDevices(text: string): string[] {
+  return text
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => line.split(/\s+/)[0] || [])
+    .filter((device) => !device.startsWith('/dev/zram'));
 }
 
 /** @returns sentences about what could not be let go of; empty when all is free */
@@ -33,14 +36,24 @@ export async function resetDisks(root: string, clock: Clock, log: Log): Promise<
     else log.info(`reset disks: ${argv.join(' ')}`);
     return stdout;
   };
-  for (const argv of steps) {
-    if (argv[0] === 'umount' && installMounts(root).length === 0) continue;
-    await step(argv);
+  const has = (path: string): boolean => existsSync(join(root, path));
+  const text = (path: string): string => {
+    try {
+      return readFileSync(join(root, path), 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  // Users of a layer before the layer itself; only where the kernel has such a layer, since tools fail without it.
+  for (const device of swapDevices(text('proc/swaps'))) await step(['swapoff', device]);
+  if (installMounts(root).length > 0) await step(['umount', '-R', '/mnt']);
+  if (has('sys/module/zfs')) await step(['zpool', 'export', '-a', '-f']);
+  if (has('sys/block/dm-0') || has('sys/block/dm-1')) {
+    await step(['vgchange', '-an']);
+    for (const name of cryptNames((await step(['dmsetup', 'ls', '--target', 'crypt'])) ?? ''))
+      await step(['cryptsetup', 'close', name]);
   }
-  // A stack can hold LUKS on md and md on LUKS: crypt first, then md, then crypt that md had kept busy.
-  for (const name of cryptNames((await step(['dmsetup', 'ls', '--target', 'crypt'])) ?? ''))
-    await step(['cryptsetup', 'close', name]);
-  await step(['mdadm', '--stop', '--scan']);
+  if (/^md\S* : (active|inactive)/m.test(text('proc/mdstat'))) await step(['mdadm', '--stop', '--scan']);
   await step(['udevadm', 'settle', '--timeout=10']);
   if (installMounts(root).length > 0) {
     // Somebody still has a file open: take the tree away and let the kernel finish it.

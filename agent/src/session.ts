@@ -24,9 +24,15 @@ export interface SessionParts {
   readonly signal: AbortSignal;
 }
 
-export type SessionEnd =
-  /** The credential is not accepted: register anew. */
-  { readonly kind: 'refused' | 'lost' | 'moved' | 'stopped'; readonly why: string; readonly livedMs: number };
+export interface SessionEnd {
+  /**
+   * `refused`: the credential is not, or no longer, good. `conflict`: the controller wants another session for this machine.
+   * `moved`: our address changed. `lost`: anything that may be better in a moment.
+   */
+  readonly kind: 'refused' | 'conflict' | 'lost' | 'moved' | 'stopped';
+  readonly why: string;
+  readonly livedMs: number;
+}
 
 /** Resolves when the session is over; never rejects. */
 export function holdSession(parts: SessionParts): Promise<SessionEnd> {
@@ -67,8 +73,8 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
 
     stream.on('error', (error: ServiceError) => {
       const why = `${status[error.code] ?? error.code}: ${error.details}`;
-      const refused = error.code === status.UNAUTHENTICATED || error.code === status.PERMISSION_DENIED;
-      finish(refused ? 'refused' : 'lost', why);
+      if (error.code === status.UNAUTHENTICATED) finish('refused', why);
+      else finish(error.code === status.PERMISSION_DENIED ? 'conflict' : 'lost', why);
     });
     stream.on('end', () => finish('lost', 'the controller ended the session'));
     stream.on('drain', () => {

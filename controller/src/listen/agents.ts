@@ -3,10 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import {
   type handleUnaryCall,
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServiceError,
+  setLogVerbosity,
   status,
 } from '@grpc/grpc-js';
 import {
@@ -163,6 +165,8 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     open.add(made);
   };
 
+  // The library writes what it also reports as an error straight to stderr, into the terminal view.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.max_receive_message_length': 4 << 20,
     'grpc.max_send_message_length': 4 << 20,

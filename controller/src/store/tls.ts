@@ -67,7 +67,7 @@ export function readTls(certPem: string, keyPem: string): ControllerTls {
     throw new Error(`read certificate: valid ${certificate.validFrom} to ${certificate.validTo}, want 1970 to 9999`);
   return {
     certPem: certificate.toString(),
-    keyPem,
+    keyPem: key.export({ type: 'pkcs8', format: 'pem' }) as string,
     fingerprint: certificate.fingerprint256.replace(/:/g, '').toLowerCase(),
     credentialSecret: Buffer.from(
       hkdfSync('sha256', key.export({ type: 'pkcs8', format: 'der' }), '', 'nixie agent credential 1', 32),
