@@ -12,6 +12,7 @@ import { openView, type Screen, type View } from '../cli/view.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, prepareRun, runInstall } from '../daemon.ts';
 import { killAllGroups } from '../install/groups.ts';
+import { killNixGroups } from '../nix/command.ts';
 import type { Stage } from '../machine/stage.ts';
 
 export interface InstallWorld {
@@ -56,6 +57,7 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     second: (signal) => {
       view.close({ table: false });
       killAllGroups();
+      killNixGroups();
       world.exit(exitCodeOfSignal[signal]);
     },
   });

@@ -1,7 +1,7 @@
 // Everything that must be built before a machine is touched: one evaluation, one build. A host that fails here fails alone.
 import type { Host, System } from '../machine/host.ts';
 import { build } from '../nix/build.ts';
-import { closureOf } from '../nix/closure.ts';
+import { type Closure, closureOf } from '../nix/closure.ts';
 import type { RunNix } from '../nix/command.ts';
 import { evaluate } from '../nix/evaluate.ts';
 import type { FolderProbe } from '../nix/flake-ref.ts';
@@ -111,6 +111,13 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
       if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, failure));
   }
   const plans = new Map<string, Plan>();
+  // Hosts of one configuration share it.
+  const closures = new Map<string, Promise<Closure>>();
+  const closure = (out: string): Promise<Closure> => {
+    const known = closures.get(out) ?? closureOf(out, { run, signal });
+    closures.set(out, known);
+    return known;
+  };
   for (const host of hosts) {
     const system = systems.get(host.name);
     if (system === undefined || failures.has(host.name)) continue;
@@ -122,9 +129,18 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
         text: `there is no installer for ${host.system}: give --installer ${host.system}=REF`,
         log: [],
       });
+    else if (system.system !== undefined && system.system !== host.system)
+      failures.set(host.name, {
+        cause: 'unknown',
+        text: `its configuration is built for ${system.system}, but the hosts file says ${host.system}: set "system" there`,
+        log: [],
+      });
     else {
-      const closure = await closureOf(system.toplevel.out, { run, signal });
-      plans.set(host.name, { host, system, closure });
+      try {
+        plans.set(host.name, { host, system, closure: await closure(system.toplevel.out) });
+      } catch (error) {
+        failures.set(host.name, { cause: 'unknown', text: (error as Error).message, log: [] });
+      }
     }
   }
   return { evaluation, plans, failures, installers, warnings };
