@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -193,6 +193,37 @@ test('a client that leaves midway leaves no child behind', {
     await until(() => server.counters().children === 0);
     assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < large.length);
   });
+});
+
+test('a client that takes nothing is given up, child and all', {
+  skip: hasBusybox ? false : 'busybox is missing',
+}, async () => {
+  const path = join(folder, 'huge');
+  writeFileSync(path, '');
+  truncateSync(path, 256 << 20); // more than both ends of a connection keep
+  const huge = { path, size: 256 << 20, sha256: '0'.repeat(64) };
+  const progress: FileProgress[] = [];
+  const server = await startHttp({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    script: () => ({ refuse: '' }),
+    loaders: new Map(),
+    files: new Map([[`${huge.sha256}/initrd`, huge]]),
+    onProgress: (one) => progress.push(one),
+    limits: { stalledMs: 300 },
+  });
+  const socket = connect(server.port, '127.0.0.1');
+  try {
+    socket.pause();
+    socket.on('error', () => {});
+    socket.write(`GET /f/${huge.sha256}/initrd HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(() => server.counters().children === 1);
+    await until(() => server.counters().children === 0);
+    assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < huge.size);
+  } finally {
+    socket.destroy();
+    await server.close();
+  }
 });
 
 test('old agents are told; other methods are refused; one connection serves many requests', async () => {
