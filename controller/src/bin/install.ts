@@ -12,8 +12,8 @@ import { openView, type Screen, type View } from '../cli/view.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, prepareRun, runInstall } from '../daemon.ts';
 import { killAllGroups } from '../install/groups.ts';
-import { killNixGroups } from '../nix/command.ts';
 import type { Stage } from '../machine/stage.ts';
+import { killNixGroups } from '../nix/command.ts';
 
 export interface InstallWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
