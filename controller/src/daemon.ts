@@ -1,30 +1,26 @@
-// One run, built from top to bottom: configuration → sockets → build → core → results. One part ends, all end.
-// It is long because it alone knows all parts: how they hang together is read here and nowhere else.
+// One run, built from top to bottom: configuration → memory → core → sockets → build → machines → results. One part ends, all end.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InstructionResult } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
-import type { Machine, WatchResponse } from '@nixie/proto/operator';
 import pLimit from 'p-limit';
 import type { InstallerFiles } from './answer/script.ts';
 import type { RunConfig } from './config/run-config.ts';
 import { makeStateDir } from './config/state-dir.ts';
+import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
 import { Core, iso } from './core/core.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
 import { makeFinder } from './core/place.ts';
-import { type Prepared, prepare } from './core/prepare.ts';
 import { makeScene } from './core/scene.ts';
-import { type AgentLink, type Plan, runTask, type TaskWorld } from './core/tasks.ts';
+import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { parseNeighbours } from './install/find.ts';
 import { makeRunFolder } from './install/folders.ts';
 import { killAllGroups } from './install/groups.ts';
 import { keygen, makeKey, proofKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
-import { startAgentServer } from './listen/agents.ts';
-import { startBootServer } from './listen/boot-server.ts';
+import { type AgentServer, startAgentServer } from './listen/agents.ts';
+import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { startHttp } from './listen/http.ts';
 import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
@@ -33,15 +29,12 @@ import type { Seen } from './listen/seen.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { System } from './machine/host.ts';
-import { type Life, patience as usualPatience } from './machine/life.ts';
+import { patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
-import { isEnd, type Stage } from './machine/stage.ts';
+import type { Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
-import { NixError } from './nix/failure.ts';
-import { parseFlakeRef } from './nix/flake-ref.ts';
-import { folderProbe, makeRunner } from './nix/runner.ts';
-import { storeReader } from './nix/store-reader.ts';
 import type { Installer } from './nix/types.ts';
+import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
 import { openJournal } from './store/journal.ts';
 import { addKnownHost } from './store/known-hosts.ts';
@@ -49,10 +42,8 @@ import { readLeases, writeLeases } from './store/leases.ts';
 import { openRegistrations } from './store/registrations.ts';
 import { loadTls } from './store/tls.ts';
 
-export const httpPort = 7480;
-export const grpcPort = 7481;
-/** Lines kept of each host for the report of its failure. */
-const logKept = 40;
+const httpPort = 7480;
+const grpcPort = 7481;
 
 /** The configuration can't be used as it is; nothing was started. */
 export class Unusable extends Error {
@@ -83,154 +74,86 @@ export interface RunEnd {
  */
 export async function runInstall(config: RunConfig, world: DaemonWorld): Promise<RunEnd> {
   const { signal, env } = world;
+  const { hosts, stateDir } = config;
+  const searchPath = env.PATH ?? '';
   const now = () => Date.now();
-  const programs = findPrograms(env.PATH ?? '', config.nixosAnywhere);
+
+  // What this machine must have, before anything is made.
+  const programs = findPrograms(searchPath, config.nixosAnywhere);
   const links = chooseInterfaces(listInterfaces(), {
     interfaces: config.interfaces,
-    ...(config.address === undefined ? {} : { address: config.address }),
+    ...given('address', config.address),
   });
-  const systems = new Set(config.hosts.map((host) => host.system));
-  const found = findLoaders(
-    [
-      ...(systems.has('x86_64-linux') ? (['bios', 'x64'] as const) : []),
-      ...(systems.has('aarch64-linux') ? (['arm64'] as const) : []),
-    ],
-    config.ipxeDir,
-  );
-  makeStateDir(config.stateDir, world.uid);
-  const leasesFile = join(config.stateDir, 'leases.json');
+  const found = findLoaders(neededLoaders(hosts.map((host) => host.system)), config.ipxeDir);
+  makeStateDir(stateDir, world.uid);
+  const leasesFile = join(stateDir, 'leases.json');
   const previous = readLeases(leasesFile);
-  const network = planNetwork(links, config.dhcp, config.hosts, previous);
+  const network = planNetwork(links, config.dhcp, hosts, previous);
   if ('problems' in network) throw new Unusable(network.problems);
   const { interfaces, addresses } = network.plan;
   writeLeases(leasesFile, { ...previous, ...addresses });
 
   const closers: (() => Promise<void> | void)[] = [];
-  const logs = new Map<string, string[]>();
-  const watchers = new Set<(message: WatchResponse) => void>();
-  const emit = (event: RunEvent) => {
-    if (event.event === 'log' && event.host !== undefined) keepLog(event.host, [`${event.source}: ${event.text}`]);
-    world.emit(event);
-    for (const tell of watchers) tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
-  };
-  const keepLog = (host: string, lines: readonly string[]) =>
-    logs.set(host, [...(logs.get(host) ?? []), ...lines].slice(-logKept));
-  const notice = (level: 'info' | 'warning' | 'error', text: string, host?: string) =>
-    emit({ event: 'notice', at: iso(now()), level, text, ...(host === undefined ? {} : { host }) });
-
   try {
-    const tls = await loadTls(config.stateDir);
-    const folder = await makeRunFolder(join(config.stateDir, 'run'));
+    // Memory.
+    const tls = await loadTls(stateDir);
+    const folder = await makeRunFolder(join(stateDir, 'run'));
     closers.push(() => folder.remove());
-    const generate = keygen(env.PATH ?? '');
+    const generate = keygen(searchPath);
     const runKey = await makeKey(folder.keys, 'run', 'nixie-run', generate);
-    const proof = await proofKey(config.stateDir, generate);
-    const journal = openJournal(join(config.stateDir, 'journal.jsonl'));
+    const proof = await proofKey(stateDir, generate);
+    const journal = openJournal(join(stateDir, 'journal.jsonl'));
     closers.push(() => journal.close());
-    const registrations = openRegistrations(join(config.stateDir, 'registrations'));
+    const registrations = openRegistrations(join(stateDir, 'registrations'));
     const inventories = new Map<string, Inventory>();
     const plans = new Map<string, Plan>();
     const installers = new Map<System, Installer>();
-    const tokens = new TokenBook(randomBytes);
-    const patience = { ...usualPatience, ...config.patience };
-    const finder = makeFinder(links, now);
-    const copies = pLimit(config.jobs);
-    const leased = (macs: readonly Mac[]) => macs.flatMap((mac) => addresses[mac] ?? []);
+    const hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
 
-    let sceneCurrent: Promise<void> = Promise.resolve();
-    const sceneNow = () =>
-      makeScene({ interfaces, addresses, loaders: found.loaders, httpPort }, config.hosts, core.lives());
-    let allEnded: () => void = () => {};
-    const ended = new Promise<void>((resolve) => {
-      allEnded = resolve;
+    // The core, and what is told of it. The sockets come later and are reached through these two.
+    let boot: BootServer | undefined;
+    let agents: AgentServer | undefined;
+    const ended = Promise.withResolvers<void>();
+    const patience = { ...usualPatience, ...config.patience };
+    const account: Account = new Account({
+      hosts,
+      life: (host) => core.life(host),
+      toplevel: (host) => plans.get(host)?.system.toplevel.out,
+      agentConnected: (host) => agents?.sessions().includes(host) ?? false,
+      show: world.emit,
+      proved: (host, address, key) => {
+        if (config.knownHosts !== undefined)
+          addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
+      },
+      now,
     });
+    const { emit } = account;
+    const scene = () => makeScene({ interfaces, addresses, loaders: found.loaders, httpPort }, hosts, core.lives());
+    let answers: Promise<void> = Promise.resolve();
     const core: Core = new Core(
       {
         now,
-        after: (milliseconds, call) => {
-          const timer = setTimeout(call, Math.min(milliseconds, 0x7fff_ffff));
-          return () => clearTimeout(timer);
-        },
+        after,
         journal,
-        emit: (event) => {
-          emit(event);
-          if (event.event === 'stage') machineChanged(event.host, event.stage);
-        },
-        run: (task, life, taskSignal) => runTask(taskWorld, task, life, taskSignal),
+        emit,
+        run: (task, life, taskSignal) => runTask(tasks, task, life, taskSignal),
         changed: () => {
-          const scene = sceneNow();
-          sceneCurrent = sceneCurrent
-            .then(() => boot?.setScene(scene))
-            .catch((error: Error) => notice('error', `answers to firmware: ${error.message}`));
-          if (core.ended) allEnded();
+          const next = scene();
+          answers = answers.then(() => boot?.setScene(next)).catch((error: Error) => ended.reject(error));
+          if (core.ended) ended.resolve();
         },
       },
       patience,
     );
-    const machineChanged = (name: string, stage: Stage) => {
-      const message = machineOf(name);
-      if (message !== undefined) for (const tell of watchers) tell({ message: { $case: 'machine', value: message } });
-      if (isEnd(stage)) report(name, stage);
-    };
-    const report = (name: string, stage: Stage) => {
-      const life = core.life(name)!;
-      const plan = plans.get(name);
-      if (stage === 'proved' && life.provedKey !== undefined && config.knownHosts !== undefined)
-        addKnownHost(config.knownHosts, [name, ...(life.address === undefined ? [] : [life.address])], life.provedKey);
-      const seconds = Object.fromEntries(
-        Object.entries(life.spent).map(([each, spent]) => [each, Math.round(spent) / 1000]),
-      );
-      emit({
-        event: 'result',
-        at: iso(now()),
-        host: name,
-        result: stage,
-        seconds,
-        ...(life.reason === undefined ? {} : { reason: life.reason }),
-        ...(life.address === undefined ? {} : { address: life.address }),
-        ...(plan === undefined ? {} : { toplevel: plan.system.toplevel.out }),
-        ...(life.provedKey === undefined ? {} : { host_key: life.provedKey }),
-        ...(stage === 'failed' ? { log: (logs.get(name) ?? []).slice(-15) } : {}),
-      });
-    };
-    const machineOf = (name: string): Machine | undefined => {
-      const life = core.life(name);
-      const host = config.hosts.find((each) => each.name === name);
-      if (life === undefined || host === undefined) return undefined;
-      return {
-        host: name,
-        macs: [...host.macs],
-        stage: life.stage,
-        stageSinceUnixMs: BigInt(Math.round(life.since)),
-        address: life.address,
-        reason: life.reason,
-        toplevel: plans.get(name)?.system.toplevel.out,
-        agentConnected: agents?.sessions().includes(name),
-      };
-    };
-
-    const installerFiles = (system: System): InstallerFiles | undefined => {
-      const installer = installers.get(system);
-      return (
-        installer && {
-          kernelSha256: installer.kernel.sha256,
-          initrdSha256: installer.initrd.sha256,
-          kernelParams: installer.commandLine,
-          // The compressed image, what it unpacks to, and room to work.
-          needsBytes: installer.kernel.bytes + 3 * installer.initrd.bytes + 128 * 1024 * 1024,
-        }
-      );
-    };
     const admission = new Admission({
       core,
-      hosts: config.hosts,
-      tokens,
+      hosts,
+      tokens: new TokenBook(randomBytes),
       registrations,
-      installer: installerFiles,
+      installer: (system) => filesOf(installers.get(system)),
       macAt: (address) => {
         if (!links.some((link) => inSubnet(address, link))) return 'foreign';
-        const entry = parseNeighbours(readFileSync('/proc/net/arp', 'utf8')).find((each) => each.address === address);
-        return entry?.mac;
+        return parseNeighbours(readFileSync('/proc/net/arp', 'utf8')).find((each) => each.address === address)?.mac;
       },
       authorizedKeys: [
         `${runKey.publicKey} nixie-run`,
@@ -243,66 +166,55 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
       emit,
     });
-
-    const waking: ReadonlySet<Stage> = new Set(['waking', 'firmware', 'loading']);
-    const hostOfMac = new Map(config.hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
     const seen = (each: Seen) => {
       const host = each.machine ?? (each.mac === undefined ? undefined : hostOfMac.get(each.mac));
+      const detail = [each.why, each.detail].filter((part) => part !== undefined).join(': ');
       emit({
         event: 'seen',
         at: iso(now()),
         kind: each.kind,
-        ...(host === undefined ? {} : { host }),
-        ...(each.mac === undefined ? {} : { mac: each.mac }),
-        ...(each.interface === undefined ? {} : { interface: each.interface }),
-        ...((each.detail ?? each.why) === undefined
-          ? {}
-          : { detail: [each.why, each.detail].filter(Boolean).join(': ') }),
+        ...given('host', host),
+        ...given('mac', each.mac),
+        ...given('interface', each.interface),
+        ...given('detail', detail === '' ? undefined : detail),
       });
-      const stage = host === undefined ? undefined : core.life(host)?.stage;
-      if (host !== undefined && (stage === 'waking' || stage === 'firmware') && asksToBoot(each)) {
-        if (stage === 'waking') core.happened(host, { kind: 'firmware-asked' });
-      }
+      if (host !== undefined && core.life(host)?.stage === 'waking' && asksToBoot(each))
+        core.happened(host, { kind: 'firmware-asked' });
     };
-    const boot = await startBootServer({
-      scene: sceneNow(),
+
+    // Sockets.
+    boot = await startBootServer({
+      scene: scene(),
       loaderFiles: found.files,
       interfaces: links,
       onSeen: seen,
-      onFailure: (error) => broken(error),
+      onFailure: ended.reject,
       dhcp: config.dhcp.mode !== 'off',
     });
-    closers.push(() => boot.close());
-    let broken: (error: Error) => void = () => {};
-    const breaks = new Promise<never>((_resolve, reject) => {
-      broken = reject;
-    });
-    breaks.catch(() => {});
-
+    closers.push(() => boot?.close());
+    const own = links.map((link) => link.address);
     const http = await startHttp({
-      addresses: links.map((link) => link.address),
+      addresses: own,
       port: httpPort,
       script: (ask) => admission.script(ask),
       loaders: found.files,
       onSeen: seen,
-      onProgress: (progress) => {
-        const host = progress.mac === undefined ? undefined : hostOfMac.get(progress.mac);
-        const stage = host === undefined ? undefined : core.life(host)?.stage;
-        if (host !== undefined && stage !== undefined && waking.has(stage))
+      onProgress: ({ mac, sentBytes, totalBytes }) => {
+        const host = mac === undefined ? undefined : hostOfMac.get(mac);
+        if (host !== undefined && core.life(host)?.stage === 'loading')
           emit({
             event: 'progress',
             at: iso(now()),
             host,
-            stage,
-            done_bytes: progress.sentBytes,
-            total_bytes: progress.totalBytes,
+            stage: 'loading',
+            done_bytes: sentBytes,
+            total_bytes: totalBytes,
           });
       },
     });
     closers.push(() => http.close());
-
-    const agents = await startAgentServer({
-      addresses: links.map((link) => link.address),
+    agents = await startAgentServer({
+      addresses: own,
       port: grpcPort,
       tls,
       core: {
@@ -314,43 +226,39 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         readCredential: (text) => admission.credential(text),
         onSessionUp(host, about) {
-          const refused = admission.session(host, about);
-          if (refused === undefined && !inventories.has(host)) {
-            const kept = registrations.get(host);
-            if (kept !== undefined) inventories.set(host, kept.inventory);
-          }
-          return refused;
+          const kept = registrations.get(host);
+          if (!inventories.has(host) && kept !== undefined) inventories.set(host, kept.inventory);
+          return admission.session(host, about);
         },
         onSessionDown: (host, why) =>
           emit({ event: 'log', at: iso(now()), host, source: 'session', text: `ended: ${why}` }),
         onHeartbeat: () => {},
         onProgress: () => {},
         onLog(host, lines, dropped) {
-          for (const line of lines) emit({ event: 'log', at: iso(now()), host, source: line.source, text: line.text });
+          for (const { source, text } of lines) emit({ event: 'log', at: iso(now()), host, source, text });
           if (dropped > 0)
             emit({ event: 'log', at: iso(now()), host, source: 'agent', text: `${dropped} lines were lost` });
         },
-        onOdd: (peer, what) => notice('warning', `an agent at ${peer}: ${what}`),
+        onOdd: (peer, what) => account.notice('warning', `an agent at ${peer}: ${what}`),
       },
     });
-    closers.push(() => agents.close());
+    closers.push(() => agents?.close());
+    const sessions = agents;
 
-    const link: AgentLink = {
-      async connected(host, _bootId, deadlineMs, taskSignal) {
-        const until = now() + deadlineMs;
-        while (!agents.sessions().includes(host)) {
-          if (taskSignal.aborted) throw new Error('called off');
-          if (now() > until) throw new Error('its agent registered but opened no session');
-          await sleep(100, taskSignal);
-        }
-      },
-      instruct: (host, action, deadlineMs): Promise<InstructionResult> => agents.instruct(host, action, deadlineMs),
-    };
-    const taskWorld: TaskWorld = {
+    const copies = pLimit(config.jobs);
+    const tasks: TaskWorld = {
       plans,
-      finder,
-      agents: link,
-      leased,
+      finder: makeFinder(links, now),
+      agents: {
+        async connected(host, deadlineMs, taskSignal) {
+          for (const until = now() + deadlineMs; !sessions.sessions().includes(host); await sleep(100, taskSignal)) {
+            if (taskSignal.aborted) throw new Error('called off');
+            if (now() > until) throw new Error('its agent registered but opened no session');
+          }
+        },
+        instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
+      },
+      leased: (macs) => macs.flatMap((mac) => addresses[mac] ?? []),
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
       tell: (host, happening) => core.happened(host, happening),
@@ -358,129 +266,111 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
       sleep,
       wake: async (macs, taskSignal) => {
-        let sent = 0;
-        for (const mac of macs) {
-          const report = await wake(mac, links, { signal: taskSignal });
-          sent += report.sent;
-          for (const failure of report.failures) notice('warning', `wake ${mac}: ${failure}`);
-        }
-        return sent;
+        const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, links, { signal: taskSignal })));
+        for (const failure of reports.flatMap((report) => report.failures)) account.notice('warning', failure);
+        return reports.reduce((sum, report) => sum + report.sent, 0);
       },
       inTurn: (call) => copies(call),
-      keepLog,
+      keepLog: (host, lines) => account.keepLog(host, lines),
       mayLoseData: (host) => host.wipe || config.reinstall.has(host.name),
       runKey,
       proofKey: proof,
       keygen: generate,
       identities: [proof.privateFile, ...(config.sshKey?.kind === 'private' ? [config.sshKey.path] : [])],
-      ...(env.SSH_AUTH_SOCK === undefined ? {} : { agentSocket: env.SSH_AUTH_SOCK }),
-      stateDir: config.stateDir,
+      ...given('agentSocket', env.SSH_AUTH_SOCK),
+      stateDir,
       nixosAnywhere: programs.nixosAnywhere,
       realSsh: programs.ssh,
-      searchPath: env.PATH ?? '',
+      searchPath,
       nixEnv: nixEnvironment(env),
       proofPatienceMs: Math.max(10, patience.proving - 5) * 1000,
-      answersCurrent: () => sceneCurrent,
+      answersCurrent: () => answers,
     };
-    const operator = await startOperator(join(config.stateDir, 'operator.sock'), {
-      machines: () => core.lives().flatMap((life) => machineOf(life.host) ?? []),
+    const operator = await startOperator(join(stateDir, 'operator.sock'), {
+      machines: () => account.machines(),
       inventory: (host) => inventories.get(host),
       retry: (host) => refusal(core.happened(host, { kind: 'retry' })),
       cancel: (host) => refusal(core.happened(host, { kind: 'cancelled', reason: 'cancelled by the operator' })),
-      wake: (host) => taskWorld.wake(config.hosts.find((each) => each.name === host)?.macs ?? [], signal),
-      watch: (listener) => {
-        watchers.add(listener);
-        return () => watchers.delete(listener);
-      },
+      wake: (host) => tasks.wake(hosts.find((each) => each.name === host)?.macs ?? [], signal),
+      watch: (listener) => account.watch(listener),
     });
     closers.push(() => operator.close());
-    for (const each of interfaces)
-      notice(
-        'info',
-        `serving ${each.name} (${each.address}/${each.prefixLength}), DHCP: ${each.dhcp === 'range' ? 'only server' : each.dhcp}`,
-      );
+    for (const { name, address, prefixLength, dhcp } of interfaces)
+      account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
 
+    // Build.
     const prepared = await prepareRun(config, world, emit);
     for (const [system, installer] of prepared.installers) installers.set(system, installer);
-    for (const warning of prepared.warnings) notice('warning', warning);
+    for (const warning of prepared.warnings) account.notice('warning', warning);
     http.setFiles(
       new Map(
-        [...prepared.installers.values()].flatMap((installer) => [
-          [`${installer.kernel.sha256}/kernel`, file(installer.kernel)] as const,
-          [`${installer.initrd.sha256}/initrd`, file(installer.initrd)] as const,
+        [...installers.values()].flatMap(({ kernel, initrd }) => [
+          [`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes }] as const,
+          [`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes }] as const,
         ]),
       ),
     );
-    for (const host of config.hosts) core.add(host.name);
+
+    // Machines.
+    for (const host of hosts) core.add(host.name);
     for (const [name, plan] of prepared.plans) plans.set(name, plan);
     for (const [name, failure] of prepared.failures) {
-      keepLog(name, failure.log);
+      account.keepLog(name, failure.log);
       core.happened(name, { kind: 'failed', reason: failure.text });
     }
     for (const name of plans.keys()) core.happened(name, { kind: 'begin' });
-    if (core.ended) allEnded();
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    await Promise.race([ended, stopped, breaks]);
+    signal.addEventListener('abort', () => ended.resolve(), { once: true });
+    if (signal.aborted) ended.resolve();
+    await ended.promise;
+    // A machine that was refused is still being switched off.
     if (!signal.aborted) await core.settle(15_000);
     await core.close(10_000);
-    return { ends: new Map(core.lives().map((life: Life) => [life.host, life.stage])) };
+    return { ends: new Map(core.lives().map((life) => [life.host, life.stage])) };
   } finally {
-    for (const close of closers.reverse()) await Promise.resolve(close()).catch?.(() => undefined);
+    for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
     killAllGroups();
   }
 }
 
-/** Evaluates and builds; used by the dry run as well. */
-export async function prepareRun(
-  config: RunConfig,
-  world: DaemonWorld,
-  emit: (event: RunEvent) => void,
-): Promise<Prepared> {
-  const { env, cwd, signal } = world;
-  const refs = [config.flake, ...Object.values(config.installers)].map((ref) => parseFlakeRef(ref, cwd, folderProbe));
-  const { run } = await makeRunner({
-    env,
-    folders: refs.flatMap((ref) => ref.folder ?? []),
-    homeDir: join(config.stateDir, 'home'),
-  });
-  const gcRootsDir = join(config.stateDir, 'gcroots');
-  await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
-  return await prepare({
-    flake: config.flake,
-    installers: config.installers,
-    hosts: config.hosts,
-    run,
-    cwd,
-    probe: folderProbe,
-    store: storeReader(),
-    gcRootsDir,
-    nowMs: () => Date.now(),
-    signal,
-    deadlineMs: config.buildTimeoutSeconds * 1000,
-    onProgress: (progress) =>
-      emit({
-        event: 'prepare',
-        at: iso(Date.now()),
-        text: progress.text,
-        ...(progress.done === undefined ? {} : { done: progress.done }),
-        ...(progress.total === undefined ? {} : { total: progress.total }),
-      }),
-  });
+const dhcpWords = { proxy: 'beside another server', range: 'only server', off: 'off' } as const;
+
+function neededLoaders(systems: readonly System[]) {
+  return [
+    ...(systems.includes('x86_64-linux') ? (['bios', 'x64'] as const) : []),
+    ...(systems.includes('aarch64-linux') ? (['arm64'] as const) : []),
+  ];
 }
 
-export { NixError };
+function filesOf(installer: Installer | undefined): InstallerFiles | undefined {
+  if (installer === undefined) return undefined;
+  const { kernel, initrd, commandLine } = installer;
+  return {
+    kernelSha256: kernel.sha256,
+    initrdSha256: initrd.sha256,
+    kernelParams: commandLine,
+    // The compressed image, what it unpacks to, and room to work.
+    needsBytes: kernel.bytes + 3 * initrd.bytes + 128 * 1024 * 1024,
+  };
+}
 
 /** Firmware or iPXE that wants a boot file; an operating system that renews its lease is no sign of a network boot. */
 function asksToBoot(seen: Seen): boolean {
   return seen.kind === 'dhcp-answered' || seen.kind === 'tftp-started' || seen.kind === 'tftp-probed';
 }
 
-function file(of: { path: string; bytes: number; sha256: string }) {
-  return { path: of.path, size: of.bytes, sha256: of.sha256 };
-}
-
 function refusal(advanced: { moved: true } | { moved: false; sentence: string }): { refused: string } | undefined {
   return advanced.moved ? undefined : { refused: advanced.sentence };
+}
+
+/** A field, when there is a value for it. */
+function given<Key extends string, Value>(key: Key, value: Value | undefined): { [key in Key]?: Value } {
+  return (value === undefined ? {} : { [key]: value }) as { [key in Key]?: Value };
+}
+
+/** Calls back once; the result calls it off. */
+function after(milliseconds: number, call: () => void): () => void {
+  const timer = setTimeout(call, Math.min(milliseconds, 0x7fff_ffff));
+  return () => clearTimeout(timer);
 }
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -10,10 +10,11 @@ import {
 import { watchSignals } from '../cli/signals.ts';
 import { openView, type Screen, type View } from '../cli/view.ts';
 import type { RunConfig } from '../config/run-config.ts';
-import { type DaemonWorld, prepareRun, runInstall } from '../daemon.ts';
+import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { killAllGroups } from '../install/groups.ts';
 import type { Stage } from '../machine/stage.ts';
 import { killNixGroups } from '../nix/command.ts';
+import { prepareRun } from '../preparation.ts';
 
 export interface InstallWorld {
   readonly env: Readonly<Record<string, string | undefined>>;

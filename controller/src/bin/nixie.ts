@@ -44,6 +44,10 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
+/** What is written may still be on its way: a pipe that another process made non-blocking takes 64 KiB at a time. */
+const written = () =>
+  Promise.all([stdout, stderr].map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve()))));
+
 try {
   const code = await runProgram(process.argv.slice(2), handlers, {
     around,
@@ -52,6 +56,7 @@ try {
     version: `${version} (Node ${process.version})`,
     ...(stdout.isTTY && { columns: stdout.columns }),
   });
+  await written();
   process.exit(code);
 } catch (error) {
   if (error instanceof ConfigError) {
@@ -65,5 +70,6 @@ try {
     if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError)
       err(`${error.stack}\n`);
   }
+  await written();
   process.exit(exitCodeOfError(error));
 }

@@ -35,7 +35,7 @@ export interface Plan {
 /** The way to the agent of a machine. */
 export interface AgentLink {
   /** Resolves when a session of this boot is there; rejects at the deadline or the signal. */
-  connected(host: string, bootId: string, deadlineMs: number, signal: AbortSignal): Promise<void>;
+  connected(host: string, deadlineMs: number, signal: AbortSignal): Promise<void>;
   instruct(host: string, action: Action, deadlineMs: number): Promise<InstructionResult>;
 }
 
@@ -198,7 +198,7 @@ async function wake(world: TaskWorld, plan: Plan, life: Life, signal: AbortSigna
 
 /** The last look before anything is written. */
 async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await world.agents.connected(life.host, life.bootId ?? '', sessionMs, signal);
+  await world.agents.connected(life.host, sessionMs, signal);
   const registered = world.inventory(life.host);
   if (registered === undefined) throw new Error('the agent sent no inventory');
   world.tell(life.host, { kind: 'inspecting' });

@@ -1,0 +1,104 @@
+// What is told of the run: every event goes through here to the view, to the operator's watchers, and the end of each machine to its result.
+import type { Machine, WatchResponse } from '@nixie/proto/operator';
+import type { RunEvent } from '../machine/event.ts';
+import type { Host } from '../machine/host.ts';
+import type { Life } from '../machine/life.ts';
+import { isEnd, type Stage } from '../machine/stage.ts';
+import { iso } from './core.ts';
+
+export interface AccountWorld {
+  readonly hosts: readonly Host[];
+  life(host: string): Life | undefined;
+  /** Store path of what was built for it. */
+  toplevel(host: string): string | undefined;
+  agentConnected(host: string): boolean;
+  /** The view. */
+  show(event: RunEvent): void;
+  /** A machine was proved to have this key at this address. */
+  proved(host: string, address: string | undefined, key: string): void;
+  now(): number;
+}
+
+/** Lines kept of each host, and shown of one that failed. */
+const logKept = 40;
+const logShown = 15;
+
+export class Account {
+  readonly #world: AccountWorld;
+  readonly #logs = new Map<string, string[]>();
+  readonly #watchers = new Set<(message: WatchResponse) => void>();
+
+  constructor(world: AccountWorld) {
+    this.#world = world;
+  }
+
+  emit = (event: RunEvent): void => {
+    if (event.event === 'log' && event.host !== undefined) this.keepLog(event.host, [`${event.source}: ${event.text}`]);
+    this.#world.show(event);
+    if (this.#watchers.size > 0) this.#tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
+    if (event.event !== 'stage') return;
+    const machine = this.machine(event.host);
+    if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
+    if (isEnd(event.stage)) this.#result(event.host, event.stage);
+  };
+
+  notice(level: 'info' | 'warning' | 'error', text: string, host?: string): void {
+    this.emit({ event: 'notice', at: iso(this.#world.now()), level, text, ...(host === undefined ? {} : { host }) });
+  }
+
+  keepLog(host: string, lines: readonly string[]): void {
+    this.#logs.set(host, [...(this.#logs.get(host) ?? []), ...lines].slice(-logKept));
+  }
+
+  /** The result ends it. */
+  watch(listener: (message: WatchResponse) => void): () => void {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  machines(): Machine[] {
+    return this.#world.hosts.flatMap((host) => this.machine(host.name) ?? []);
+  }
+
+  machine(name: string): Machine | undefined {
+    const life = this.#world.life(name);
+    const host = this.#world.hosts.find((each) => each.name === name);
+    if (life === undefined || host === undefined) return undefined;
+    return {
+      host: name,
+      macs: [...host.macs],
+      stage: life.stage,
+      stageSinceUnixMs: BigInt(Math.round(life.since)),
+      address: life.address,
+      reason: life.reason,
+      toplevel: this.#world.toplevel(name),
+      agentConnected: this.#world.agentConnected(name),
+    };
+  }
+
+  #tell(message: WatchResponse): void {
+    for (const tell of this.#watchers) tell(message);
+  }
+
+  #result(name: string, result: Stage): void {
+    const life = this.#world.life(name);
+    if (life === undefined) return;
+    const { reason, address, provedKey } = life;
+    const toplevel = this.#world.toplevel(name);
+    if (result === 'proved' && provedKey !== undefined) this.#world.proved(name, address, provedKey);
+    this.emit({
+      event: 'result',
+      at: iso(this.#world.now()),
+      host: name,
+      result,
+      seconds: Object.fromEntries(
+        Object.entries(life.spent).map(([stage, spent]) => [stage, Math.round(spent) / 1000]),
+      ),
+      ...(reason === undefined ? {} : { reason }),
+      ...(address === undefined ? {} : { address }),
+      ...(toplevel === undefined ? {} : { toplevel }),
+      ...(provedKey === undefined ? {} : { host_key: provedKey }),
+      ...(result === 'failed' ? { log: (this.#logs.get(name) ?? []).slice(-logShown) } : {}),
+    });
+  }
+}

@@ -1,0 +1,54 @@
+// Evaluation and build of a run, with the rights and the environment that nix has on this machine. Also all that a dry run does.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunConfig } from './config/run-config.ts';
+import { iso } from './core/core.ts';
+import { type Prepared, prepare } from './core/prepare.ts';
+import type { RunEvent } from './machine/event.ts';
+import { parseFlakeRef } from './nix/flake-ref.ts';
+import { folderProbe, makeRunner } from './nix/runner.ts';
+import { storeReader } from './nix/store-reader.ts';
+
+export interface PreparationWorld {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/** @throws NixError when the flake as a whole can't be read */
+export async function prepareRun(
+  config: RunConfig,
+  world: PreparationWorld,
+  emit: (event: RunEvent) => void,
+): Promise<Prepared> {
+  const { env, cwd, signal } = world;
+  const refs = [config.flake, ...Object.values(config.installers)].map((ref) => parseFlakeRef(ref, cwd, folderProbe));
+  const { run } = await makeRunner({
+    env,
+    folders: refs.flatMap((ref) => ref.folder ?? []),
+    homeDir: join(config.stateDir, 'home'),
+  });
+  const gcRootsDir = join(config.stateDir, 'gcroots');
+  await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
+  return await prepare({
+    flake: config.flake,
+    installers: config.installers,
+    hosts: config.hosts,
+    run,
+    cwd,
+    probe: folderProbe,
+    store: storeReader(),
+    gcRootsDir,
+    nowMs: () => Date.now(),
+    signal,
+    deadlineMs: config.buildTimeoutSeconds * 1000,
+    onProgress: ({ text, done, total }) =>
+      emit({
+        event: 'prepare',
+        at: iso(Date.now()),
+        text,
+        ...(done === undefined ? {} : { done }),
+        ...(total === undefined ? {} : { total }),
+      }),
+  });
+}
