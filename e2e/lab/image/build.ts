@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ChildOptions, mustRun } from './child.ts';
+import { run as runChild } from '../child.ts';
 import { type DebSet, fetchDebs } from './debs.ts';
 import { sha256File, writeIfChanged } from './files.ts';
 import { type LabCommand, labStore, onHost } from './nixstore.ts';
@@ -45,8 +45,8 @@ export interface Lab {
   machines: LabMachine[];
   /** argv and environment of a command that sees the lab's store as /nix */
   command(argv: readonly string[]): LabCommand;
-  /** runs such a command to its end and gives its stdout */
-  run(argv: readonly string[], options?: ChildOptions): Promise<string>;
+  /** runs such a command to its end and gives its stdout; an error carries the end of stderr */
+  run(argv: readonly string[], options?: { env?: Record<string, string>; deadlineMs?: number }): Promise<string>;
   /** where a store path lies for programs outside (QEMU's -kernel) */
   onHost(storePath: string): string;
 }
@@ -59,9 +59,9 @@ export async function prepareLab(request: LabRequest = {}): Promise<Lab> {
   const cache = resolve(request.cache ?? process.env.NIXIE_LAB_CACHE ?? join(repository, '.cache/lab'));
   mkdirSync(cache, { recursive: true });
   const command = labStore(cache);
-  const run = (argv: readonly string[], options: ChildOptions = {}): Promise<string> => {
+  const run: Lab['run'] = async (argv, { env = {}, deadlineMs = 600_000 } = {}) => {
     const inside = command(argv);
-    return mustRun(argv.slice(0, 2).join(' '), inside.argv, { ...options, env: { ...inside.env, ...options.env } });
+    return (await runChild(inside.argv, { deadlineMs, env: { ...process.env, ...inside.env, ...env } })).stdout;
   };
   const debs = await fetchDebs(cache);
   const machines = listMachines(request.machines ?? 1);
@@ -151,12 +151,12 @@ async function addBusybox(cache: string, debs: DebSet, run: Run): Promise<Artefa
   const work = join(cache, `busybox-${process.pid}`);
   const name = 'lab-busybox';
   try {
-    await mustRun('unpack busybox', ['dpkg-deb', '-x', join(debs.folder, deb), work]);
+    await runChild(['dpkg-deb', '-x', join(debs.folder, deb), work]);
     const bin = join(work, name, 'bin');
     mkdirSync(bin, { recursive: true });
     renameSync(join(work, 'bin/busybox'), join(bin, 'busybox'));
     chmodSync(join(bin, 'busybox'), 0o755);
-    const applets = await mustRun('list applets', [join(bin, 'busybox'), '--list']);
+    const applets = (await runChild([join(bin, 'busybox'), '--list'])).stdout;
     for (const applet of applets.trim().split('\n')) {
       if (applet !== 'busybox') symlinkSync('busybox', join(bin, applet));
     }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { mustRun } from './child.ts';
+import { run } from '../child.ts';
 import { writeIfChanged } from './files.ts';
 import { alone, kernelMeta, type Layer, layers, leftOut } from './packages.ts';
 
@@ -58,7 +58,7 @@ async function resolveLayer(folder: string, ...names: Layer[]): Promise<string[]
   const status = join(folder, 'empty-status');
   writeIfChanged(status, '');
   const wanted = names.flatMap((name) => layers[name]);
-  const plan = await mustRun('ask apt for the packages of the lab (is apt-get update done?)', [
+  const plan = await apt('choose packages of the lab', [
     ...['apt-get', '-s', '-o', `Dir::State::status=${status}`, '-o', 'APT::Install-Recommends=false'],
     ...['install', ...wanted],
   ]);
@@ -66,8 +66,16 @@ async function resolveLayer(folder: string, ...names: Layer[]): Promise<string[]
   return all.filter((name) => !leftOut.some((rule) => rule.test(name))).sort();
 }
 
+async function apt(what: string, argv: string[], cwd?: string): Promise<string> {
+  try {
+    return (await run(argv, { deadlineMs: 600_000, cwd, env: { ...process.env, LC_ALL: 'C' } })).stdout;
+  } catch (cause) {
+    throw new Error(`${what}: ${(cause as Error).message} (has apt-get update been run?)`, { cause });
+  }
+}
+
 async function newestKernel(): Promise<string> {
-  const text = await mustRun('ask apt for the kernel', ['apt-cache', 'depends', kernelMeta]);
+  const text = await apt('choose a kernel', ['apt-cache', 'depends', kernelMeta]);
   const name = /Depends: (linux-image-\S+)/.exec(text)?.[1];
   if (!name) throw new Error(`ask apt for the kernel: ${kernelMeta} depends on no kernel`);
   return name;
@@ -79,13 +87,7 @@ async function download(folder: string, names: string[]): Promise<Map<string, st
   mkdirSync(fresh, { recursive: true });
   try {
     // without the sandbox user apt needs no permission on the folders above
-    await mustRun(
-      'download the packages of the lab',
-      ['apt-get', '-o', 'APT::Sandbox::User=root', 'download', ...names],
-      {
-        cwd: fresh,
-      },
-    );
+    await apt('download', ['apt-get', '-o', 'APT::Sandbox::User=root', 'download', ...names], fresh);
     const files = new Map<string, string>();
     for (const file of readdirSync(fresh)) {
       const name = file.split('_')[0]!;

@@ -1,0 +1,90 @@
+// A machine without network firmware or a controller: QEMU loads kernel and initrd itself, and its user network forwards one port of this
+// computer to the machine's sshd. For trying the images alone.
+import { copyFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Child, run, start } from '../child.ts';
+
+export interface SoloOptions {
+  /** keeps disk and NVRAM between boots */
+  folder: string;
+  firmware: 'uefi' | 'bios';
+  /** of 127.0.0.1 */
+  sshPort: number;
+  diskSerial: string;
+  /** what to boot; the disk without it */
+  kernel?: { kernel: string; initrd: string; words: string };
+  deadlineMs: number;
+}
+
+export interface Solo {
+  child: Child;
+  serial: string[];
+  /** milliseconds from power-on to a serial line that matches; fails at the time limit or when the machine is off */
+  seen(pattern: RegExp, limitMs: number): Promise<number>;
+}
+
+const ovmf = '/usr/share/OVMF';
+
+/** Powers a machine on; its folder gets a blank 4 GiB disk when it has none. A reboot ends it. */
+export async function powerOn(options: SoloOptions): Promise<Solo> {
+  const { folder, firmware, kernel } = options;
+  const disk = join(folder, 'disk.raw');
+  if (!existsSync(disk)) await run(['truncate', '-s', '4G', disk]);
+  const argv = ['timeout', '-k', '2', String(Math.ceil(options.deadlineMs / 1000)), 'qemu-system-x86_64'];
+  argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', '2', '-m', '1536', '-display', 'none');
+  argv.push('-serial', 'stdio', '-no-user-config', '-nodefaults', '-no-reboot', '-device', 'virtio-rng-pci');
+  argv.push('-machine', firmware === 'uefi' ? 'q35' : 'q35,graphics=off');
+  if (firmware === 'uefi') {
+    const vars = join(folder, 'vars.fd');
+    if (!existsSync(vars)) copyFileSync(join(ovmf, 'OVMF_VARS_4M.fd'), vars);
+    argv.push('-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${join(ovmf, 'OVMF_CODE_4M.fd')}`);
+    argv.push('-drive', `if=pflash,format=raw,unit=1,file=${vars}`);
+  }
+  argv.push('-netdev', `user,id=n0,hostfwd=tcp:127.0.0.1:${options.sshPort}-:22`);
+  argv.push('-device', 'virtio-net-pci,netdev=n0,romfile=');
+  argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${disk}`);
+  argv.push('-device', `virtio-blk-pci,drive=d0,serial=${options.diskSerial},bootindex=1`);
+  if (kernel) argv.push('-kernel', kernel.kernel, '-initrd', kernel.initrd, '-append', kernel.words);
+
+  const poweredOn = performance.now();
+  const serial: string[] = [];
+  const times: number[] = [];
+  let changed = (): void => {};
+  let off = false;
+  const child = start(argv, {
+    deadlineMs: options.deadlineMs + 10_000,
+    onLine(line) {
+      serial.push(line);
+      times.push(performance.now() - poweredOn);
+      changed();
+    },
+  });
+  const end = (): void => {
+    off = true;
+    changed();
+  };
+  child.exited.then(end, end);
+  return {
+    child,
+    serial,
+    async seen(pattern, limitMs) {
+      const until = performance.now() + limitMs;
+      for (let next = 0; ; ) {
+        for (; next < serial.length; next++) if (pattern.test(serial[next]!)) return times[next]!;
+        const left = until - performance.now();
+        if (off || left <= 0) {
+          throw new Error(
+            `${off ? 'off' : `${limitMs} ms`} before ${pattern}; serial:\n${serial.slice(-25).join('\n')}`,
+          );
+        }
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, left);
+          changed = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+    },
+  };
+}
