@@ -17,7 +17,9 @@ export interface Moment {
 /** What a machine prints when it gets somewhere; the first line of each power-on and each start of a kernel counts. */
 const landmarks: readonly (readonly [RegExp, string])[] = [
   [/iPXE (initialising|1\.|2\.)/, 'iPXE runs'],
-  [/Linux version \d/, 'a kernel starts'],
+  [/\.ipxe\.\.\. ok/, 'iPXE has its script'],
+  [/\/initrd\.\.\..* ok/, 'iPXE has kernel and initrd'],
+  [/EFI stub:|Linux version \d/, 'a kernel starts'],
   [/systemd\[1\]: .*(Detected architecture|Hostname set|running in system mode)|Welcome to /, 'systemd runs'],
   [/NIXIE-STAGE (\S+.*)/, ''],
   [/ login: /, 'the login prompt'],
