@@ -16,7 +16,7 @@ function isDebian() {
 /** Names of packages of the list that are not installed; undefined when dpkg can't be asked. */
 export function missingPackages() {
   const names = debianPackages.map(([name]) => name);
-  const asked = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Abbrev} ${Package}\n', ...names], {
+  const asked = spawnSync('dpkg-query', ['-W', '-f', `\${db:Status-Abbrev} \${Package}\n`, ...names], {
     encoding: 'utf8',
   });
   if (asked.error !== undefined) return undefined;
