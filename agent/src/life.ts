@@ -53,7 +53,7 @@ export async function live(parts: LifeParts): Promise<void> {
   };
 
   while (!signal.aborted) {
-    const reached = await reach(settings, log);
+    const reached = await reach(settings);
     if ('pinned' in reached) {
       const client = makeClient(reached.pinned.endpoint, reached.pinned.credentials);
       try {
@@ -98,8 +98,8 @@ export async function live(parts: LifeParts): Promise<void> {
     } else if (reached.other) {
       if (await hopeless(reached.why)) return;
     } else if (reached.why !== said) {
-      said = reached.why;
-      log.info(reached.why);
+      // On the console too: the person in front of a machine without network has nothing else.
+      report(reached.why);
     }
     if (signal.aborted) break;
     await clock.sleep(fullJitterMs(attempt, clock.random(), 1000, identity.credential ? 60_000 : 15_000), signal);
@@ -110,7 +110,7 @@ export async function live(parts: LifeParts): Promise<void> {
 type Reached = { pinned: Pinned } | { why: string; other: boolean };
 
 /** The first controller address that answers with the right certificate. `other`: some answered, all with another certificate. */
-async function reach(settings: Settings, log: Log): Promise<Reached> {
+async function reach(settings: Settings): Promise<Reached> {
   const whys: string[] = [];
   let other = false;
   for (const endpoint of settings.controllers) {
@@ -121,7 +121,7 @@ async function reach(settings: Settings, log: Log): Promise<Reached> {
       whys.push((error as Error).message);
     }
   }
-  if (ownAddresses().length === 0) log.info('no network card has an address yet');
+  if (ownAddresses().length === 0) whys.push('no network card has an address yet');
   return { why: whys.join('; '), other };
 }
 

@@ -21,8 +21,9 @@ import { resetDisks } from './reset-disks.ts';
 import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
 import { agentVersion } from './version.ts';
 
-/** Writes to the machine's screen or serial line, when there is one. */
+/** Writes to the machine's screen or serial line, when there is one and our own lines don't go there anyway. */
 function toConsole(root: string, line: string): void {
+  if (process.stderr.isTTY) return;
   try {
     const device = join(root, 'dev/console');
     if (statSync(device).isCharacterDevice()) appendFileSync(device, `\r${line}\r\n`);
