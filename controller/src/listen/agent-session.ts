@@ -99,7 +99,7 @@ export class AgentSession {
     stream.on('error', (error: Error) => this.#finish(error.message));
     stream.on('cancelled', () => this.#finish('the connection was lost'));
     stream.on('close', () => this.#finish('the stream was closed'));
-    stream.on('end', () => this.end(status.OK, 'the agent ended the session'));
+    stream.on('end', () => this.end(status.OK, 'the agent ended the session, or its connection broke'));
     stream.on('drain', () => {
       this.#unread = 0;
     });
