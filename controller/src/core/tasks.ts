@@ -39,7 +39,27 @@ export interface AgentLink {
   instruct(host: string, action: Action, deadlineMs: number): Promise<InstructionResult>;
 }
 
+/** All by which tasks reach beyond memory: files, programs, clocks. */
+export const realTools = {
+  exists: (path: string): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    ),
+  installedHostKey,
+  makeRunFolder,
+  prove,
+  runPhase,
+  scanHostKey,
+  stageExtraFiles,
+  waitForProof,
+  writeShim,
+};
+export type TaskTools = typeof realTools;
+
 export interface TaskWorld {
+  /** Absent: the real ones. */
+  readonly tools?: TaskTools;
   readonly plans: ReadonlyMap<string, Plan>;
   readonly finder: Finder;
   readonly agents: AgentLink;
@@ -107,14 +127,12 @@ async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
   // The operator has said that it is to be installed again, so what it runs doesn't matter.
   if (world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
   const addresses = [...new Set([...world.leased(host.macs), ...(await world.finder.find(host.macs, signal))])];
-  const known = await stat(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key')).then(
-    () => true,
-    () => false,
-  );
+  const tools = world.tools ?? realTools;
+  const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
   for (const address of addresses) {
     if (signal.aborted) return;
     if (!known) {
-      const scanned = await scanHostKey({ address, searchPath: world.searchPath, signal });
+      const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
       if (scanned.kind === 'key')
         return tell({
           kind: 'found-doubtful',
@@ -123,8 +141,8 @@ async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
         });
       continue;
     }
-    const { publicKey } = await installedHostKey(world.stateDir, host.name, world.keygen);
-    const proof = await prove(await proofRequest(world, plan, publicKey, address, signal));
+    const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
+    const proof = await tools.prove(await proofRequest(world, plan, publicKey, address, signal));
     const verdict = whatProbeSays(plan, address, proof);
     if (verdict !== undefined) return tell(verdict);
   }
@@ -260,9 +278,10 @@ async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSig
 }
 
 async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  const { publicKey } = await installedHostKey(world.stateDir, life.host, world.keygen);
+  const tools = world.tools ?? realTools;
+  const { publicKey } = await tools.installedHostKey(world.stateDir, life.host, world.keygen);
   const { address: _none, ...request } = await proofRequest(world, plan, publicKey, '', signal);
-  const proof = await waitForProof({
+  const proof = await tools.waitForProof({
     ...request,
     addresses: async () => [
       ...new Set([
@@ -358,11 +377,12 @@ const mayPass: ReadonlySet<string> = new Set([
 async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, signal: AbortSignal): Promise<PhaseResult> {
   const { address, sshHostKey } = life;
   if (address === undefined || sshHostKey === undefined) throw new Error('its agent gave no address or host key');
-  const folder = await makeRunFolder(join(world.stateDir, 'run'));
+  const tools = world.tools ?? realTools;
+  const folder = await tools.makeRunFolder(join(world.stateDir, 'run'));
   try {
-    await writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
+    await tools.writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
     const extraFiles = name === 'install' ? await staged(world, plan, folder) : undefined;
-    const result = await runPhase({
+    const result = await tools.runPhase({
       plan: planPhase({
         phase: name,
         host: life.host,
@@ -403,7 +423,11 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
 }
 
 async function staged(world: TaskWorld, plan: Plan, folder: RunFolder): Promise<string> {
-  const hostKey = await installedHostKey(world.stateDir, plan.host.name, world.keygen);
-  const staging = await stageExtraFiles(join(folder.path, 'extra'), { hostKey, proofKey: world.proofKey.publicKey });
+  const tools = world.tools ?? realTools;
+  const hostKey = await tools.installedHostKey(world.stateDir, plan.host.name, world.keygen);
+  const staging = await tools.stageExtraFiles(join(folder.path, 'extra'), {
+    hostKey,
+    proofKey: world.proofKey.publicKey,
+  });
   return staging.path;
 }

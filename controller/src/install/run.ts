@@ -57,6 +57,8 @@ export interface RunSystem {
   now(): number;
   /** Returns what stops it. */
   after(ms: number, call: () => void): () => void;
+  /** Where the processes of a session are looked for; absent: /proc. */
+  readonly proc?: string;
 }
 
 export interface RunChild {
@@ -76,14 +78,15 @@ export async function runPhase(options: RunOptions): Promise<PhaseResult> {
   const { plan } = options;
   await mkdir(plan.tmp, { recursive: true, mode: 0o700 });
   try {
-    return await watch(options, options.system ?? realSystem);
+    return await watchPhase(options, options.system ?? realSystem);
   } finally {
     // A killed child leaves a copy of the private key there.
     await rm(plan.tmp, { recursive: true, force: true });
   }
 }
 
-function watch(options: RunOptions, system: RunSystem): Promise<PhaseResult> {
+/** The phase without its folder, which must be there. */
+export function watchPhase(options: RunOptions, system: RunSystem): Promise<PhaseResult> {
   const { plan, signal, onEvent } = options;
   const { patience } = plan;
   const began = system.now();
@@ -129,7 +132,7 @@ function watch(options: RunOptions, system: RunSystem): Promise<PhaseResult> {
       signal?.removeEventListener('abort', cancel);
       if (pid !== undefined) {
         // The leader may be gone while an ssh of its group lives on, and with it the remote command.
-        signalGroup(pid, 'SIGKILL', system.kill);
+        signalGroup(pid, 'SIGKILL', system.kill, system.proc);
         removeGroup(pid);
       }
       child.output.destroy();
@@ -146,8 +149,8 @@ function watch(options: RunOptions, system: RunSystem): Promise<PhaseResult> {
       disarm('step');
       disarm('quiet');
       if (pid === undefined) return;
-      signalGroup(pid, 'SIGTERM', system.kill);
-      arm('kill', patience.graceMs, () => signalGroup(pid, 'SIGKILL', system.kill));
+      signalGroup(pid, 'SIGTERM', system.kill, system.proc);
+      arm('kill', patience.graceMs, () => signalGroup(pid, 'SIGKILL', system.kill, system.proc));
     };
     const cancel = () => stop({ kind: 'canceled', step: progress.step });
     signal?.addEventListener('abort', cancel, { once: true });

@@ -11,6 +11,11 @@ export interface Down {
   send(instruction: Instruction): void;
 }
 
+function realAfter(milliseconds: number, call: () => void): () => void {
+  const timer = setTimeout(call, milliseconds);
+  return () => clearTimeout(timer);
+}
+
 interface Pending {
   readonly host: string;
   /** The boot it was given to; undefined while the machine has no session. */
@@ -23,10 +28,13 @@ export class Instructor {
   readonly #pending = new Map<string, Pending>();
   readonly #newId: () => string;
   readonly #mostPerHost: number;
+  readonly #after: (milliseconds: number, call: () => void) => () => void;
 
-  constructor(newId: () => string, mostPerHost = 16) {
+  /** @param after calls back once; its result calls that off */
+  constructor(newId: () => string, mostPerHost = 16, after = realAfter) {
     this.#newId = newId;
     this.#mostPerHost = mostPerHost;
+    this.#after = after;
   }
 
   /** @param down the machine's session; undefined when it has none now */
@@ -42,14 +50,13 @@ export class Instructor {
     const instruction: Instruction = { id: this.#newId(), action };
     return new Promise((resolve, reject) => {
       const settle = (outcome: InstructionResult | InstructionError): void => {
-        clearTimeout(timer);
+        late();
         this.#pending.delete(instruction.id);
         if (outcome instanceof InstructionError) reject(outcome);
         else resolve(outcome);
       };
-      const timer = setTimeout(
-        () => settle(new InstructionError(`instruct ${host}: ${action.$case}: no answer within ${timeoutMs} ms`)),
-        timeoutMs,
+      const late = this.#after(timeoutMs, () =>
+        settle(new InstructionError(`instruct ${host}: ${action.$case}: no answer within ${timeoutMs} ms`)),
       );
       this.#pending.set(instruction.id, { host, bootId: down?.bootId, instruction, settle });
       down?.send(instruction);
