@@ -180,6 +180,24 @@ for (const firmware of ['uefi', 'bios'] as const) {
   );
 }
 
+test('each program of the images finds its libraries', { skip: skipUnless(...needs), timeout: limitMs }, async () => {
+  const lab = await prepareLab({ machines: 1 });
+  const made = await build(lab, 'machine1');
+  const trees = (await lab.run(['nix-store', '--query', '--requisites', made.toplevel])).match(/\S*-debian-machine$/m);
+  const installer = (await lab.run(['nix', 'eval', '--raw', `${lab.flake}#lab.installerTree`])).trim();
+  // ld.so --list names what it does not find; --verify tells whether a file is a dynamic program at all
+  const script = `
+    ld=/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+    for f in /usr/bin/* /usr/sbin/* /usr/lib/systemd/systemd* /usr/lib/nix/* /usr/lib/udev/*; do
+      [ -f $f ] || continue
+      $ld --verify $f 2> /dev/null || continue
+      $ld --list $f 2>&1 | while read -r line; do case $line in *'not found'* | *'cannot open'*) echo "$f: $line" ;; esac; done
+    done; echo looked`;
+  for (const tree of [trees![0], installer]) {
+    assert.equal(await lab.run(['chroot', tree, '/usr/bin/dash', '-c', script]), 'looked\n', tree);
+  }
+});
+
 test('a warm cache prepares the lab in less than two seconds', {
   skip: skipUnless(...needs),
   timeout: limitMs,

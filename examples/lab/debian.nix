@@ -16,6 +16,11 @@ let
       rm -rf usr/lib/udev/hwdb.d usr/lib/udev/hwdb.bin usr/lib/systemd/catalog usr/lib/valgrind usr/lib/modules-load.d
       rm -rf usr/lib/systemd/boot usr/lib/environment.d usr/lib/kernel usr/lib/sysusers.d
       (cd usr/share; for d in *; do case $d in dbus-1|misc|nix) ;; *) rm -rf $d ;; esac; done)
+      (cd usr/lib/systemd/system-generators; for g in *; do case $g in *-fstab-*) ;; *) rm $g ;; esac; done)
+      (cd usr/lib/openssh && rm -f ssh-keysign ssh-pkcs11-helper ssh-sk-helper)
+      (cd usr/bin && rm -f ssh-add ssh-agent ssh-keyscan pzstd systemd-repart)
+      (cd usr/sbin && rm -f tc arpd rdma devlink tipc dcb vdpa genl rtmon debugfs cfdisk fsck.minix)
+      (cd usr/lib/x86_64-linux-gnu && rm -f libdb-* libmvec.so* libicui18n.so* libicuio.so* libicutu.so* libicutest.so* libgnutlsxx.so*)
       # a store path has no special bits, and busybox's cp would stumble over them
       find . -type f -perm /6000 -exec chmod ug-s {} +
     '';

@@ -13,15 +13,14 @@
       store = import ./store.nix { inherit system artefacts; };
       debian = import ./debian.nix { inherit store artefacts; };
       kernel = import ./kernel.nix { inherit store debian artefacts; };
-      installer = import ./installer.nix {
-        inherit store debian kernel artefacts system;
-        inherit (lab) profile;
-      };
-      machine = import ./machine.nix { inherit store debian kernel artefacts system; };
+      installer = import ./installer.nix { inherit store debian kernel artefacts system; };
+      machine = import ./machine.nix { inherit store debian kernel system; };
     in
     {
       nixosConfigurations = builtins.mapAttrs (name: settings: { config = machine name settings; }) lab.machines // {
         installer.config = installer;
       };
+      # for tests that look into the image
+      lab.installerTree = debian.installer;
     };
 }

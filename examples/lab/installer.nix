@@ -5,7 +5,6 @@
   kernel,
   artefacts,
   system,
-  profile,
 }:
 let
   parts = import ./system.nix { inherit store; };

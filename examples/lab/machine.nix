@@ -3,7 +3,6 @@
   store,
   debian,
   kernel,
-  artefacts,
   system,
 }:
 name: settings:

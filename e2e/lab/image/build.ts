@@ -35,7 +35,6 @@ export interface LabRequest {
   machines?: number | LabMachine[];
   /** the agent's executable; a stub that only holds the unit open without it */
   agent?: string;
-  profile?: 'debian-systemd';
 }
 
 export interface Lab {
@@ -66,7 +65,7 @@ export async function prepareLab(request: LabRequest = {}): Promise<Lab> {
   const debs = await fetchDebs(cache);
   const machines = listMachines(request.machines ?? 1);
   const artefacts = await addArtefacts(cache, debs, request.agent, run);
-  const flake = writeFlake(cache, artefacts, { profile: request.profile ?? 'debian-systemd', machines });
+  const flake = writeFlake(cache, artefacts, machines);
   return { cache, flake: `path:${flake}`, machines, command, run, onHost: (path) => onHost(cache, path) };
 }
 
@@ -171,14 +170,11 @@ async function addBusybox(cache: string, debs: DebSet, run: Run): Promise<Artefa
 }
 
 /** The template with artefacts.json and lab.json beside it, in a folder named after their content: labs of different tests don't meet. */
-function writeFlake(cache: string, artefacts: Artefacts, lab: { profile: string; machines: LabMachine[] }): string {
+function writeFlake(cache: string, artefacts: Artefacts, machines: LabMachine[]): string {
   const generated = {
     'artefacts.json': JSON.stringify(artefacts, null, 1),
     'lab.json': JSON.stringify(
-      {
-        profile: lab.profile,
-        machines: Object.fromEntries(lab.machines.map(({ name, ...settings }) => [name, settings])),
-      },
+      { machines: Object.fromEntries(machines.map(({ name, ...settings }) => [name, settings])) },
       null,
       1,
     ),
