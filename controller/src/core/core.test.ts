@@ -135,3 +135,69 @@ test('after close nothing moves and tasks are told to end', async () => {
   assert.equal(aborted, true);
   assert.equal(core.happened('m1', { kind: 'found-nobody' }).moved, false);
 });
+
+test('a broken world outside does not keep a machine from moving on', async () => {
+  const started: Task[] = [];
+  let changes = 0;
+  const core = new Core(
+    {
+      now: () => 0,
+      after: () => () => {},
+      journal: {
+        write() {
+          throw new Error('no space left on device');
+        },
+        close() {},
+      },
+      emit() {
+        throw new Error('the terminal is gone');
+      },
+      run: async (task) => void started.push(task),
+      changed: () => {
+        changes++;
+      },
+    },
+    patience,
+  );
+  core.add('m1');
+  assert.equal(core.happened('m1', { kind: 'begin' }).moved, true);
+  await turn();
+  assert.deepEqual(started, ['probe']);
+  assert.equal(changes, 1);
+});
+
+test('a task waits for the last one of its machine, also over a stage that has none', async () => {
+  const story: string[] = [];
+  let letGo = () => {};
+  const { core } = world(async (task, _life, signal) => {
+    story.push(`${task} begins`);
+    if (task === 'wake') await new Promise<void>((resolve) => (letGo = resolve));
+    else if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    story.push(`${task} ends`);
+  });
+  for (const kind of ['begin', 'found-nobody'] as const) core.happened('m1', { kind });
+  await turn();
+  core.happened('m1', { kind: 'firmware-asked' });
+  core.happened('m1', register('b1'));
+  await turn();
+  assert.equal(story.includes('preflight begins'), false);
+  letGo();
+  await turn();
+  assert.deepEqual(story.slice(-2), ['wake ends', 'preflight begins']);
+});
+
+test('while a machine waits for its turn its patience does not run out', () => {
+  const { core, pass } = world(() => new Promise(() => {}));
+  core.happened('m1', { kind: 'begin' });
+  const release = core.hold('m1');
+  pass(patience.probing * 10_000);
+  assert.equal(core.life('m1')?.stage, 'probing');
+  release();
+  pass(patience.probing * 1000 - 1);
+  assert.equal(core.life('m1')?.stage, 'probing');
+  pass(1);
+  assert.equal(core.life('m1')?.stage, 'failed');
+  release();
+  pass(1e9);
+  assert.equal(core.life('m1')?.stage, 'failed');
+});

@@ -38,7 +38,6 @@ export interface CoreWorld {
 interface Running {
   task: Task;
   abort: AbortController;
-  done: Promise<void>;
 }
 
 export class Core {
@@ -46,6 +45,8 @@ export class Core {
   readonly #patience: Patience;
   readonly #lives = new Map<string, Life>();
   readonly #running = new Map<string, Running>();
+  /** Of each host: the end of the last task that was started for it. The next one waits for it, and so does the end of the run. */
+  readonly #tails = new Map<string, Promise<void>>();
   readonly #alarms = new Map<string, () => void>();
   #closed = false;
 
@@ -72,14 +73,15 @@ export class Core {
     return this.lives().every((life) => isEnd(life.stage));
   }
 
-  /** Moves the machine. A happening that can't be is told in the log and changes nothing. */
+  /** Moves the machine. A happening that can't be is told in the log and changes nothing. Never throws. */
   happened(host: string, happening: Happening): Advance {
     const before = this.#lives.get(host);
-    if (before === undefined || this.#closed) return { moved: false, sentence: `${host} is not part of this run` };
+    if (this.#closed) return { moved: false, sentence: 'the run is ending' };
+    if (before === undefined) return { moved: false, sentence: `${host} is not part of this run` };
     const at = this.#world.now();
     const result = advance(before, happening, at);
     if (!result.moved) {
-      this.#world.emit({ event: 'log', at: iso(at), host, source: 'core', text: result.sentence });
+      this.#outside(() => this.#world.emit({ event: 'log', at: iso(at), host, source: 'core', text: result.sentence }));
       return result;
     }
     const { life } = result;
@@ -87,39 +89,78 @@ export class Core {
     const anew = life.stage !== before.stage || life.bootId !== before.bootId;
     if (anew || life.address !== before.address) {
       const { stage, reason, address } = life;
-      this.#world.journal.write({ at: iso(at), host, happening: happening.kind, ...drop({ stage, reason, address }) });
-      this.#world.emit({ event: 'stage', at: iso(at), host, stage, ...drop({ reason, address }) });
+      this.#outside(() =>
+        this.#world.journal.write({
+          at: iso(at),
+          host,
+          happening: happening.kind,
+          ...drop({ stage, reason, address }),
+        }),
+      );
+      this.#outside(() => this.#world.emit({ event: 'stage', at: iso(at), host, stage, ...drop({ reason, address }) }));
     }
     if (anew) this.#enter(life, before);
-    this.#world.changed();
+    this.#outside(() => this.#world.changed());
     return result;
+  }
+
+  /** Stops the clock of this machine's stage, for a wait that is no fault of its own; the result lets it begin anew. */
+  hold(host: string): () => void {
+    const held = this.#lives.get(host);
+    this.#alarms.get(host)?.();
+    this.#alarms.delete(host);
+    return () => {
+      const life = this.#lives.get(host);
+      if (life !== undefined && life.stage === held?.stage && life.bootId === held.bootId && !this.#alarms.has(host))
+        this.#setAlarm(life);
+    };
+  }
+
+  /** What is outside (a full disk, a broken terminal) must not stop machines from moving on. */
+  #outside(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      try {
+        const text = `broken: ${error instanceof Error ? error.message : String(error)}`;
+        this.#world.emit({ event: 'notice', at: iso(this.#world.now()), level: 'error', text });
+      } catch {
+        // Nobody is left to tell.
+      }
+    }
+  }
+
+  #setAlarm(life: Life): void {
+    if (isEnd(life.stage) || this.#closed) return;
+    const seconds = this.#patience[life.stage];
+    if (!Number.isFinite(seconds)) return;
+    this.#alarms.set(
+      life.host,
+      this.#world.after(seconds * 1000, () => {
+        this.#alarms.delete(life.host);
+        this.happened(life.host, { kind: 'waited-too-long' });
+      }),
+    );
   }
 
   #enter(life: Life, before: Life): void {
     this.#alarms.get(life.host)?.();
     this.#alarms.delete(life.host);
-    if (!isEnd(life.stage)) {
-      const seconds = this.#patience[life.stage];
-      if (Number.isFinite(seconds))
-        this.#alarms.set(
-          life.host,
-          this.#world.after(seconds * 1000, () => this.happened(life.host, { kind: 'waited-too-long' })),
-        );
-    }
+    this.#setAlarm(life);
     const task = taskOf[life.stage];
     const running = this.#running.get(life.host);
     const another = life.bootId !== before.bootId;
     if (running !== undefined && (running.task !== task || another)) {
-      running.abort.abort();
       this.#running.delete(life.host);
+      running.abort.abort();
     }
-    if (task !== undefined && !this.#running.has(life.host))
-      this.#start(task, life, running?.done ?? Promise.resolve());
+    if (task !== undefined && !this.#running.has(life.host)) this.#start(task, life);
   }
 
   /** A new task begins when the last one of that machine has let go of it. */
-  #start(task: Task, life: Life, before: Promise<void>): void {
+  #start(task: Task, life: Life): void {
     const abort = new AbortController();
+    const before = this.#tails.get(life.host) ?? Promise.resolve();
     const done = before
       .then(() =>
         abort.signal.aborted ? undefined : this.#world.run(task, this.#lives.get(life.host) ?? life, abort.signal),
@@ -133,13 +174,15 @@ export class Core {
       })
       .then(() => {
         if (this.#running.get(life.host)?.abort === abort) this.#running.delete(life.host);
+        if (this.#tails.get(life.host) === done) this.#tails.delete(life.host);
       });
-    this.#running.set(life.host, { task, abort, done });
+    this.#running.set(life.host, { task, abort });
+    this.#tails.set(life.host, done);
   }
 
   /** Resolves when no task runs any more, at most after so many milliseconds. */
   async settle(milliseconds: number): Promise<void> {
-    const all = Promise.all([...this.#running.values()].map((running) => running.done)).then(() => undefined);
+    const all = Promise.all(this.#tails.values()).then(() => undefined);
     let off = () => {};
     const late = new Promise<void>((resolve) => {
       off = this.#world.after(milliseconds, resolve);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { advance, type Happening, type Life, moves, newLife, offerIn } from './life.ts';
+import { advance, type Happening, halfWritten, type Life, marked, moves, newLife, offerIn } from './life.ts';
 import type { Mac } from './mac.ts';
 import { ends, isEnd, type Stage, waySteps } from './stage.ts';
 
@@ -14,6 +14,7 @@ const registered: Happening = {
 };
 const happenings: Happening[] = [
   { kind: 'begin' },
+  { kind: 'reboot-marked' },
   { kind: 'found-proved', address: '10.0.0.9' },
   { kind: 'found-doubtful', reason: 'another key' },
   { kind: 'found-nobody' },
@@ -81,12 +82,11 @@ test('from every stage on the way an end can be reached, and waiting too long is
   }
 });
 
-test('from the reboot mark on the installer is never offered again, whatever happens', () => {
+test('from the reboot mark on the installer is never offered again, whatever happens, a retry included', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...happenings), { maxLength: 60 }), (story) => {
       let life = walk(...toInstall, 'install-began', 'install-ended');
       for (const happening of story) {
-        if (happening.kind === 'retry') continue; // the operator's own word
         const result = advance(life, happening, life.since + 1);
         if (result.moved) life = result.life;
         assert.notEqual(offerIn(life.stage), 'installer');
@@ -129,4 +129,21 @@ test('an ended machine takes only a retry, and only when it failed or was refuse
       );
     }
   for (const stage of ends) assert.equal(isEnd(stage), true);
+});
+
+test('a retry begins anew, but what is installed is only proved again', () => {
+  const failed = advance(walk(...toInstall), { kind: 'failed', reason: 'x' }, 20);
+  assert.ok(failed.moved && halfWritten(failed.life) && !marked(failed.life));
+  const again = advance(failed.life, { kind: 'retry' }, 30);
+  assert.ok(again.moved && again.life.stage === 'waking' && again.life.restarts === 0 && !halfWritten(again.life));
+  const installed = advance(walk(...toInstall, 'install-began', 'install-ended'), { kind: 'failed', reason: 'x' }, 20);
+  assert.ok(installed.moved && marked(installed.life) && !halfWritten(installed.life));
+  const proving = advance(installed.life, { kind: 'retry' }, 30);
+  assert.ok(proving.moved && proving.life.stage === 'proving' && proving.life.address === '10.0.0.9');
+});
+
+test('a run that was cut off between the reboot and the proof goes on there', () => {
+  const life = walk('reboot-marked');
+  assert.equal(life.stage, 'rebooting');
+  assert.equal(offerIn(life.stage), 'local');
 });

@@ -1,6 +1,7 @@
 // The life of one machine in one run: stages, what may happen in each, how long each may last. Pure; the only writer is core/.
 //
-// Nothing here is remembered for a later run: a later run asks the machine itself (is it up and proved?) and then its disks.
+// Nothing here is remembered for a later run: a later run asks the machine itself (is it up and proved?) and then its disks. One mark is
+// kept while a reboot into the new system is under way (store/marks.ts): a run that was cut off there goes on with the proof.
 import type { Mac } from './mac.ts';
 import { isEnd, type Stage, type WayStep } from './stage.ts';
 
@@ -12,6 +13,8 @@ export type BootOffer = 'installer' | 'local' | 'silent';
 /** What a front door, a timer or an effect saw. `at` is milliseconds of the wall clock. */
 export type Happening =
   | { kind: 'begin' }
+  /** An earlier run installed just this system and was cut off before its proof. */
+  | { kind: 'reboot-marked' }
   /** The probe's answer: it runs what was built; it answers but can't be proved; or nobody answers. */
   | { kind: 'found-proved'; address: string }
   | { kind: 'found-doubtful'; reason: string; address?: string }
@@ -68,7 +71,7 @@ export function newLife(host: string, at: number): Life {
 
 /** The table of moves: from a stage, by what happened, to a stage. What isn't in it is refused with a sentence. */
 export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage>>>> = {
-  planned: { begin: 'probing' },
+  planned: { begin: 'probing', 'reboot-marked': 'rebooting' },
   // An agent with a credential of ours: the installer of an earlier run is still up.
   probing: {
     'agent-registered': 'registered',
@@ -102,9 +105,9 @@ const writing: readonly Stage[] = ['disko', 'copy', 'install'];
 export type Patience = Readonly<Record<WayStep, number>>;
 export const patience: Patience = {
   planned: Number.POSITIVE_INFINITY, // the build has its own end
-  probing: 60,
+  probing: 180, // an installer of an earlier life of the controller may need a minute to find us again
   waking: 900,
-  firmware: 300,
+  firmware: 600, // firmware may go once round its boot entries and its self-test
   loading: 600,
   registered: 120,
   preflight: 120,
@@ -121,8 +124,7 @@ export type Advance = { moved: true; life: Life } | { moved: false; sentence: st
 export function advance(life: Life, happening: Happening, at: number): Advance {
   const no = (sentence: string): Advance => ({ moved: false, sentence });
   if (isEnd(life.stage)) {
-    if (happening.kind === 'retry' && (life.stage === 'failed' || life.stage === 'refused'))
-      return { moved: true, life: { ...newLife(life.host, at), stage: 'waking' } };
+    if (happening.kind === 'retry' && (life.stage === 'failed' || life.stage === 'refused')) return retried(life, at);
     return no(`${happening.kind} comes too late: ${life.host} has ended as ${life.stage}`);
   }
   const next = moves[life.stage][happening.kind] ?? always[happening.kind];
@@ -151,6 +153,24 @@ export function advance(life: Life, happening: Happening, at: number): Advance {
   if ('reason' in happening) Object.assign(more, { reason: happening.reason });
   if (happening.kind === 'waited-too-long') Object.assign(more, { reason: gaveUp[life.stage] });
   return { moved: true, life: enter(life, next, at, more) };
+}
+
+/** Begins anew. What was installed and only not proved is proved again: never a second install without the operator's consent. */
+function retried(life: Life, at: number): Advance {
+  const anew = newLife(life.host, at);
+  if (!marked(life)) return { moved: true, life: { ...anew, stage: 'waking' } };
+  const { address, spent } = life;
+  return { moved: true, life: { ...anew, stage: 'proving', spent, ...(address === undefined ? {} : { address }) } };
+}
+
+/** The mark before the reboot was set: the new system is on its disk. */
+export function marked(life: Life): boolean {
+  return life.stage === 'rebooting' || life.stage === 'proving' || life.spent.rebooting !== undefined;
+}
+
+/** Its disk has been written to in this run, and is not a whole system yet. */
+export function halfWritten(life: Life): boolean {
+  return !marked(life) && (writing.includes(life.stage) || life.spent.disko !== undefined);
 }
 
 function enter(life: Life, stage: Stage, at: number, more: Partial<Life>): Life {
