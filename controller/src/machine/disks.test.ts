@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Disk, Inventory } from '@nixie/proto/inventory';
-import { judgeDisks } from './disks.ts';
+import { diskIdentity, judgeDisks } from './disks.ts';
 import type { Host } from './host.ts';
 import type { Mac } from './mac.ts';
 
@@ -39,6 +39,14 @@ const stick = Disk.fromPartial({
   hasData: false,
 });
 const of = (...disks: Disk[]) => Inventory.fromPartial({ disks });
+const second = Disk.fromPartial({
+  ...blank,
+  name: 'vdb',
+  path: '/dev/vdb',
+  serial: 'S2',
+  byId: ['/dev/disk/by-id/virtio-S2'],
+});
+const nameless = Disk.fromPartial({ ...used, serial: undefined, wwn: undefined });
 const byId = ['/dev/disk/by-id/virtio-S1'];
 
 interface Row {
@@ -47,6 +55,7 @@ interface Row {
   registered: Inventory;
   now: Inventory;
   loseData?: boolean;
+  begun?: ReadonlySet<string>;
   host?: Partial<Host>;
   want: RegExp | 'ok';
 }
@@ -142,12 +151,114 @@ const rows: Row[] = [
     host: { expectDisks: [{ maxSizeBytes: 9_000_000_000 }] },
     want: /met by \/dev\/vda.*; \/dev\/vdb/,
   },
+  {
+    name: 'one disk under two names',
+    declared: ['/dev/vda', '/dev/disk/by-id/virtio-S1'],
+    registered: of(blank),
+    now: of(blank),
+    want: /names one disk twice: \/dev\/vda and \/dev\/disk\/by-id\/virtio-S1 are both/,
+  },
+  {
+    name: 'one name given twice',
+    declared: ['/dev/vda', '/dev/vda'],
+    registered: of(blank),
+    now: of(blank),
+    want: /names one disk twice/,
+  },
+  {
+    name: 'a partition by its kernel name',
+    declared: ['/dev/vda1'],
+    registered: of(blank),
+    now: of(blank),
+    loseData: true,
+    want: /no whole disk of this machine, but looks like a partition of \/dev\/vda/,
+  },
+  {
+    name: 'a partition by its id',
+    declared: ['/dev/disk/by-id/virtio-S1-part1'],
+    registered: of(blank),
+    now: of(blank),
+    loseData: true,
+    want: /looks like a partition/,
+  },
+  {
+    name: 'two disks that answer to one id',
+    declared: byId,
+    registered: of(blank, { ...second, byId }),
+    now: of(blank, { ...second, byId }),
+    want: /more than one disk/,
+  },
+  {
+    name: 'an empty layout is an unknown one: no disk is free by it',
+    declared: [],
+    registered: of(used),
+    now: of(used),
+    want: /holds data/,
+  },
+  { name: 'an empty layout and no disk', declared: [], registered: of(), now: of(), want: /no fixed disk/ },
+  {
+    name: 'disks whose names changed hands',
+    declared: ['/dev/vda'],
+    registered: of(blank, second),
+    now: of({ ...blank, path: '/dev/vdb' }, { ...second, path: '/dev/vda' }),
+    want: /not those it registered with/,
+  },
+  {
+    name: 'consent, a name by order, and another disk that holds data',
+    declared: ['/dev/vda'],
+    registered: of(blank, { ...second, hasData: true }),
+    now: of(blank, { ...second, hasData: true }),
+    loseData: true,
+    want: /may be another disk at each start.*name it by \/dev\/disk\/by-id\/virtio-S1/,
+  },
+  {
+    name: 'the same, with the disk told by its serial number',
+    declared: ['/dev/vda'],
+    registered: of(blank, { ...second, hasData: true }),
+    now: of(blank, { ...second, hasData: true }),
+    loseData: true,
+    host: { expectDisks: [{ serial: 'S1' }] },
+    want: 'ok',
+  },
+  {
+    name: 'consent, a stable name, and another disk that holds data',
+    declared: byId,
+    registered: of(used, { ...second, hasData: true }),
+    now: of(used, { ...second, hasData: true }),
+    loseData: true,
+    want: 'ok',
+  },
+  {
+    name: 'data that this run wrote to a disk that was blank',
+    declared: byId,
+    registered: of(used),
+    now: of(used),
+    begun: new Set([diskIdentity(blank)!]),
+    want: 'ok',
+  },
+  {
+    name: 'another disk than the one this run wrote to',
+    declared: ['/dev/disk/by-id/virtio-S2'],
+    registered: of({ ...second, hasData: true }),
+    now: of({ ...second, hasData: true }),
+    begun: new Set([diskIdentity(blank)!]),
+    want: /holds data/,
+  },
+  {
+    name: 'a disk without a number of its own is never known again',
+    declared: ['/dev/vda'],
+    registered: of(nameless),
+    now: of(nameless),
+    begun: new Set([`/dev/vda/${nameless.sizeBytes}`, `undefined/${nameless.sizeBytes}`]),
+    want: /holds data/,
+  },
 ];
 
 for (const row of rows)
   test(`disks: ${row.name}`, () => {
     const verdict = judgeDisks({ ...host, ...row.host }, row.declared, row.registered, row.now, {
       loseData: row.loseData ?? false,
+      ...(row.begun === undefined ? {} : { begun: row.begun }),
     });
     if (row.want === 'ok') assert.deepEqual(verdict.ok ? [] : verdict.reasons, []);
     else {

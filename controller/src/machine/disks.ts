@@ -5,13 +5,16 @@ import type { ExpectDisk, Host } from './host.ts';
 export interface Consent {
   /** `--reinstall NAME` or `"wipe": true`. */
   readonly loseData: boolean;
+  /** Identities of disks that were blank earlier in this run, before it began to write to them: what they hold now is its own. */
+  readonly begun?: ReadonlySet<string>;
 }
 
 /** Disks that disko will write to, or every reason why it must not. */
 export type DiskVerdict = { ok: true; targets: readonly Disk[] } | { ok: false; reasons: readonly string[] };
 
 /**
- * @param declared device paths of the host's disko layout; undefined when the flake doesn't tell, then every fixed disk counts as a target
+ * @param declared device paths of the host's disko layout; undefined or empty when the flake doesn't tell, then every fixed disk counts as a
+ *   target: a layout that names nothing must not make all disks free
  * @param registered the inventory that came with the registration of this boot
  * @param now the inventory read just now
  */
@@ -26,23 +29,31 @@ export function judgeDisks(
   const changed = changedDisks(registered.disks, now.disks);
   if (changed !== undefined) reasons.push(changed);
   const targets: Disk[] = [];
-  if (declared === undefined) {
+  if (declared === undefined || declared.length === 0) {
     targets.push(...now.disks.filter((disk) => disk.removable !== true && disk.readOnly !== true));
     if (targets.length === 0) reasons.push('it has no fixed disk');
   } else {
+    const namedBy = new Map<Disk, string>();
     for (const device of declared) {
       const found = now.disks.filter((disk) => names(disk).includes(device));
-      if (found.length === 1) targets.push(found[0]!);
-      else if (found.length === 0)
-        reasons.push(`its layout names ${device}, which is no whole disk of this machine; it has ${list(now.disks)}`);
-      else reasons.push(`its layout names ${device}, which is more than one disk: ${list(found)}`);
+      const disk = found[0];
+      if (disk === undefined) reasons.push(`its layout names ${device}, which is ${notADisk(device, now.disks)}`);
+      else if (found.length > 1)
+        reasons.push(`its layout names ${device}, which is more than one disk: ${list(found)}`);
+      else if (namedBy.has(disk))
+        reasons.push(`its layout names one disk twice: ${namedBy.get(disk)} and ${device} are both ${describe(disk)}`);
+      else {
+        namedBy.set(disk, device);
+        targets.push(disk);
+      }
     }
+    if (consent.loseData) reasons.push(...loosely(host, namedBy, now.disks));
   }
   for (const disk of targets) {
     if (disk.readOnly === true) reasons.push(`${describe(disk)} is read-only`);
     if (disk.removable === true) reasons.push(`${describe(disk)} is removable`);
     if (disk.mountedAt.length > 0) reasons.push(`${describe(disk)} is in use at ${disk.mountedAt.join(', ')}`);
-    if (!consent.loseData) {
+    if (!consent.loseData && !begunByUs(disk, consent)) {
       if (disk.hasData === undefined)
         reasons.push(`${describe(disk)} could not be read, so nobody knows what is on it`);
       else if (disk.hasData)
@@ -101,9 +112,49 @@ function meets(disk: Disk, expected: ExpectDisk): boolean {
   );
 }
 
-/** Identity of the disks, in any order: serial, else wwn, else path, with the size. */
+/**
+ * What tells a disk from others over a restart of its machine; undefined for one without serial number and WWN: its name alone says nothing
+ * tomorrow.
+ */
+export function diskIdentity(disk: Disk): string | undefined {
+  const id = disk.serial || disk.wwn;
+  return id ? `${id}/${disk.sizeBytes}` : undefined;
+}
+
+function begunByUs(disk: Disk, consent: Consent): boolean {
+  const identity = diskIdentity(disk);
+  return identity !== undefined && consent.begun?.has(identity) === true;
+}
+
+function notADisk(device: string, disks: readonly Disk[]): string {
+  const whole = disks.find((disk) =>
+    names(disk).some(
+      (name) => device.startsWith(name) && /^(?:-part|p)?\d+$/.test(device.slice(name.length)) && device !== name,
+    ),
+  );
+  const part = whole === undefined ? '' : `, but looks like a partition of ${describe(whole)}`;
+  return `no whole disk of this machine${part}; it has ${list(disks)}`;
+}
+
+/** Names that the kernel gives in the order in which it finds disks: another disk may have it tomorrow. */
+const byOrder = /^\/dev\/(?:sd[a-z]+|[vhx]d[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/;
+
+/** With the operator's consent data will be lost: then the name must not be one that may mean another disk that holds data, too. */
+function loosely(host: Host, namedBy: ReadonlyMap<Disk, string>, disks: readonly Disk[]): string[] {
+  const others = disks.filter((disk) => !namedBy.has(disk) && disk.removable !== true && disk.hasData !== false);
+  if (others.length === 0) return [];
+  return [...namedBy].flatMap(([disk, device]) =>
+    !byOrder.test(device) || host.expectDisks.some((expected) => meets(disk, expected))
+      ? []
+      : [
+          `its layout names ${device}, which may be another disk at each start, and it has more that hold data (${list(others)}): name it by ${disk.byId[0] ?? disk.byPath ?? '/dev/disk/by-path/…'}, or say in expect_disks which disk it must be`,
+        ],
+  );
+}
+
+/** Identity of the disks with the name that each has, in any order: names that changed hands are a change, too. */
 function changedDisks(before: readonly Disk[], after: readonly Disk[]): string | undefined {
-  const key = (disk: Disk) => `${disk.serial ?? disk.wwn ?? disk.byPath ?? disk.path}/${disk.sizeBytes}`;
+  const key = (disk: Disk) => `${disk.path} ${disk.serial || disk.wwn || disk.byPath || ''} ${disk.sizeBytes}`;
   const [a, b] = [before.map(key).sort(), after.map(key).sort()];
   return a.join() === b.join()
     ? undefined

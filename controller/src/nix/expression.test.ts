@@ -30,7 +30,7 @@ test('a host with all it may have', () => {
     diskoScript: output,
     system: 'x86_64-linux',
     hostName: 'm1',
-    diskDevices: { main: '/dev/sda', odd: null },
+    diskDevices: { main: '/dev/sda', second: '/dev/sdb' },
     sshEnabled: true,
     sshPorts: [22, 'x'],
     sshHostKeys: [{ path: '/etc/k', type: 'ed25519' }, { path: 1 }],
@@ -38,10 +38,14 @@ test('a host with all it may have', () => {
   };
   assert.deepEqual(readHost(value), {
     ...value,
-    diskDevices: { main: '/dev/sda' },
     sshPorts: [22],
     sshHostKeys: [{ path: '/etc/k', type: 'ed25519' }],
   });
+});
+
+test('a layout of which one disk is not told is not known', () => {
+  const value = { toplevel: output, diskoScript: output, diskDevices: { main: '/dev/sda', odd: null } };
+  assert.deepEqual(readHost(value), { toplevel: output, diskoScript: output });
 });
 
 test('unknown is absent', () => {

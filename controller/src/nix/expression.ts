@@ -91,9 +91,8 @@ export function readHost(value: unknown): HostSystem | string {
   if (!diskoScript) {
     return 'there is no config.system.build.diskoScript: the configuration needs the disko module and its disks under disko.devices';
   }
-  const devices = isRecord(value.diskDevices)
-    ? Object.entries(value.diskDevices).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
-    : [];
+  const told = isRecord(value.diskDevices) ? Object.entries(value.diskDevices) : [];
+  const devices = told.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   const hostKeys = Array.isArray(value.sshHostKeys)
     ? value.sshHostKeys.filter(
         (key): key is { path: string; type: string } =>
@@ -110,7 +109,8 @@ export function readHost(value: unknown): HostSystem | string {
     ...given('hostName', value.hostName, 'string'),
     ...given('sshEnabled', value.sshEnabled, 'boolean'),
     ...given('rootHasKeys', value.rootHasKeys, 'boolean'),
-    ...(devices.length > 0 ? { diskDevices: Object.fromEntries(devices) } : {}),
+    // A layout of which one disk isn't told is not known: nobody could say that this disk is free.
+    ...(devices.length > 0 && devices.length === told.length ? { diskDevices: Object.fromEntries(devices) } : {}),
     ...(hostKeys.length > 0 ? { sshHostKeys: hostKeys } : {}),
     ...(ports.length > 0 ? { sshPorts: ports } : {}),
   };
