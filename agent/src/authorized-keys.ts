@@ -1,4 +1,4 @@
-// Who may log in as root during the install: the lines that the controller handed over at registration.
+// Who may log in as root during the install: the lines that the controller handed over at registration, or later in their place.
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

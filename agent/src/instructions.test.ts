@@ -16,6 +16,7 @@ function hands(): Hands & { calls: string[] } {
       throw new Error('/mnt is still mounted');
     },
     abort: async () => void calls.push('abort'),
+    authorize: (lines) => void calls.push(`authorize ${lines.join()}`),
     power: (action, delayMs) => void calls.push(`${action} ${delayMs}`),
   };
 }
@@ -48,4 +49,21 @@ test('only so many results are kept', async () => {
   const instructions = new Instructions(own, 2);
   for (const id of ['a', 'b', 'c', 'c', 'a']) await instructions.run(power(id));
   assert.equal(own.calls.length, 4);
+});
+
+test('new keys are put in place, and a line that is no key is a failure', async () => {
+  const own = hands();
+  const give = (id: string): Instruction => ({
+    id,
+    action: { $case: 'authorize', value: { authorizedKeys: ['k1', 'k2'] } },
+  });
+  assert.equal((await new Instructions(own).run(give('a'))).ok, true);
+  assert.deepEqual(own.calls, ['authorize k1,k2']);
+  const broken = new Instructions({
+    ...own,
+    authorize() {
+      throw new Error('read-only file system');
+    },
+  });
+  assert.equal((await broken.run(give('b'))).error, 'read-only file system');
 });

@@ -8,6 +8,8 @@ export interface Hands {
   inspect(): Promise<Inventory>;
   resetDisks(): Promise<void>;
   abort(): Promise<void>;
+  /** Replaces the controller's lines in root's authorized_keys. */
+  authorize(lines: readonly string[]): void;
   /** Takes effect after the answer had time to leave. */
   power(action: 'reboot' | 'poweroff', delayMs: number): void;
 }
@@ -55,6 +57,9 @@ export class Instructions {
         return undefined;
       case 'abort':
         await this.#hands.abort();
+        return undefined;
+      case 'authorize':
+        this.#hands.authorize(action.value.authorizedKeys);
         return undefined;
       case 'reboot':
         this.#hands.power('reboot', action.value.delayMs);

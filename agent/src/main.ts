@@ -4,6 +4,7 @@ import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
+import { installKeys } from './authorized-keys.ts';
 import { killAllChildren, run } from './child.ts';
 import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
@@ -102,6 +103,11 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     abort: async () => {
       guard();
       log.info(`abort: ended ${await endLogins(root, clock)} processes of ssh logins`);
+    },
+    authorize: (lines) => {
+      const odd = installKeys(settings.authorizedKeysFile, lines);
+      if (odd.length > 0) throw new Error(`${odd.length} of ${lines.length} lines are no keys`);
+      log.info(`the controller gave ${lines.length} keys anew`);
     },
     power: (action, delayMs) => {
       // The answer needs a moment to leave.

@@ -129,6 +129,7 @@ export interface Instruction {
     | { $case: "abort"; value: Abort }
     | { $case: "reboot"; value: Reboot }
     | { $case: "powerOff"; value: PowerOff }
+    | { $case: "authorize"; value: Authorize }
     | undefined;
 }
 
@@ -150,6 +151,11 @@ export interface Reboot {
 
 export interface PowerOff {
   delayMs: number;
+}
+
+/** Replaces the lines that the controller put into root's authorized_keys: a controller that was started anew has another key. */
+export interface Authorize {
+  authorizedKeys: string[];
 }
 
 function createBaseRegisterRequest(): RegisterRequest {
@@ -1552,6 +1558,9 @@ export const Instruction: MessageFns<Instruction> = {
       case "powerOff":
         PowerOff.encode(message.action.value, writer.uint32(50).fork()).join();
         break;
+      case "authorize":
+        Authorize.encode(message.action.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1617,6 +1626,14 @@ export const Instruction: MessageFns<Instruction> = {
             message.action = { $case: "powerOff", value: PowerOff.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.action = { $case: "authorize", value: Authorize.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1646,6 +1663,8 @@ export const Instruction: MessageFns<Instruction> = {
         ? { $case: "powerOff", value: PowerOff.fromJSON(object.powerOff) }
         : isSet(object.power_off)
         ? { $case: "powerOff", value: PowerOff.fromJSON(object.power_off) }
+        : isSet(object.authorize)
+        ? { $case: "authorize", value: Authorize.fromJSON(object.authorize) }
         : undefined,
     };
   },
@@ -1665,6 +1684,8 @@ export const Instruction: MessageFns<Instruction> = {
       obj.reboot = Reboot.toJSON(message.action.value);
     } else if (message.action?.$case === "powerOff") {
       obj.powerOff = PowerOff.toJSON(message.action.value);
+    } else if (message.action?.$case === "authorize") {
+      obj.authorize = Authorize.toJSON(message.action.value);
     }
     return obj;
   },
@@ -1703,6 +1724,12 @@ export const Instruction: MessageFns<Instruction> = {
       case "powerOff": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "powerOff", value: PowerOff.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "authorize": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "authorize", value: Authorize.fromPartial(object.action.value) };
         }
         break;
       }
@@ -2009,6 +2036,79 @@ export const PowerOff: MessageFns<PowerOff> = {
   fromPartial(object: DeepPartial<PowerOff>): PowerOff {
     const message = createBasePowerOff();
     message.delayMs = object.delayMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAuthorize(): Authorize {
+  return { authorizedKeys: [] };
+}
+
+export const Authorize: MessageFns<Authorize> = {
+  encode(message: Authorize, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.authorizedKeys) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Authorize {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuthorize();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authorizedKeys.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Authorize {
+    return {
+      authorizedKeys: globalThis.Array.isArray(object?.authorizedKeys)
+        ? object.authorizedKeys.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.authorized_keys)
+        ? object.authorized_keys.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Authorize): unknown {
+    const obj: any = {};
+    if (message.authorizedKeys?.length) {
+      obj.authorizedKeys = message.authorizedKeys;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Authorize>): Authorize {
+    return Authorize.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Authorize>): Authorize {
+    const message = createBaseAuthorize();
+    message.authorizedKeys = object.authorizedKeys?.map((e) => e) || [];
     return message;
   },
 };
