@@ -1,4 +1,5 @@
 // The private folders of one run of one host: keys in memory where the system has a place for that, removed at the end.
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunPaths } from './plan.ts';
@@ -28,13 +29,18 @@ export const memoryPlaces: readonly string[] = ['/dev/shm', '/run'];
 export async function makeRunFolder(fallback: string, places: readonly string[] = memoryPlaces): Promise<RunFolder> {
   for (const place of places) {
     if (!(await isInMemory(place))) continue;
-    const path = await mkdtemp(join(place, 'nixie-')).catch(() => undefined);
+    const path = await mkdtemp(join(place, runPrefix(fallback))).catch(() => undefined);
     if (path !== undefined) return await fill(path, true);
   }
   if (/[\s'"\\]/.test(fallback))
     throw new Error(`make run folder: expected a state folder without blanks or quotes, found "${fallback}"`);
   await mkdir(fallback, { recursive: true, mode: 0o700 });
   return await fill(await mkdtemp(join(fallback, 'run-')), false);
+}
+
+/** How the names of the run folders of one state folder begin, wherever they are: what a killed run left is found by it. */
+export function runPrefix(fallback: string): string {
+  return `nixie-${createHash('sha256').update(fallback).digest('hex').slice(0, 16)}-`;
 }
 
 async function isInMemory(place: string): Promise<boolean> {

@@ -2,6 +2,7 @@
 // ssh-keygen makes and reads them all: its private key format is its own.
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makePrivate } from './folders.ts';
 
@@ -113,7 +114,10 @@ async function keptKey(stateFolder: string, host: string, name: string, comment:
   return await keep(join(stateFolder, 'hostkeys', host), name, comment, run);
 }
 
-/** The pair in `folder`, made there in one step when it is not there yet: a crash in between leaves no half pair. */
+/**
+ * The pair in `folder`, made there in one step when it is not there yet: a crash in between leaves no half pair. A file that is no key is set
+ * aside, not deleted, and a new pair made: nothing could be proved with it.
+ */
 async function keep(
   folder: string,
   name: string,
@@ -121,7 +125,16 @@ async function keep(
   run: Keygen,
 ): Promise<KeyPair & { origin: 'made' | 'kept' }> {
   const file = join(folder, name);
-  if (await stat(file).catch(() => undefined)) return { ...(await readKey(file, run)), origin: 'kept' };
+  if (await stat(file).catch(() => undefined)) {
+    try {
+      await chmod(file, 0o600);
+      return { ...(await readKey(file, run)), origin: 'kept' };
+    } catch (error) {
+      // Only when it is the file that is broken: where ssh-keygen itself can't run, the key may be whole.
+      if (await readable(run)) await rename(file, `${file}.damaged`);
+      else throw error;
+    }
+  }
   const fresh = await mkdtemp(`${folder}.new-`);
   try {
     const made = await makeKey(fresh, name, comment, run);
@@ -131,6 +144,20 @@ async function keep(
     return { privateFile: file, publicKey: made.publicKey, origin: 'made' };
   } finally {
     await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Does ssh-keygen make and read keys here at all? */
+async function readable(run: Keygen): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), 'nixie-key-'));
+  try {
+    const { privateFile } = await makeKey(folder, 'trial', 'trial', run);
+    await readKey(privateFile, run);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

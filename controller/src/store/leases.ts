@@ -1,24 +1,49 @@
-// The addresses that MACs were given, so that a machine keeps its own over runs. Losing the file costs nothing but that.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+// The addresses that MACs were given, so that a machine keeps its own over runs, and those that machines found to be somebody else's.
+// Losing the files costs nothing but that.
+import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { type Mac, parseMac } from '../machine/mac.ts';
+import { replaceFile } from './file.ts';
 
 export function readLeases(file: string): Record<Mac, string> {
   const leases: Record<Mac, string> = {};
-  try {
-    for (const [key, value] of Object.entries(JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>)) {
-      const mac = parseMac(key);
-      if (mac !== undefined && typeof value === 'string' && isIPv4(value)) leases[mac] = value;
-    }
-  } catch {
-    return {};
+  for (const [key, value] of entries(file)) {
+    const mac = parseMac(key);
+    if (mac !== undefined && typeof value === 'string' && isIPv4(value)) leases[mac] = value;
   }
   return leases;
 }
 
-/** In one step. MACs of other hosts files stay known. */
+/** In one step. MACs of other hosts files stay known. @throws Error naming the file */
 export function writeLeases(file: string, leases: Readonly<Record<Mac, string>>): void {
-  const fresh = `${file}.${process.pid}.new`;
-  writeFileSync(fresh, `${JSON.stringify(leases, undefined, 1)}\n`, { mode: 0o600 });
-  renameSync(fresh, file);
+  replaceFile(file, `${JSON.stringify(leases, undefined, 1)}\n`);
+}
+
+/** A conflict may be over a day later: whoever had the address may have left. */
+const declinedForMs = 24 * 3600_000;
+/** Beyond so many the oldest are forgotten. */
+const mostDeclined = 64;
+
+/** Address → when a machine of ours declined it, milliseconds since 1970. Those of the last day. */
+export function readDeclined(file: string, now: number): Map<string, number> {
+  return new Map(
+    entries(file).filter(
+      (entry): entry is [string, number] =>
+        isIPv4(entry[0]) && typeof entry[1] === 'number' && Math.abs(now - entry[1]) < declinedForMs,
+    ),
+  );
+}
+
+/** @throws Error naming the file */
+export function writeDeclined(file: string, declined: ReadonlyMap<string, number>): void {
+  const newest = [...declined].sort((a, b) => b[1] - a[1]).slice(0, mostDeclined);
+  replaceFile(file, `${JSON.stringify(Object.fromEntries(newest), undefined, 1)}\n`);
+}
+
+function entries(file: string): [string, unknown][] {
+  try {
+    return Object.entries(JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>);
+  } catch {
+    return [];
+  }
 }

@@ -1,8 +1,9 @@
 // What an agent registered with, kept over a restart of the controller: the agent then comes back with its credential alone.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Inventory } from '@nixie/proto/inventory';
-import type { Mac } from '../machine/mac.ts';
+import { type Mac, parseMac } from '../machine/mac.ts';
+import { replaceFile } from './file.ts';
 
 export interface KeptRegistration {
   readonly bootId: string;
@@ -13,27 +14,43 @@ export interface KeptRegistration {
 
 export interface Registrations {
   get(host: string): KeptRegistration | undefined;
+  /** Never throws: what can't be written is kept in memory. */
   put(host: string, registration: KeptRegistration): void;
 }
 
-/** One file a host in `folder`. A file that can't be read counts as none: then the agent registers anew after its next boot. */
-export function openRegistrations(folder: string): Registrations {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+/**
+ * One file a host in `folder`. A file that can't be read counts as none: then the agent registers anew after its next boot.
+ * @param onTrouble told what couldn't be written
+ */
+export function openRegistrations(folder: string, onTrouble?: (text: string) => void): Registrations {
+  const here = new Map<string, KeptRegistration>();
   const file = (host: string) => join(folder, `${host}.json`);
   return {
     get(host) {
-      try {
-        const kept = JSON.parse(readFileSync(file(host), 'utf8')) as Record<string, unknown>;
-        return { ...(kept as unknown as KeptRegistration), inventory: Inventory.fromJSON(kept.inventory) };
-      } catch {
-        return undefined;
-      }
+      return here.get(host) ?? read(file(host));
     },
     put(host, registration) {
-      const fresh = `${file(host)}.new`;
+      here.set(host, registration);
       const text = JSON.stringify({ ...registration, inventory: Inventory.toJSON(registration.inventory) });
-      writeFileSync(fresh, `${text}\n`, { mode: 0o600 });
-      renameSync(fresh, file(host));
+      try {
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        replaceFile(file(host), `${text}\n`);
+      } catch (error) {
+        onTrouble?.(`keep the registration of ${host}: ${(error as Error).message}`);
+      }
     },
   };
+}
+
+function read(file: string): KeptRegistration | undefined {
+  try {
+    const { bootId, mac, sshHostKey, inventory } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    const parsed = typeof mac === 'string' ? parseMac(mac) : undefined;
+    if (typeof bootId !== 'string' || bootId === '' || parsed === undefined) return undefined;
+    if (typeof sshHostKey !== 'string' || !/^ssh-ed25519 [A-Za-z0-9+/]+={0,2}$/.test(sshHostKey)) return undefined;
+    if (typeof inventory !== 'object' || inventory === null) return undefined;
+    return { bootId, mac: parsed, sshHostKey, inventory: Inventory.fromJSON(inventory) };
+  } catch {
+    return undefined;
+  }
 }

@@ -1,0 +1,126 @@
+// One run at a time in a state folder: two would take each other's leases, keys and sockets. The lock file names its holder, so a lock that a
+// killed run left behind is told from a living one.
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+
+/** Another run uses the state folder. */
+export class StateTaken extends Error {
+  constructor(folder: string, holder: string) {
+    super(
+      `state folder ${folder}: it is in use by ${holder}; wait for that run, or end it, or give this one a folder of its own with --state`,
+    );
+    this.name = 'StateTaken';
+  }
+}
+
+/** Of a process: number, and when it began in clock ticks since boot; together they name one process of this boot. */
+export interface Holder {
+  readonly pid: number;
+  readonly began: string;
+  readonly bootId: string;
+}
+
+export interface Processes {
+  readonly self: number;
+  /** Field 22 of proc(5) /proc/PID/stat; undefined when there is no such process. */
+  began(pid: number): string | undefined;
+  bootId(): string;
+}
+
+export const realProcesses: Processes = {
+  self: process.pid,
+  began(pid) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      // The program's name, in parentheses, may hold blanks and parentheses itself.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return fields[0] === 'Z' ? undefined : fields[19];
+    } catch {
+      return undefined;
+    }
+  },
+  bootId() {
+    try {
+      return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    } catch {
+      return '';
+    }
+  },
+};
+
+/**
+ * Takes `folder/lock`; the result gives it back.
+ * @throws StateTaken when a living process holds it
+ */
+export function takeLock(folder: string, processes: Processes = realProcesses): () => void {
+  const file = `${folder}/lock`;
+  const own: Holder = {
+    pid: processes.self,
+    began: processes.began(processes.self) ?? '',
+    bootId: processes.bootId(),
+  };
+  const fresh = `${file}.${processes.self}.new`;
+  rmSync(fresh, { force: true });
+  writeFileSync(fresh, `${JSON.stringify(own)}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    for (let tries = 0; tries < 5; tries++) {
+      try {
+        // A link is made whole or not at all: nobody reads a lock without its holder.
+        linkSync(fresh, file);
+        return () => {
+          if (same(readHolder(file), own)) rmSync(file, { force: true });
+        };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+          throw new Error(`lock ${file}: ${(error as Error).message}`, { cause: error });
+      }
+      const holder = readHolder(file);
+      if (holder !== undefined && lives(holder, processes)) throw taken(folder, holder);
+      setAside(file, holder, processes, folder);
+    }
+    throw new StateTaken(folder, 'another run that begins at the same time');
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+/** Takes a dead holder's lock away. Another run may have done so and taken it since: then its lock is put back. */
+function setAside(file: string, dead: Holder | undefined, processes: Processes, folder: string): void {
+  const aside = `${file}.${processes.self}.old`;
+  try {
+    renameSync(file, aside);
+  } catch {
+    return; // somebody was faster
+  }
+  const moved = readHolder(aside);
+  try {
+    if (moved !== undefined && !same(moved, dead) && lives(moved, processes)) {
+      linkSync(aside, file);
+      throw taken(folder, moved);
+    }
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function taken(folder: string, holder: Holder): StateTaken {
+  return new StateTaken(folder, `a nixie that runs already (process ${holder.pid})`);
+}
+
+function lives(holder: Holder, processes: Processes): boolean {
+  return holder.bootId === processes.bootId() && processes.began(holder.pid) === holder.began;
+}
+
+function same(a: Holder | undefined, b: Holder | undefined): boolean {
+  return a?.pid === b?.pid && a?.began === b?.began && a?.bootId === b?.bootId;
+}
+
+/** Undefined for a file that is no lock: it counts as a dead one. */
+function readHolder(file: string): Holder | undefined {
+  try {
+    const { pid, began, bootId } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    if (!Number.isInteger(pid) || typeof began !== 'string' || typeof bootId !== 'string') return undefined;
+    return { pid: pid as number, began, bootId };
+  } catch {
+    return undefined;
+  }
+}
