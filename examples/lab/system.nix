@@ -8,6 +8,7 @@
     "loglevel=4"
     "panic=10"
     "random.trust_cpu=on"
+    "8250.nr_uarts=1"
     "systemd.show_status=false"
     "systemd.gpt_auto=0"
   ];
@@ -39,6 +40,11 @@
       ln -s /usr/lib/systemd/system/systemd-networkd-wait-online.service network-online.target.wants/
       printf '[Service]\nExecStart=\nExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=120\n' \
         > systemd-networkd-wait-online.service.d/any.conf
+      # under emulation each device costs some milliseconds, and there are a hundred terminals
+      mkdir systemd-udev-trigger.service.d
+      printf '[Service]\nExecStart=\nExecStart=-udevadm trigger --type=subsystems --action=add\nExecStart=-udevadm trigger %s\n' \
+        '--type=devices --action=add --subsystem-nomatch=tty --subsystem-nomatch=vc --subsystem-nomatch=acpi' \
+        > systemd-udev-trigger.service.d/few.conf
       for unit in \
         dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
         sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount getty@tty1.service serial-getty@ttyS0.service \
@@ -49,7 +55,9 @@
         systemd-pcrmachine.service systemd-boot-system-token.service systemd-binfmt.service systemd-backlight@.service \
         systemd-rfkill.service systemd-ask-password-console.path systemd-ask-password-wall.path systemd-tmpfiles-clean.timer \
         ldconfig.service first-boot-complete.target e2scrub_all.timer e2scrub_reap.service fstrim.timer ssh.service \
-        systemd-user-sessions.service systemd-fsck-root.service systemd-remount-fs.service; do
+        systemd-user-sessions.service systemd-fsck-root.service systemd-remount-fs.service getty-static.service \
+        modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
+        modprobe@loop.service modprobe@dm_mod.service kmod-static-nodes.service; do
         ln -s /dev/null $unit
       done
     '';
