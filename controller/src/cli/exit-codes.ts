@@ -8,7 +8,7 @@ export const exitCodes = {
   failed: 1,
   /** Usage or configuration; nothing was started. */
   usage: 2,
-  /** This machine can't serve: a port is taken, no such interface, not root, a program or boot loader is missing. */
+  /** This machine can't serve: a port or the state folder is taken, no such interface, not root, a program or boot loader is missing. */
   unable: 3,
   /** Nothing failed, but some hosts were skipped or installed without proof. */
   unproved: 4,
@@ -41,6 +41,7 @@ const byName: Readonly<Record<string, ExitCode>> = {
   NotRoot: exitCodes.unable,
   LoaderMissing: exitCodes.unable,
   ProgramMissing: exitCodes.unable,
+  StateTaken: exitCodes.unable,
 };
 
 /** Looks through the causes, too: errors are wrapped with what was being done. */

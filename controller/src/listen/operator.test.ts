@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { Machine, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
-import { type OperatorDesk, startOperator } from './operator.ts';
+import { answers, type OperatorDesk, operatorSocket, startOperator } from './operator.ts';
 
 async function withDesk(
   desk: Partial<OperatorDesk>,
@@ -27,7 +27,7 @@ async function withDesk(
     await use(client, socket);
   } finally {
     client.close();
-    door.close();
+    await door.close();
     rmSync(folder, { recursive: true });
   }
 }
@@ -86,4 +86,55 @@ test('a watcher gets every machine first, then events, and lets go when it leave
       assert.equal(left, true);
     },
   );
+});
+
+test('the end of the run is the end of a watch, behind the last event', async () => {
+  let tell: (message: WatchResponse) => void = () => {};
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-operator-'));
+  const socket = join(folder, 'operator.sock');
+  const none = () => undefined;
+  const door = await startOperator(socket, {
+    machines: () => [],
+    inventory: none,
+    retry: none,
+    cancel: none,
+    wake: async () => 0,
+    watch(listener) {
+      tell = listener;
+      return () => {};
+    },
+  });
+  assert.equal(await answers(socket), true);
+  const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());
+  const stream = client.watch({});
+  const heard: string[] = [];
+  const ended = new Promise<string>((resolve) => {
+    stream.on('data', (message: WatchResponse) => {
+      if (message.message?.$case === 'eventJson') heard.push(message.message.value);
+      if (heard.length === 1) {
+        tell({ message: { $case: 'eventJson', value: 'last' } });
+        void door.close();
+      }
+    });
+    stream.on('end', () => resolve('ended'));
+    stream.on('error', (error) => resolve(error.message));
+  });
+  await new Promise<void>(
+    (resolve) => stream.on('metadata', () => resolve()).on('data', () => resolve()) && setTimeout(resolve, 50),
+  );
+  tell({ message: { $case: 'eventJson', value: 'first' } });
+  assert.equal(await ended, 'ended');
+  assert.deepEqual(heard, ['first', 'last']);
+  client.close();
+  assert.equal(await answers(socket), false);
+  rmSync(folder, { recursive: true });
+});
+
+test('a path too long for a socket has another place, or a sentence', () => {
+  assert.equal(operatorSocket('/var/lib/nixie', 0, undefined), '/var/lib/nixie/operator.sock');
+  const long = `/${'x'.repeat(120)}`;
+  assert.match(operatorSocket(long, 0, undefined), /^\/run\/nixie-[0-9a-f]{16}\.sock$/);
+  assert.match(operatorSocket(long, 1000, '/run/user/1000'), /^\/run\/user\/1000\/nixie-[0-9a-f]{16}\.sock$/);
+  assert.notEqual(operatorSocket(long, 0, undefined), operatorSocket(`${long}y`, 0, undefined));
+  assert.throws(() => operatorSocket(long, 1000, undefined), /135 bytes, accepted are 107.*--state/);
 });

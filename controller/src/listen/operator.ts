@@ -1,5 +1,8 @@
 // The operator's front door: OperatorService on a Unix socket in the state directory. Who may open the socket is said by file permissions.
-import { chmodSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import type { Inventory } from '@nixie/proto/inventory';
 import {
@@ -23,10 +26,47 @@ export interface OperatorDesk {
 /** A watcher that reads slower than events come loses the oldest, beyond so many waiting. */
 const waitingMax = 1000;
 
-export async function startOperator(socketPath: string, desk: OperatorDesk): Promise<{ close(): void }> {
+/** The kernel's sockaddr_un has 108 bytes, the last of them NUL. */
+const longestPath = 107;
+
+/**
+ * Where the socket of a state folder is: in it; or, when that name is too long for a socket, in the runtime folder under a name made from the
+ * folder's. Client and controller find the same place.
+ * @throws Error when neither can be had
+ */
+export function operatorSocket(stateDir: string, uid: number, runtimeDir: string | undefined): string {
+  const usual = join(stateDir, 'operator.sock');
+  if (Buffer.byteLength(usual) <= longestPath) return usual;
+  const name = `nixie-${createHash('sha256').update(stateDir).digest('hex').slice(0, 16)}.sock`;
+  // Everybody may write to other places, so nobody could tell whose socket it is.
+  const folder = uid === 0 ? '/run' : runtimeDir;
+  const other = folder?.startsWith('/') ? join(folder, name) : undefined;
+  if (other !== undefined && Buffer.byteLength(other) <= longestPath) return other;
+  throw new Error(
+    `open operator socket ${usual}: its path has ${Buffer.byteLength(usual)} bytes, accepted are ${longestPath}; give a shorter --state, or set XDG_RUNTIME_DIR`,
+  );
+}
+
+/** Does a running controller answer there? Within two seconds. */
+export function answers(socketPath: string): Promise<boolean> {
+  if (!existsSync(socketPath)) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(2000, () => end(false));
+    socket.on('connect', () => end(true));
+    socket.on('error', () => end(false));
+  });
+}
+
+export async function startOperator(socketPath: string, desk: OperatorDesk): Promise<{ close(): Promise<void> }> {
   const server = new grpc.Server();
   const known = (host: string): boolean => desk.machines().some((machine) => machine.host === host);
   const fail = (code: grpc.status, details: string): Partial<grpc.ServiceError> => ({ code, details });
+  const watching = new Set<() => void>();
   const unknown = (host: string) => fail(grpc.status.NOT_FOUND, `there is no host "${host}" in this run`);
 
   const service: OperatorServiceServer = {
@@ -55,7 +95,18 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
         }
       });
       for (const machine of desk.machines()) send({ message: { $case: 'machine', value: machine } });
-      const end = desk.watch(send);
+      const unwatch = desk.watch(send);
+      const end = () => {
+        unwatch();
+        watching.delete(bye);
+      };
+      // What is still waiting is written before the end of the stream.
+      const bye = () => {
+        unwatch();
+        for (const message of waiting.splice(0)) call.write(message);
+        call.end();
+      };
+      watching.add(bye);
       call.on('cancelled', end);
       call.on('close', end);
       call.on('error', end);
@@ -99,7 +150,15 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
   });
   chmodSync(socketPath, 0o600); // the directory around it is 0700, so nobody could come in between
   return {
-    close() {
+    async close() {
+      for (const bye of [...watching]) bye();
+      await new Promise<void>((resolve) => {
+        const late = setTimeout(resolve, 500);
+        server.tryShutdown(() => {
+          clearTimeout(late);
+          resolve();
+        });
+      });
       server.forceShutdown();
       rmSync(socketPath, { force: true });
     },
