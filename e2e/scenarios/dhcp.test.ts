@@ -147,9 +147,9 @@ describe('Nixie as DHCP server, near and through a relay', { skip, timeout: 120_
       const renewals = (await seen()).filter((each) => each.kind === 'dhcp' && each.packet.ciaddr === near.address);
       // Told to renew, udhcpc asks the server itself, and on some runs everybody as well; each asking is answered alike.
       const way = ({ from, to }: (typeof renewals)[number]) =>
-        `${from.address}:${from.port} > ${to.address}:${to.port}`;
-      const asked = renewals.filter(({ from }) => from.address === near.address).map(way);
-      const answered = renewals.filter(({ from }) => from.address !== near.address).map(way);
+        `${from?.address}:${from?.port} > ${to?.address}:${to?.port}`;
+      const asked = renewals.filter(({ from }) => from?.address === near.address).map(way);
+      const answered = renewals.filter(({ from }) => from?.address !== near.address).map(way);
       assert.ok(asked.includes(`${near.address}:68 > ${lan.nixie}:67`), asked.join());
       assert.deepEqual(
         answered,

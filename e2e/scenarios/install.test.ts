@@ -1,5 +1,6 @@
 // Each way in which an install can go, against a real sshd: nixos-anywhere (the one of PATH, else the stand-in), our ssh in front of it, our watch
 // over it. The failure rows are also compared with recordings of the real nixos-anywhere: same headings, same end, same commands at the target.
+// It is long because each row of failures is a test of its own, and all share one target and one reading of the recordings.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
 // The real doors between two LANs: what leaves by which interface, from which address and port; TFTP and HTTP with clients that are not ours;
 // taken ports; a flood.
+// It is long because the doors share one pair of LANs, whose making takes longer than any test.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
