@@ -77,6 +77,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
   const { hosts, stateDir } = config;
   const searchPath = env.PATH ?? '';
   const now = () => Date.now();
+  // For waits: the clock on the wall may be set meanwhile.
+  const ticks = () => performance.now();
 
   // What this machine must have, before anything is made.
   const programs = findPrograms(searchPath, config.nixosAnywhere);
@@ -248,12 +250,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const copies = pLimit(config.jobs);
     const tasks: TaskWorld = {
       plans,
-      finder: makeFinder(links, now),
+      finder: makeFinder(links, ticks),
       agents: {
         async connected(host, deadlineMs, taskSignal) {
-          for (const until = now() + deadlineMs; !sessions.sessions().includes(host); await sleep(100, taskSignal)) {
+          for (const until = ticks() + deadlineMs; !sessions.sessions().includes(host); await sleep(100, taskSignal)) {
             if (taskSignal.aborted) throw new Error('called off');
-            if (now() > until) throw new Error('its agent registered but opened no session');
+            if (ticks() > until) throw new Error('its agent registered but opened no session');
           }
         },
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
@@ -261,6 +263,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       leased: (macs) => macs.flatMap((mac) => addresses[mac] ?? []),
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
+      installerKey: (host) => registrations.get(host)?.sshHostKey,
       tell: (host, happening) => core.happened(host, happening),
       emit,
       now,

@@ -18,6 +18,7 @@ export interface Finder {
 /** A poke that is younger than this is not repeated, milliseconds. */
 const freshMs = 3000;
 
+/** @param now milliseconds of a clock that nobody sets */
 export function makeFinder(segments: readonly Segment[], now: () => number): Finder {
   const pokes = new Map<string, { at: number; done: Promise<void> }>();
 

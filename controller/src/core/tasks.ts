@@ -68,6 +68,11 @@ export interface TaskWorld {
   /** The inventory of the registration of this boot, then each newer one. */
   inventory(host: string): Inventory | undefined;
   keepInventory(host: string, inventory: Inventory): void;
+  /**
+   * `ssh-ed25519 AAAA…` of the installer that registered last, kept over a restart: who shows it has lost nothing but the controller, and its
+   * agent will be back.
+   */
+  installerKey(host: string): string | undefined;
   tell(host: string, happening: Happening): void;
   emit(event: RunEvent): void;
   now(): number;
@@ -133,7 +138,7 @@ async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
     if (signal.aborted) return;
     if (!known) {
       const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
-      if (scanned.kind === 'key')
+      if (scanned.kind === 'key' && scanned.key !== world.installerKey(host.name))
         return tell({
           kind: 'found-doubtful',
           address,
@@ -143,6 +148,10 @@ async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
     }
     const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
     const proof = await tools.prove(await proofRequest(world, plan, publicKey, address, signal));
+    if (proof.kind === 'wrong-key') {
+      const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
+      if (scanned.kind === 'key' && scanned.key === world.installerKey(host.name)) continue;
+    }
     const verdict = whatProbeSays(plan, address, proof);
     if (verdict !== undefined) return tell(verdict);
   }
