@@ -85,6 +85,7 @@ export function bootServer(
   const args = [
     `--dhcp-range=${lan.prefix}.100,${lan.prefix}.199,255.255.255.0,1h`,
     '--dhcp-authoritative',
+    '--dhcp-ignore-clid', // firmware, installer and system call themselves differently and are one machine
     ...(options.fixed ?? []).map((host) => `--dhcp-host=${host}`),
     '--enable-tftp',
     `--tftp-root=${options.tftpRoot}`,
