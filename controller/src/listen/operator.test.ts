@@ -93,6 +93,7 @@ test('the end of the run is the end of a watch, behind the last event', async ()
   const folder = mkdtempSync(join(tmpdir(), 'nixie-operator-'));
   const socket = join(folder, 'operator.sock');
   const none = () => undefined;
+  const watched = Promise.withResolvers<void>();
   const door = await startOperator(socket, {
     machines: () => [],
     inventory: none,
@@ -101,6 +102,7 @@ test('the end of the run is the end of a watch, behind the last event', async ()
     wake: async () => 0,
     watch(listener) {
       tell = listener;
+      watched.resolve();
       return () => {};
     },
   });
@@ -119,9 +121,7 @@ test('the end of the run is the end of a watch, behind the last event', async ()
     stream.on('end', () => resolve('ended'));
     stream.on('error', (error) => resolve(error.message));
   });
-  await new Promise<void>(
-    (resolve) => stream.on('metadata', () => resolve()).on('data', () => resolve()) && setTimeout(resolve, 50),
-  );
+  await watched.promise;
   tell({ message: { $case: 'eventJson', value: 'first' } });
   assert.equal(await ended, 'ended');
   assert.deepEqual(heard, ['first', 'last']);
