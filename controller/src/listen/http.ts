@@ -2,10 +2,10 @@
 // stands in tables; no text of a request reaches a file system.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Mac } from '../machine/mac.ts';
-import { parseMac } from '../machine/mac.ts';
 import { PortTaken } from './errors.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
 import { type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
+import { routeOf } from './http-route.ts';
 import { portHolder } from './port-holder.ts';
 import type { Seen } from './seen.ts';
 
@@ -148,32 +148,27 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     count.requests++;
     request.resume(); // a body is never looked at
-    const url = request.url ?? '';
-    const path = url.split('?', 1)[0]!;
-    const mac = parseMac(after(path, '/boot/', '.ipxe') ?? '');
-    const loader = loaders.get(after(path, '/loader/') ?? '');
-    const fileName = after(path, '/f/') ?? '';
-    const file = files.get(fileName);
-    if (path === '/install') {
-      sendText(request, response, 410, oldAgentText);
-    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-      refuse(request, response, 405, 'only GET and HEAD', 'method');
-    } else if (url.length > limits.maxUrlBytes) {
-      refuse(request, response, 414, 'address too long', 'too-long');
-    } else if (path === '/ping') {
-      sendText(request, response, 200, 'pong');
-    } else if (mac && request.method === 'HEAD') {
-      // Each script holds a token that is good once, so none is made just to be measured.
-      refuse(request, response, 405, 'a boot script can only be fetched', 'head-of-script');
-    } else if (mac) {
-      script(request, response, mac);
-    } else if (loader) {
-      see('http-file', request, path);
-      sendBytes(request, response, loader);
-    } else if (file) {
-      installerFile(request, response, fileName, file);
-    } else {
-      refuse(request, response, 404, 'not found', 'unknown-path');
+    const method = request.method ?? '';
+    const route = routeOf(method, request.url ?? '', { loaders, files }, limits.maxUrlBytes);
+    switch (route.kind) {
+      case 'old-agent':
+        sendText(request, response, 410, oldAgentText);
+        break;
+      case 'ping':
+        sendText(request, response, 200, 'pong');
+        break;
+      case 'script':
+        script(request, response, route.mac);
+        break;
+      case 'loader':
+        see('http-file', request, `/loader/${route.name}`);
+        sendBytes(request, response, loaders.get(route.name)!);
+        break;
+      case 'file':
+        installerFile(request, response, route.name, files.get(route.name)!);
+        break;
+      case 'refuse':
+        refuse(request, response, route.status, route.text, route.why);
     }
   };
 
@@ -243,13 +238,6 @@ function listen(server: Server, address: string, port: number): Promise<void> {
       resolve();
     });
   });
-}
-
-/** What stands between a prefix and an ending; undefined when they are not there. */
-function after(path: string, prefix: string, ending = ''): string | undefined {
-  if (!path.startsWith(prefix) || !path.endsWith(ending) || path.length < prefix.length + ending.length)
-    return undefined;
-  return path.slice(prefix.length, path.length - ending.length);
 }
 
 function remoteAddress(request: IncomingMessage): string {
