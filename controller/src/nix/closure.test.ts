@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
+import { NixAnswerError } from './answer-error.ts';
 import { closureOf, readPathInfo } from './closure.ts';
 import { NixError } from './failure.ts';
 
@@ -29,13 +30,19 @@ test('a path that is not there is an error in both forms', async () => {
   }
 });
 
+test('what is not JSON is an error of the same type', () => {
+  assert.throws(() => readPathInfo(''), new NixAnswerError('nix path-info', 'it printed nothing'));
+  assert.throws(() => readPathInfo('warning: x'), new NixAnswerError('nix path-info', 'what it printed is not JSON'));
+});
+
 test('any JSON gives sizes that are whole numbers, or an error', () => {
   fc.assert(
     fc.property(fc.json(), (text) => {
       try {
         for (const size of readPathInfo(text).values()) assert.ok(Number.isSafeInteger(size) && size >= 0);
       } catch (error) {
-        assert.match((error as Error).message, /^nix path-info: /);
+        assert.ok(error instanceof NixAnswerError);
+        assert.match(error.message, /^nix path-info: /);
       }
     }),
   );

@@ -1,4 +1,5 @@
 // How much there is to copy.
+import { NixAnswerError, parseAnswer } from './answer-error.ts';
 import type { RunNix } from './command.ts';
 import { failureOf, NixError } from './failure.ts';
 
@@ -36,16 +37,17 @@ export async function closureOf(out: string, options: ClosureOptions): Promise<C
 
 /**
  * Reads `nix path-info --json -s`: an array with `path` in it (2.8), an object by path (from 2.19), or the versioned form that names paths
- * without the store's folder (2.32). Throws when a path is told to be invalid or the text isn't of these forms.
+ * without the store's folder (2.32). Throws NixAnswerError when a path is told to be invalid or the text isn't of these forms.
  */
 export function readPathInfo(json: string): Map<string, number> {
-  const value: unknown = JSON.parse(json);
+  const command = 'nix path-info';
+  const value = parseAnswer(command, json);
   const sizes = new Map<string, number>();
   const add = (path: unknown, info: unknown) => {
     const size = info && typeof info === 'object' ? (info as { narSize?: unknown }).narSize : undefined;
-    if (typeof path !== 'string') throw new Error('nix path-info: an entry without path');
+    if (typeof path !== 'string') throw new NixAnswerError(command, 'an entry without path');
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-      throw new Error(`nix path-info: ${path} is not in the store`);
+      throw new NixAnswerError(command, `${path} is not in the store`);
     sizes.set(path, size);
   };
   if (Array.isArray(value)) {
@@ -56,6 +58,6 @@ export function readPathInfo(json: string): Map<string, number> {
       const folder = typeof storeDir === 'string' ? storeDir : '/nix/store';
       for (const [name, entry] of Object.entries(info)) add(name.startsWith('/') ? name : `${folder}/${name}`, entry);
     } else for (const [path, entry] of Object.entries(value)) add(path, entry);
-  } else throw new Error('nix path-info: neither array nor object');
+  } else throw new NixAnswerError(command, 'neither array nor object');
   return sizes;
 }

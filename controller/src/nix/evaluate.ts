@@ -1,8 +1,9 @@
 // Asks the flake once for all machines and installers. One that is broken stops no other: what can be caught is caught inside the one
 // evaluation; what can't (a missing attribute, a wrong type) makes the call fail, and then halves are asked until the culprit stands alone.
 import type { Host, System } from '../machine/host.ts';
+import { parseAnswer } from './answer-error.ts';
 import type { RunNix } from './command.ts';
-import { type Answers, askInstaller, askMany, askOne, readAnswers, readHost, readInstaller } from './expression.ts';
+import { askInstaller, askMany, askOne, readAnswers, readHost, readInstaller } from './expression.ts';
 import { failureOf, NixError, withAdvice } from './failure.ts';
 import { type FolderProbe, installerAttrPath, parseFlakeRef, printAttrPath } from './flake-ref.ts';
 import { nixLog } from './log.ts';
@@ -166,18 +167,12 @@ function asker(flake: PinnedFlake, shared: Shared, hostCount: number) {
       await some(group.slice(middle));
       return;
     }
-    let answers: Answers;
-    try {
-      answers = readAnswers(answer.stdout);
-    } catch (error) {
-      const text = `cannot read the answer of nix eval: ${(error as Error).message}`;
-      throw new NixError('evaluate flake', { cause: 'unknown', text, log: [] });
-    }
+    const answers = readAnswer('evaluate flake', () => readAnswers(answer.stdout));
     for (const name of answers.names) names.add(name);
     for (const one of group) {
       const value = Object.hasOwn(answers[one.kind], one.attr) ? answers[one.kind][one.attr] : undefined;
       if (value === undefined) continue;
-      const entry = value as { value?: unknown; failed?: true };
+      const entry = (value ?? {}) as { value?: unknown; failed?: true };
       found.set(key(one), entry.failed ? { failure: await explain(one) } : { value: entry.value });
     }
   }
@@ -185,7 +180,8 @@ function asker(flake: PinnedFlake, shared: Shared, hostCount: number) {
   async function learnNames(): Promise<void> {
     const answer = await apply(`${flake.url}#nixosConfigurations`, 'builtins.attrNames', shared);
     if ('failure' in answer) throw new NixError('evaluate flake', answer.failure);
-    for (const name of JSON.parse(answer.stdout) as string[]) names.add(name);
+    const list = readAnswer('evaluate flake', () => parseAnswer('nix eval', answer.stdout));
+    if (Array.isArray(list)) for (const name of list) names.add(String(name));
   }
 
   return {
@@ -228,7 +224,17 @@ async function evaluateInstaller(
   shared.onProgress?.({ text: `evaluating installer ${tree.given}#${attr}` });
   const answer = await apply(`${tree.url}#${attr}`, askInstaller(), shared);
   if ('failure' in answer) return { ok: false, failure: answer.failure };
-  return judge({ value: JSON.parse(answer.stdout) }, attr, [], readInstaller);
+  const value = readAnswer(`evaluate installer ${attr}`, () => parseAnswer('nix eval', answer.stdout));
+  return judge({ value }, attr, [], readInstaller);
+}
+
+/** What can't be read is a failure of nix like any other. */
+function readAnswer<T>(verb: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new NixError(verb, { cause: 'unknown', text: (error as Error).message, log: [] });
+  }
 }
 
 async function apply(

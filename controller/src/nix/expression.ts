@@ -1,5 +1,6 @@
 // The Nix functions that are applied to a flake's attributes, and what comes back from them. The attribute set is lazy: only what is asked
 // for is evaluated, and all hosts share one evaluation of nixpkgs.
+import { NixAnswerError, parseAnswer } from './answer-error.ts';
 import type { HostSystem, InstallerParts, Output } from './types.ts';
 
 /** A Nix string. */
@@ -72,9 +73,11 @@ export interface Answers {
   readonly installers: Readonly<Record<string, unknown>>;
 }
 
+/** What {@link askMany} gives. Throws NixAnswerError. */
 export function readAnswers(json: string): Answers {
-  const value: unknown = JSON.parse(json);
-  if (!isRecord(value)) throw new Error('the answer is not an attribute set');
+  const command = 'nix eval';
+  const value = parseAnswer(command, json);
+  if (!isRecord(value)) throw new NixAnswerError(command, 'the answer is not an attribute set');
   return {
     names: Array.isArray(value.names) ? value.names.filter((name) => typeof name === 'string') : [],
     hosts: isRecord(value.hosts) ? value.hosts : {},

@@ -82,3 +82,11 @@ test('any text gives a reference or a clear error', () => {
     }),
   );
 });
+
+test('a folder in an URL is written as URLs are', () => {
+  assert.deepEqual(parseFlakeRef('path:./my%20flake%3f?dir=a', '/w', probe), {
+    url: 'path:/w/my%20flake%3F?dir=a',
+    attrPath: [],
+    folder: '/w/my flake?/a',
+  });
+});

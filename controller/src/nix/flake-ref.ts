@@ -16,12 +16,17 @@ export interface FolderProbe {
   exists(path: string): boolean;
 }
 
+/** What was written is no flake reference or attribute path; the message says what is accepted. */
+export class FlakeRefError extends Error {
+  override name = 'FlakeRefError';
+}
+
 const scheme = /^[a-z][a-z0-9+.-]*:/;
 
 /**
  * Reads `REF[#ATTR]` as nix does, with two differences: relative paths are taken from `cwd` (nix is called elsewhere), and a plain
  * `name` or `name/more` is a folder if a flake.nix is in it; nix would look only into its registry.
- * Throws an Error that says what is wrong and what is accepted.
+ * Throws a FlakeRefError that says what is wrong and what is accepted.
  */
 export function parseFlakeRef(text: string, cwd: string, probe: FolderProbe): FlakeRef {
   const trimmed = text.trim();
@@ -29,13 +34,13 @@ export function parseFlakeRef(text: string, cwd: string, probe: FolderProbe): Fl
   const place = hash < 0 ? trimmed : trimmed.slice(0, hash);
   const attrPath = hash < 0 ? [] : parseAttrPath(trimmed.slice(hash + 1));
   if (/[\s\u0000-\u001f]/.test(place))
-    throw new Error(`flake reference ${JSON.stringify(text)}: holds a space; ${accepted}`);
-  if (place === '' && hash < 0) throw new Error(`flake reference is empty; ${accepted}`);
+    throw new FlakeRefError(`flake reference ${JSON.stringify(text)}: holds a space; ${accepted}`);
+  if (place === '' && hash < 0) throw new FlakeRefError(`flake reference is empty; ${accepted}`);
 
   const file = /^(path|git\+file):(?!\/\/)([^?]*)(\?.*)?$/.exec(place);
   if (file) {
     const folder = resolve(cwd, decodeURIComponentOr(file[2]!));
-    const url = file[1] === 'path' ? `path:${folder}` : `git+file://${folder}`;
+    const url = file[1] === 'path' ? `path:${encoded(folder)}` : `git+file://${encoded(folder)}`;
     return { url: url + (file[3] ?? ''), attrPath, folder: withDir(folder, file[3]) };
   }
   const full = /^(?:path|git\+file|file):\/\/(\/[^?]*)(\?.*)?$/.exec(place);
@@ -56,7 +61,7 @@ export function parseFlakeRef(text: string, cwd: string, probe: FolderProbe): Fl
 const accepted =
   'accepted are a folder (./examples), path:…, git+file:…, github:owner/repo and nix’s other URLs, each with #attribute';
 
-/** The parts of an attribute path: `a.b."c.d"`. Throws on an open quote. */
+/** The parts of an attribute path: `a.b."c.d"`. Throws FlakeRefError on an open quote. */
 export function parseAttrPath(text: string): string[] {
   const parts: string[] = [];
   let part = '';
@@ -68,7 +73,7 @@ export function parseAttrPath(text: string): string[] {
       part = '';
     } else part += char;
   }
-  if (quoted) throw new Error(`attribute ${JSON.stringify(text)}: a quote is open`);
+  if (quoted) throw new FlakeRefError(`attribute ${JSON.stringify(text)}: a quote is open`);
   parts.push(part);
   const named = parts.filter((name) => name !== '');
   return named;
@@ -100,6 +105,11 @@ export function checkoutOf(folder: string, probe: FolderProbe): string | undefin
 function withDir(folder: string, query: string | undefined): string {
   const dir = new URLSearchParams(query ?? '').get('dir');
   return dir ? join(folder, dir) : folder;
+}
+
+/** A folder as it stands in an URL. */
+function encoded(folder: string): string {
+  return encodeURI(folder.toWellFormed()).replace(/[?#]/g, encodeURIComponent);
 }
 
 function decodeURIComponentOr(text: string): string {

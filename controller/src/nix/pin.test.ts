@@ -70,5 +70,7 @@ test('what is not metadata is an error that names the flake', async () => {
     const error = await given(text);
     assert.ok(error instanceof NixError, text);
     assert.match(error.message, /^read flake \/fleet: /);
+    assert.match(error.failure.text, /nix flake metadata: /);
+    assert.doesNotMatch(error.failure.text, /undefined|properties/);
   }
 });

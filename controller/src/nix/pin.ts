@@ -1,4 +1,5 @@
 // Resolves and locks a flake once, so that all that is asked later is asked of the same tree, whatever happens in the folder meanwhile.
+import { NixAnswerError, parseAnswer } from './answer-error.ts';
 import type { RunNix } from './command.ts';
 import { failureOf, NixError } from './failure.ts';
 import type { FlakeRef } from './flake-ref.ts';
@@ -32,7 +33,7 @@ export async function pin(ref: FlakeRef, options: PinOptions): Promise<PinnedFla
   try {
     pinned = readMetadata(ref.url, result.stdout);
   } catch (error) {
-    const text = `cannot read what nix flake metadata said: ${(error as Error).message}`;
+    const text = `cannot read what it said: ${(error as Error).message}`;
     throw new NixError(`read flake ${ref.url}`, { cause: 'unknown', text, log: [] });
   }
   const { moving, ...flake } = pinned;
@@ -43,11 +44,13 @@ export async function pin(ref: FlakeRef, options: PinOptions): Promise<PinnedFla
 }
 
 /**
- * From `nix flake metadata --json`. Throws when it isn't that. `moving` is there when `url` is of a form that older versions don't know: a
+ * From `nix flake metadata --json`. Throws NixAnswerError when it isn't that. `moving` is there when `url` is of a form that older versions don't know: a
  * reference that they do know, to a tree that may change.
  */
 export function readMetadata(given: string, json: string): PinnedFlake & { readonly moving?: string } {
-  const value = JSON.parse(json) as Record<string, unknown>;
+  const command = 'nix flake metadata';
+  const value = record(parseAnswer(command, json));
+  if (value === undefined) throw new NixAnswerError(command, 'not an object');
   const locked = record(value.locked) ?? {};
   const resolved = record(value.resolved) ?? {};
   const url = string(value.url);
@@ -62,7 +65,7 @@ export function readMetadata(given: string, json: string): PinnedFlake & { reado
   const fixed = revision !== undefined || string(locked.type) === 'tarball' || string(locked.type) === 'file';
   const byPath = path === undefined ? undefined : `path:${path}${dir ? `?dir=${encodeURIComponent(dir)}` : ''}`;
   const chosen = fixed ? (url ?? byPath) : (byPath ?? url);
-  if (chosen === undefined) throw new Error('neither url nor path in it');
+  if (chosen === undefined) throw new NixAnswerError(command, 'neither url nor path in it');
   return {
     given,
     url: chosen,
