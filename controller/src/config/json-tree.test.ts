@@ -78,3 +78,8 @@ test('paths and nodes', () => {
   assert.deepEqual(toValue(nodeAt(root, ['a', 'e'])), 2);
   assert.equal(nodeAt(root, ['nothing', 'here']), root);
 });
+
+test('what is shown of a text can not lead a terminal astray', () => {
+  assert.equal(jsonPath(['a\u202eb\u007f']), '$["a\\u202eb\\u007f"]');
+  assert.throws(() => parseJson('{"a"\u009b1m}'), { rule: 'found "\\u009b", accepted: ":" after the key' });
+});

@@ -64,7 +64,7 @@ export function parseJson(text: string): JsonNode {
   const found = (): string => {
     if (at >= text.length) return 'the end of the file';
     word.lastIndex = at;
-    return JSON.stringify(word.exec(text)?.[0].slice(0, 40) ?? String.fromCodePoint(text.codePointAt(at)!));
+    return quoted(word.exec(text)?.[0].slice(0, 40) ?? String.fromCodePoint(text.codePointAt(at)!));
   };
   const wanted = (what: string): never => {
     if (text[at] === "'") throw new JsonError(at, `found a single quote, accepted: double quotes`);
@@ -92,7 +92,7 @@ export function parseJson(text: string): JsonNode {
       } else if (Object.hasOwn(escapes, letter)) {
         result += escapes[letter];
         at += 2;
-      } else throw new JsonError(at, `found ${JSON.stringify(`\\${letter}`)}, which is no escape of JSON`);
+      } else throw new JsonError(at, `found ${quoted(`\\${letter}`)}, which is no escape of JSON`);
     }
   };
 
@@ -210,8 +210,16 @@ export function jsonPath(path: readonly (string | number)[]): string {
         ? `${text}[${step}]`
         : /^[A-Za-z_$][A-Za-z0-9_$-]*$/.test(step)
           ? `${text}.${step}`
-          : `${text}[${JSON.stringify(step)}]`,
+          : `${text}[${quoted(step)}]`,
     '$',
+  );
+}
+
+/** In JSON's own quotes, on one line; what could lead a terminal astray is escaped too. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
