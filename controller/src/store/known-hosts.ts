@@ -4,21 +4,18 @@ import { chownSync, readFileSync, renameSync, statSync, writeFileSync } from 'no
 /** The text with these names known by this key. Other lines stay as they are; a line that names one of them with others loses only that name. */
 export function withKnownHost(text: string, names: readonly string[], key: string): string {
   const kept: string[] = [];
+  const [type] = key.split(' ');
   for (const line of text.split('\n')) {
-    const words = line.split(' ');
-    const type = key.split(' ')[0];
-    if (
-      line.trim() === '' ||
-      line.startsWith('#') ||
-      line.startsWith('@') ||
-      line.startsWith('|') ||
-      words[1] !== type
-    ) {
+    // sshd(8): fields are separated by blanks and tabs, and more of them may stand before the first.
+    const words = line.trim().split(/[ \t]+/);
+    if (line.trim() === '' || /^[#@|]/.test(words[0]!) || words[1] !== type) {
       if (line.trim() !== '') kept.push(line);
       continue;
     }
-    const others = words[0]!.split(',').filter((name) => !names.includes(name));
-    if (others.length > 0) kept.push([others.join(','), ...words.slice(1)].join(' '));
+    const before = words[0]!.split(',');
+    const others = before.filter((name) => !names.includes(name));
+    if (others.length === before.length) kept.push(line);
+    else if (others.length > 0) kept.push([others.join(','), ...words.slice(1)].join(' '));
   }
   kept.push(`${names.join(',')} ${key}`);
   return `${kept.join('\n')}\n`;
