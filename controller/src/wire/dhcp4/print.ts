@@ -63,7 +63,9 @@ export function parseDhcp(lines: readonly string[]): DhcpPacket {
     throw new DhcpTextError(index + 1, lines[index]);
   };
   const head = headPattern.exec(lines[0] ?? '') ?? fail(0);
+  if (Number(head[3]) > 65_535 || Number(head[5]) > 255) fail(0);
   const hardware = hardwarePattern.exec(lines[1] ?? '') ?? fail(1);
+  if (Number(hardware[1]) > 255) fail(1);
   const addresses = addressPattern.exec(lines[2] ?? '') ?? fail(2);
   if (addresses.slice(1).some((text) => parseAddress(text) === undefined)) fail(2);
   const chaddr = hexBytes((hardware[2] === '-' ? '' : hardware[2]!).replaceAll(':', ''))!;

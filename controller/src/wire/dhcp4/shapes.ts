@@ -161,7 +161,8 @@ export const shapes: Readonly<Record<Shape, ShapeText>> = {
     print: (value) => (value.length === 3 && value[0] === 1 ? `UNDI ${value[1]}.${value[2]}` : undefined),
     parse: (text) => {
       const match = /^UNDI ([0-9]{1,3})\.([0-9]{1,3})$/.exec(text);
-      return match ? Uint8Array.of(1, Number(match[1]), Number(match[2])) : undefined;
+      const revision = match?.slice(1).map(Number);
+      return revision?.every((number) => number <= 255) ? Uint8Array.of(1, ...revision) : undefined;
     },
   },
   uuid: {
