@@ -50,6 +50,11 @@ export class Account {
     this.#logs.set(host, [...(this.#logs.get(host) ?? []), ...lines].slice(-logKept));
   }
 
+  /** A machine begins anew: what it said before is not its reason any more. */
+  forgetLog(host: string): void {
+    this.#logs.delete(host);
+  }
+
   /** The result ends it. */
   watch(listener: (message: WatchResponse) => void): () => void {
     this.#watchers.add(listener);
@@ -77,7 +82,14 @@ export class Account {
   }
 
   #tell(message: WatchResponse): void {
-    for (const tell of this.#watchers) tell(message);
+    for (const tell of [...this.#watchers]) {
+      try {
+        tell(message);
+      } catch {
+        // One who can't be told any more is nobody's trouble but his own.
+        this.#watchers.delete(tell);
+      }
+    }
   }
 
   #result(name: string, result: Stage): void {
@@ -85,7 +97,13 @@ export class Account {
     if (life === undefined) return;
     const { reason, address, provedKey } = life;
     const toplevel = this.#world.toplevel(name);
-    if (result === 'proved' && provedKey !== undefined) this.#world.proved(name, address, provedKey);
+    if (result === 'proved' && provedKey !== undefined) {
+      try {
+        this.#world.proved(name, address, provedKey);
+      } catch (error) {
+        this.notice('warning', `keep its host key: ${(error as Error).message}`, name);
+      }
+    }
     this.emit({
       event: 'result',
       at: iso(this.#world.now()),

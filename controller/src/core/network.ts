@@ -23,12 +23,16 @@ export interface NetworkPlan {
 /** Half a day: longer than an install, and short enough that an address comes free again. */
 const leaseSeconds = 12 * 3600;
 
-/** With a range, the interface in whose subnet it lies is served as its only DHCP server; the others get no address from us. */
+/**
+ * With a range, the interface in whose subnet it lies is served as its only DHCP server; the others get no address from us.
+ * @param declined addresses that a machine found to be somebody else's: given to nobody, unless the hosts file says so or the range has no others
+ */
 export function planNetwork(
   links: readonly Link[],
   wish: DhcpWish,
   hosts: readonly Host[],
   previous: Readonly<Record<Mac, string>>,
+  declined: ReadonlySet<string> = new Set(),
 ): { plan: NetworkPlan } | { problems: readonly string[] } {
   const owner = wish.mode === 'range' ? links.find((link) => inSubnet(wish.from, link)) : undefined;
   if (wish.mode === 'range' && owner === undefined)
@@ -48,14 +52,18 @@ export function planNetwork(
     }),
   );
   if (wish.mode !== 'range' || owner === undefined) return { plan: { interfaces, addresses: {} } };
-  const assigned = assignAddresses({
-    hosts,
-    address: owner.address,
-    prefixLength: owner.prefixLength,
-    range: wish,
-    taken: links.map((link) => link.address),
-    previous,
-  });
+  const wanted = new Set(hosts.flatMap((host) => host.address ?? []));
+  const assign = (avoid: readonly string[]) =>
+    assignAddresses({
+      hosts,
+      address: owner.address,
+      prefixLength: owner.prefixLength,
+      range: wish,
+      taken: [...links.map((link) => link.address), ...avoid],
+      previous,
+    });
+  let assigned = assign([...declined].filter((address) => !wanted.has(address)));
+  if (assigned.kind === 'problems' && declined.size > 0) assigned = assign([]);
   if (assigned.kind === 'problems') return { problems: assigned.problems.map((problem) => problem.text) };
   return { plan: { interfaces, addresses: assigned.addresses } };
 }

@@ -1,4 +1,6 @@
 // Where a machine is by now: its MACs looked for on every provisioning interface. One poke of a subnet serves all who ask meanwhile.
+import { lookup as lookUpName } from 'node:dns/promises';
+import { isIPv4 } from 'node:net';
 import { findByMac, neighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
 import type { Mac } from '../machine/mac.ts';
 
@@ -27,7 +29,11 @@ export function makeFinder(segments: readonly Segment[], now: () => number): Fin
     if (last !== undefined && now() - last.at < freshMs) return last.done;
     const cidr = `${segment.address}/${Math.max(segment.prefixLength, widestPrefix)}`;
     // Answers to the last datagrams need a moment.
-    const done = pokeSubnet(cidr).then(() => new Promise<void>((resolve) => setTimeout(resolve, 500)));
+    const done = pokeSubnet(cidr).then(
+      () => new Promise<void>((resolve) => setTimeout(resolve, 500)),
+      // The table may still know it.
+      () => undefined,
+    );
     pokes.set(segment.name, { at: now(), done });
     return done;
   };
@@ -51,4 +57,53 @@ export function makeFinder(segments: readonly Segment[], now: () => number): Fin
       return undefined;
     },
   };
+}
+
+/** How long names are asked for at a time, milliseconds. */
+const lookupMs = 2000;
+
+export interface LookupWorld {
+  /** All IPv4 addresses of a name. */
+  readonly ask?: (name: string) => Promise<readonly string[]>;
+  readonly after?: (milliseconds: number, call: () => void) => () => void;
+  /** Our own addresses: a name that leads here says nothing. */
+  readonly own: readonly string[];
+}
+
+/**
+ * Asks the system's name service, which also looks into /etc/hosts and search domains. One question at a time: each holds a thread of Node's small
+ * pool for as long as a silent name server lets it wait, and files are read by the same threads.
+ */
+export function makeLookup(world: LookupWorld): (names: readonly string[]) => Promise<readonly string[]> {
+  const { own, ask = askSystem, after = realAfter } = world;
+  let last: Promise<unknown> = Promise.resolve();
+  return async (names) => {
+    const found = new Set<string>();
+    let over = false;
+    const all = last.then(async () => {
+      for (const name of names) {
+        if (over) return;
+        for (const address of await ask(name).catch(() => []))
+          if (isIPv4(address) && !/^(?:127|0)\./.test(address) && !own.includes(address)) found.add(address);
+      }
+    });
+    last = all;
+    let off = () => {};
+    const late = new Promise<void>((resolve) => {
+      off = after(lookupMs, resolve);
+    });
+    await Promise.race([all, late]);
+    off();
+    over = true;
+    return [...found];
+  };
+}
+
+async function askSystem(name: string): Promise<string[]> {
+  return (await lookUpName(name, { family: 4, all: true })).map(({ address }) => address);
+}
+
+function realAfter(milliseconds: number, call: () => void): () => void {
+  const timer = setTimeout(call, milliseconds);
+  return () => clearTimeout(timer);
 }

@@ -1,114 +1,30 @@
 // What is done while a machine is in a stage: each task is one function that tells its outcome to the core as a happening.
 // Nothing here decides what comes next; that is life.ts.
-// It is long because the tasks of all stages stand side by side and share what they were given.
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InstructionResult, SessionResponse } from '@nixie/proto/agent';
-import type { Inventory } from '@nixie/proto/inventory';
-import { makeRunFolder, type RunFolder } from '../install/folders.ts';
-import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts';
+import type { RunFolder } from '../install/folders.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
-import { type PhaseResult, runPhase } from '../install/run.ts';
-import { writeShim } from '../install/shim.ts';
-import { stageExtraFiles } from '../install/staging.ts';
-import { type Proof, type ProofRequest, prove, scanHostKey, waitForProof } from '../install/verify.ts';
-import { judgeDisks } from '../machine/disks.ts';
-import type { RunEvent } from '../machine/event.ts';
-import type { Host } from '../machine/host.ts';
-import type { Happening, Life } from '../machine/life.ts';
-import type { Mac } from '../machine/mac.ts';
-import type { Closure } from '../nix/closure.ts';
-import type { HostSystem } from '../nix/types.ts';
+import type { PhaseResult } from '../install/run.ts';
+import { diskIdentity, judgeDisks } from '../machine/disks.ts';
+import { halfWritten, type Life } from '../machine/life.ts';
 import { iso, type Task } from './core.ts';
-import type { Finder } from './place.ts';
+import { probe, proveInstalled } from './proof-tasks.ts';
+import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
 
-type Instruction = Extract<NonNullable<SessionResponse['message']>, { $case: 'instruction' }>['value'];
-export type Action = NonNullable<Instruction['action']>;
-
-/** A host with what was built for it. */
-export interface Plan {
-  readonly host: Host;
-  readonly system: HostSystem;
-  readonly closure: Closure;
-}
-
-/** The way to the agent of a machine. */
-export interface AgentLink {
-  /** Resolves when a session of this boot is there; rejects at the deadline or the signal. */
-  connected(host: string, deadlineMs: number, signal: AbortSignal): Promise<void>;
-  instruct(host: string, action: Action, deadlineMs: number): Promise<InstructionResult>;
-}
-
-/** All by which tasks reach beyond memory: files, programs, clocks. */
-export const realTools = {
-  exists: (path: string): Promise<boolean> =>
-    stat(path).then(
-      () => true,
-      () => false,
-    ),
-  installedHostKey,
-  makeRunFolder,
-  prove,
-  runPhase,
-  scanHostKey,
-  stageExtraFiles,
-  waitForProof,
-  writeShim,
-};
-export type TaskTools = typeof realTools;
-
-export interface TaskWorld {
-  /** Absent: the real ones. */
-  readonly tools?: TaskTools;
-  readonly plans: ReadonlyMap<string, Plan>;
-  readonly finder: Finder;
-  readonly agents: AgentLink;
-  /** Addresses that we lease to these MACs, if we are the DHCP server. */
-  leased(macs: readonly Mac[]): readonly string[];
-  /** The inventory of the registration of this boot, then each newer one. */
-  inventory(host: string): Inventory | undefined;
-  keepInventory(host: string, inventory: Inventory): void;
-  /**
-   * `ssh-ed25519 AAAA…` of the installer that registered last, kept over a restart: who shows it has lost nothing but the controller, and its
-   * agent will be back.
-   */
-  installerKey(host: string): string | undefined;
-  tell(host: string, happening: Happening): void;
-  emit(event: RunEvent): void;
-  now(): number;
-  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
-  /** One round of magic packets; the number sent. */
-  wake(macs: readonly Mac[], signal: AbortSignal): Promise<number>;
-  /** Runs it when one of the places for copies is free. */
-  inTurn<T>(call: () => Promise<T>): Promise<T>;
-  /** Keeps the last lines of a host for the report. */
-  keepLog(host: string, lines: readonly string[]): void;
-  mayLoseData(host: Host): boolean;
-  readonly runKey: KeyPair;
-  readonly proofKey: KeyPair;
-  /** Private keys for the proof, best first. */
-  readonly identities: readonly string[];
-  readonly agentSocket?: string;
-  readonly stateDir: string;
-  readonly nixosAnywhere: string;
-  readonly realSsh: string;
-  readonly keygen: Keygen;
-  readonly searchPath: string;
-  readonly nixEnv: Readonly<Record<string, string>>;
-  readonly proofPatienceMs: number;
-  /** Resolves when firmware is answered by what is decided now. */
-  answersCurrent(): Promise<void>;
-}
+export { type Action, type AgentLink, type Plan, realTools, type TaskTools, type TaskWorld } from './task-world.ts';
 
 /** Milliseconds between rounds of magic packets: soon at first, because packets get lost, then patiently. */
 const wakePauses = [5000, 10_000, 15_000, 30_000];
 const sessionMs = 90_000;
 const inspectMs = 60_000;
+const askMs = 10_000;
 const resetMs = 60_000;
 
 export function runTask(world: TaskWorld, task: Task, life: Life, signal: AbortSignal): Promise<void> {
   const plan = world.plans.get(life.host);
-  if (plan === undefined) throw new Error('nothing was built for it');
+  if (plan === undefined) {
+    if (task === 'leave') return Promise.resolve();
+    throw new Error('nothing was built for it');
+  }
   return tasks[task](world, plan, life, signal);
 }
 
@@ -124,87 +40,6 @@ const tasks: Readonly<Record<Task, TaskRun>> = {
   prove: proveInstalled,
   leave,
 };
-
-/** Is it up, and does it run what was built? Nothing is sent to it but a login with a pinned key. */
-async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  const { host } = plan;
-  const tell = (happening: Happening) => world.tell(life.host, happening);
-  // The operator has said that it is to be installed again, so what it runs doesn't matter.
-  if (world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
-  const addresses = [...new Set([...world.leased(host.macs), ...(await world.finder.find(host.macs, signal))])];
-  const tools = world.tools ?? realTools;
-  const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
-  for (const address of addresses) {
-    if (signal.aborted) return;
-    if (!known) {
-      const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
-      if (scanned.kind === 'key' && scanned.key !== world.installerKey(host.name))
-        return tell({
-          kind: 'found-doubtful',
-          address,
-          reason: `it is up at ${address}, and this state directory holds no host key of it, so what it runs can't be proved; to install it again, switch it off first`,
-        });
-      continue;
-    }
-    const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
-    const proof = await tools.prove(await proofRequest(world, plan, publicKey, address, signal));
-    if (proof.kind === 'wrong-key') {
-      const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
-      if (scanned.kind === 'key' && scanned.key === world.installerKey(host.name)) continue;
-    }
-    const verdict = whatProbeSays(plan, address, proof);
-    if (verdict !== undefined) return tell(verdict);
-  }
-  tell({ kind: 'found-nobody' });
-}
-
-function whatProbeSays(plan: Plan, address: string, proof: Proof): Happening | undefined {
-  const again = `to install it again: --reinstall ${plan.host.name}`;
-  switch (proof.kind) {
-    case 'proved':
-      return { kind: 'found-proved', address };
-    case 'other-system':
-      return {
-        kind: 'found-doubtful',
-        address,
-        reason: `it is up at ${address} and runs ${proof.booted ?? proof.current ?? 'an unknown system'}, not ${plan.system.toplevel.out}; to update it use nixos-rebuild, ${again}`,
-      };
-    case 'no-way-in':
-      return {
-        kind: 'found-doubtful',
-        address,
-        reason: `it is up at ${address} with the host key that was placed, but lets nobody in to say what it runs (${proof.detail}); give --ssh-key, or ${again}`,
-      };
-    case 'wrong-key':
-      return {
-        kind: 'found-doubtful',
-        address,
-        reason: `it is up at ${address} with a host key that Nixie did not place (its installer, or another system); switch it off and run again, or ${again}`,
-      };
-    case 'unreachable':
-      return undefined;
-  }
-}
-
-async function proofRequest(
-  world: TaskWorld,
-  plan: Plan,
-  hostKey: string,
-  address: string,
-  signal: AbortSignal,
-): Promise<ProofRequest> {
-  return {
-    address,
-    hostKey,
-    toplevel: plan.system.toplevel.out,
-    identities: world.identities,
-    ...(world.agentSocket === undefined ? {} : { agentSocket: world.agentSocket }),
-    folder: world.stateDir,
-    searchPath: world.searchPath,
-    ssh: world.realSsh,
-    signal,
-  };
-}
 
 /** Magic packets, again and again, until something is heard of it. */
 async function wake(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
@@ -223,34 +58,55 @@ async function wake(world: TaskWorld, plan: Plan, life: Life, signal: AbortSigna
   }
 }
 
+/** Has its agent do something; a failure is thrown with what it was for. */
+async function ask(world: TaskWorld, life: Life, what: string, action: Action, deadlineMs: number) {
+  const result = await world.agents.instruct(life.host, action, deadlineMs);
+  if (!result.ok) throw new Error(`${what}: ${result.error || 'its agent failed'}`);
+  return result;
+}
+
 /** The last look before anything is written. */
 async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await world.agents.connected(life.host, sessionMs, signal);
+  const { host } = plan;
+  await world.agents.connected(life.host, sessionMs, signal, life.bootId);
   const registered = world.inventory(life.host);
   if (registered === undefined) throw new Error('the agent sent no inventory');
   world.tell(life.host, { kind: 'inspecting' });
-  const result = await world.agents.instruct(life.host, { $case: 'inspect', value: {} }, inspectMs);
+  const bootId = life.bootId ?? '';
+  const authorizedKeys = world.keysFor?.(bootId);
+  if (authorizedKeys !== undefined) {
+    await ask(
+      world,
+      life,
+      'give it the keys of this run',
+      { $case: 'authorize', value: { authorizedKeys: [...authorizedKeys] } },
+      askMs,
+    );
+    world.keysGiven?.(bootId);
+  }
   if (signal.aborted) return;
-  if (!result.ok || result.inventory === undefined)
-    throw new Error(`read the disks: ${result.error || 'the agent sent nothing'}`);
-  world.keepInventory(life.host, result.inventory);
-  const { host } = plan;
+  const begun = world.begun?.get(life.host);
+  if (begun !== undefined) await ask(world, life, 'let go of its disks', { $case: 'resetDisks', value: {} }, resetMs);
+  if (signal.aborted) return;
+  const { inventory } = await ask(world, life, 'read the disks', { $case: 'inspect', value: {} }, inspectMs);
+  if (signal.aborted) return;
+  if (inventory === undefined) throw new Error('read the disks: the agent sent nothing');
+  world.keepInventory(life.host, inventory);
   const reasons: string[] = [];
-  const macs = result.inventory.nics.flatMap((nic) => [nic.mac, nic.permanentMac]);
+  const macs = inventory.nics.flatMap((nic) => [nic.mac, nic.permanentMac]);
   if (life.mac === undefined || !macs.includes(life.mac))
     reasons.push(`its agent speaks for ${life.mac ?? 'no MAC'}, but no network card of the machine has it`);
   const devices = plan.system.diskDevices;
-  const verdict = judgeDisks(
-    host,
-    devices === undefined ? undefined : Object.values(devices),
-    registered,
-    result.inventory,
-    {
-      loseData: world.mayLoseData(host),
-    },
-  );
+  const declared = devices === undefined ? undefined : Object.values(devices);
+  const verdict = judgeDisks(host, declared, registered, inventory, {
+    loseData: world.mayLoseData(host),
+    ...(begun === undefined ? {} : { begun }),
+  });
   if (!verdict.ok) reasons.push(...verdict.reasons);
-  if (reasons.length > 0) return world.tell(life.host, { kind: 'disks-refused', reason: reasons.join('; ') });
+  if (!verdict.ok || reasons.length > 0)
+    return world.tell(life.host, { kind: 'disks-refused', reason: reasons.join('; ') });
+  const blank = verdict.targets.filter((disk) => disk.hasData === false).flatMap((disk) => diskIdentity(disk) ?? []);
+  world.begun?.set(life.host, new Set([...(begun ?? []), ...blank]));
   world.tell(life.host, { kind: 'disks-free' });
 }
 
@@ -260,16 +116,27 @@ async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
 }
 
 async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await world.inTurn(async () => {
-    if (signal.aborted) return;
+  const run = async () => {
     await twice(world, life, signal, () => phase(world, plan, life, 'install', signal));
-    if (!signal.aborted) world.tell(life.host, { kind: 'install-ended' });
-  });
+    if (signal.aborted) return;
+    // From here on what its disks hold is a system.
+    world.begun?.delete(life.host);
+    world.tell(life.host, { kind: 'install-ended' });
+  };
+  await world.inTurn(run, life.host, signal);
 }
 
 /** The mark is set: this stage is on the disk of the controller and in every answer to firmware before the order goes out. */
 async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  try {
+    world.marks?.set(life.host, plan.system.toplevel.out);
+  } catch (error) {
+    const text = `${(error as Error).message}; should this run be cut off before its proof, the next one looks at its disks first`;
+    world.emit({ event: 'notice', at: iso(world.now()), host: life.host, level: 'warning', text });
+  }
   await world.answersCurrent();
+  // An earlier run ordered the reboot, or was about to: the task that proves it sees to that.
+  if (life.bootId === undefined) return world.tell(life.host, { kind: 'reboot-ordered' });
   const result = await phase(world, plan, life, 'reboot', signal);
   if (signal.aborted) return;
   if (!result.ok) {
@@ -286,61 +153,18 @@ async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSig
   if (!signal.aborted) world.tell(life.host, { kind: 'reboot-ordered' });
 }
 
-async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  const tools = world.tools ?? realTools;
-  const { publicKey } = await tools.installedHostKey(world.stateDir, life.host, world.keygen);
-  const { address: _none, ...request } = await proofRequest(world, plan, publicKey, '', signal);
-  const proof = await tools.waitForProof({
-    ...request,
-    addresses: async () => [
-      ...new Set([
-        ...world.leased(plan.host.macs),
-        ...(await world.finder.find(plan.host.macs, signal)),
-        ...(life.address === undefined ? [] : [life.address]),
-      ]),
-    ],
-    patienceMs: world.proofPatienceMs,
-    onTry: (address, each) => {
-      if (each.kind !== 'proved')
-        world.emit({
-          event: 'log',
-          at: iso(world.now()),
-          host: life.host,
-          source: 'proof',
-          text: `${address ?? 'no address'}: ${each.kind}${'detail' in each ? `: ${each.detail}` : ''}`,
-        });
-    },
-  });
-  if (signal.aborted) return;
-  const tell = (happening: Happening) => world.tell(life.host, happening);
-  switch (proof.kind) {
-    case 'proved':
-      return tell({ kind: 'proof-given', address: proof.address ?? life.address ?? '', hostKey: publicKey });
-    case 'no-way-in':
-      return tell({
-        kind: 'proof-impossible',
-        address: proof.address ?? '',
-        reason: `it shows the host key that was placed, but lets nobody in: ${proof.detail}`,
-      });
-    case 'other-system':
-      return tell({
-        kind: 'failed',
-        reason: `it booted ${proof.booted ?? 'an unknown system'}, not ${plan.system.toplevel.out}`,
-      });
-    case 'wrong-key':
-      return tell({
-        kind: 'failed',
-        reason: `after the reboot another host key than the placed one answers at ${proof.address}: did it boot from somewhere else?`,
-      });
-    case 'unreachable':
-      return tell({ kind: 'failed', reason: `the installed system did not come up: ${proof.detail}` });
-  }
-}
-
-/** A machine that was refused was woken by us: it goes back to where it was. A failed one stays as it is, for the operator to look at. */
+/**
+ * A machine that was refused was woken by us: it goes back to where it was. A failed one stays as it is, for the operator to look at; but what a
+ * login left running on it doesn't go on writing.
+ */
 async function leave(world: TaskWorld, _plan: Plan, life: Life): Promise<void> {
-  if (life.stage !== 'refused') return;
-  await world.agents.instruct(life.host, { $case: 'powerOff', value: { delayMs: 0 } }, 10_000).catch(() => undefined);
+  const action: Action | undefined =
+    life.stage === 'refused'
+      ? { $case: 'powerOff', value: { delayMs: 0 } }
+      : halfWritten(life)
+        ? { $case: 'abort', value: {} }
+        : undefined;
+  if (action !== undefined) await world.agents.instruct(life.host, action, askMs).catch(() => undefined);
 }
 
 /** Runs a phase, and once more when it failed for a reason that may pass. Throws with the sentence of the second failure. */

@@ -105,7 +105,7 @@ const writing: readonly Stage[] = ['disko', 'copy', 'install'];
 export type Patience = Readonly<Record<WayStep, number>>;
 export const patience: Patience = {
   planned: Number.POSITIVE_INFINITY, // the build has its own end
-  probing: 180, // an installer of an earlier life of the controller may need a minute to find us again
+  probing: 120,
   waking: 900,
   firmware: 600, // firmware may go once round its boot entries and its self-test
   loading: 600,

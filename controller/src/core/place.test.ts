@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { makeLookup } from './place.ts';
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** A clock that the test moves. */
+function clock() {
+  const alarms: (() => void)[] = [];
+  return {
+    after: (_milliseconds: number, call: () => void) => {
+      alarms.push(call);
+      return () => void alarms.splice(alarms.indexOf(call), 1);
+    },
+    ring: () => alarms.splice(0).forEach((call) => void call()),
+    alarms,
+  };
+}
+
+test('names give addresses: not ours, not this machine itself, none that are no IPv4', async () => {
+  const { after, alarms } = clock();
+  const asked: string[] = [];
+  const lookup = makeLookup({
+    own: ['10.0.0.1'],
+    after,
+    ask: async (name) => {
+      asked.push(name);
+      if (name === 'unknown') throw new Error('ENOTFOUND');
+      return ['10.0.0.7', '127.0.1.1', '10.0.0.1', 'fe80::1', '0.0.0.0'];
+    },
+  });
+  assert.deepEqual(await lookup(['unknown', 'm1', 'm1.lan']), ['10.0.0.7']);
+  assert.deepEqual(asked, ['unknown', 'm1', 'm1.lan']);
+  assert.equal(alarms.length, 0);
+});
+
+test('a silent name server costs two seconds and one thread, however many ask', async () => {
+  const { after, ring } = clock();
+  let under = 0;
+  let most = 0;
+  const answers: (() => void)[] = [];
+  const lookup = makeLookup({
+    own: [],
+    after,
+    ask: (name) =>
+      new Promise((resolve) => {
+        most = Math.max(most, ++under);
+        answers.push(() => {
+          under--;
+          resolve([name === 'm1' ? '10.0.0.1' : '10.0.0.2']);
+        });
+      }),
+  });
+  const all = Promise.all(Array.from({ length: 200 }, (_, i) => lookup([`m${i + 1}`])));
+  await turn();
+  ring();
+  assert.deepEqual((await all).flat(), []);
+  assert.equal(most, 1);
+  answers.shift()!();
+  await turn();
+  // Those who gave up are not asked for any more.
+  assert.equal(under, 0);
+  const next = lookup(['m2']);
+  await turn();
+  answers.shift()!();
+  assert.deepEqual(await next, ['10.0.0.2']);
+});

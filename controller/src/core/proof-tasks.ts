@@ -1,0 +1,167 @@
+// Is a machine up, and does it run what was built for it? Asked before anything is done, and after the reboot.
+import { join } from 'node:path';
+import type { Proof, ProofRequest } from '../install/verify.ts';
+import type { Happening, Life } from '../machine/life.ts';
+import { iso } from './core.ts';
+import { type Plan, realTools, type TaskWorld } from './task-world.ts';
+
+const rebootMs = 90_000;
+
+/** Is it up, and does it run what was built? Nothing is sent to it but a login with a pinned key. */
+export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const { host } = plan;
+  const tools = world.tools ?? realTools;
+  const tell = (happening: Happening) => world.tell(life.host, happening);
+  // The operator has said that it is to be installed again, so what it runs doesn't matter.
+  if (world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
+  const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
+  const [seen, named] = await Promise.all([seenAt(world, plan, signal), known ? nameSays(world, plan) : []]);
+  const scan = async (address: string) => {
+    const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
+    return scanned.kind === 'key' ? scanned.key : undefined;
+  };
+  for (const address of new Set([...seen, ...named])) {
+    if (signal.aborted) return;
+    let verdict: Happening | undefined;
+    let key: string | undefined;
+    if (known) {
+      const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
+      const proof = await tools.prove(proofRequest(world, plan, publicKey, address, signal));
+      // A name may lead to anybody; where the MAC was seen it is the machine itself.
+      if (proof.kind === 'wrong-key' && !seen.includes(address)) continue;
+      if (proof.kind === 'wrong-key') key = await scan(address);
+      verdict = whatProbeSays(plan, address, proof);
+    } else {
+      key = await scan(address);
+      if (key !== undefined)
+        verdict = {
+          kind: 'found-doubtful',
+          address,
+          reason: `it is up at ${address}, and this state directory holds no host key of it, so what it runs can't be proved; to install it again, switch it off first`,
+        };
+    }
+    if (signal.aborted) return;
+    // The installer that an earlier life of this controller started: its agent is about to come back.
+    if (verdict !== undefined && (key === undefined || key !== world.installerKey(host.name))) return tell(verdict);
+  }
+  tell({ kind: 'found-nobody' });
+}
+
+/** Where its MACs are, by our own leases and on the networks. */
+async function seenAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const { macs } = plan.host;
+  return [...new Set([...world.leased(macs), ...(await world.finder.find(macs, signal))])];
+}
+
+/** The key is pinned, so an address of somebody else does no harm. */
+function nameSays(world: TaskWorld, plan: Plan): Promise<readonly string[]> {
+  return world.lookup?.([...new Set([plan.system.hostName ?? plan.host.name, plan.host.name])]) ?? Promise.resolve([]);
+}
+
+function whatProbeSays(plan: Plan, address: string, proof: Proof): Happening | undefined {
+  const again = `to install it again: --reinstall ${plan.host.name}`;
+  switch (proof.kind) {
+    case 'proved':
+      return { kind: 'found-proved', address };
+    case 'other-system':
+      return {
+        kind: 'found-doubtful',
+        address,
+        reason: `it is up at ${address} and runs ${proof.booted ?? proof.current ?? 'an unknown system'}, not ${plan.system.toplevel.out}; to update it use nixos-rebuild, ${again}`,
+      };
+    case 'no-way-in':
+      return {
+        kind: 'found-doubtful',
+        address,
+        reason: `it is up at ${address} with the host key that was placed, but lets nobody in to say what it runs (${proof.detail}); give --ssh-key, or ${again}`,
+      };
+    case 'wrong-key':
+      return {
+        kind: 'found-doubtful',
+        address,
+        reason: `it is up at ${address} with a host key that Nixie did not place (its installer, or another system); switch it off and run again, or ${again}`,
+      };
+    case 'unreachable':
+      return undefined;
+  }
+}
+
+function proofRequest(
+  world: TaskWorld,
+  plan: Plan,
+  hostKey: string,
+  address: string,
+  signal: AbortSignal,
+): ProofRequest {
+  return {
+    address,
+    hostKey,
+    toplevel: plan.system.toplevel.out,
+    identities: world.identities,
+    ...(world.agentSocket === undefined ? {} : { agentSocket: world.agentSocket }),
+    folder: world.proofFolder ?? world.stateDir,
+    searchPath: world.searchPath,
+    ssh: world.realSsh,
+    signal,
+  };
+}
+
+export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const tools = world.tools ?? realTools;
+  const { publicKey } = await tools.installedHostKey(world.stateDir, life.host, world.keygen);
+  const { address: _none, ...request } = proofRequest(world, plan, publicKey, '', signal);
+  // Taken up again after an earlier life of the controller, or by the operator: it may be off, or still be in its installer.
+  const resumed = life.bootId === undefined;
+  let sent = !resumed;
+  if (resumed) await world.wake(plan.host.macs, signal);
+  let seen: readonly string[] = [];
+  const proof = await tools.waitForProof({
+    ...request,
+    addresses: async () => {
+      const [found, named] = await Promise.all([seenAt(world, plan, signal), nameSays(world, plan)]);
+      seen = [...new Set([...found, ...(life.address === undefined ? [] : [life.address])])];
+      return [...new Set([...seen, ...named])];
+    },
+    patienceMs: world.proofPatienceMs,
+    onTry: (address, each) => {
+      if (each.kind === 'proved') return;
+      world.emit({
+        event: 'log',
+        at: iso(world.now()),
+        host: life.host,
+        source: 'proof',
+        text: `${address ?? 'no address'}: ${each.kind}${'detail' in each ? `: ${each.detail}` : ''}`,
+      });
+      if (sent || each.kind !== 'wrong-key' || address === undefined || !seen.includes(address)) return;
+      sent = true;
+      world.agents.instruct(life.host, { $case: 'reboot', value: { delayMs: 0 } }, rebootMs).catch(() => undefined);
+    },
+  });
+  if (signal.aborted) return;
+  const tell = (happening: Happening) => world.tell(life.host, happening);
+  switch (proof.kind) {
+    case 'proved':
+      return tell({ kind: 'proof-given', address: proof.address ?? life.address ?? '', hostKey: publicKey });
+    case 'no-way-in':
+      return tell({
+        kind: 'proof-impossible',
+        address: proof.address ?? '',
+        reason: `it shows the host key that was placed, but lets nobody in: ${proof.detail}`,
+      });
+    case 'other-system':
+      return tell({
+        kind: 'failed',
+        reason: `it booted ${proof.booted ?? 'an unknown system'}, not ${plan.system.toplevel.out}`,
+      });
+    case 'wrong-key':
+      return tell({
+        kind: 'failed',
+        reason:
+          proof.address !== undefined && seen.includes(proof.address)
+            ? `after the reboot another host key than the placed one answers at ${proof.address}: did it boot from somewhere else?`
+            : `the installed system did not come up; its name leads to ${proof.address}, where another machine answers`,
+      });
+    case 'unreachable':
+      return tell({ kind: 'failed', reason: `the installed system did not come up: ${proof.detail}` });
+  }
+}

@@ -1,0 +1,107 @@
+// What the tasks of the stages are given: the ways to machines, agents and programs, and what is remembered while a run lasts.
+import { stat } from 'node:fs/promises';
+import type { InstructionResult, SessionResponse } from '@nixie/proto/agent';
+import type { Inventory } from '@nixie/proto/inventory';
+import { makeRunFolder } from '../install/folders.ts';
+import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts';
+import { runPhase } from '../install/run.ts';
+import { writeShim } from '../install/shim.ts';
+import { stageExtraFiles } from '../install/staging.ts';
+import { prove, scanHostKey, waitForProof } from '../install/verify.ts';
+import type { RunEvent } from '../machine/event.ts';
+import type { Host } from '../machine/host.ts';
+import type { Happening } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
+import type { Closure } from '../nix/closure.ts';
+import type { HostSystem } from '../nix/types.ts';
+import type { Marks } from '../store/marks.ts';
+import type { Finder } from './place.ts';
+
+type Instruction = Extract<NonNullable<SessionResponse['message']>, { $case: 'instruction' }>['value'];
+export type Action = NonNullable<Instruction['action']>;
+
+/** A host with what was built for it. */
+export interface Plan {
+  readonly host: Host;
+  readonly system: HostSystem;
+  readonly closure: Closure;
+}
+
+/** The way to the agent of a machine. */
+export interface AgentLink {
+  /** Resolves when a session of this boot is there; rejects at the deadline or the signal. */
+  connected(host: string, deadlineMs: number, signal: AbortSignal, bootId?: string): Promise<void>;
+  instruct(host: string, action: Action, deadlineMs: number): Promise<InstructionResult>;
+}
+
+/** All by which tasks reach beyond memory: files, programs, clocks. */
+export const realTools = {
+  exists: (path: string): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    ),
+  installedHostKey,
+  makeRunFolder,
+  prove,
+  runPhase,
+  scanHostKey,
+  stageExtraFiles,
+  waitForProof,
+  writeShim,
+};
+export type TaskTools = typeof realTools;
+
+export interface TaskWorld {
+  /** Absent: the real ones. */
+  readonly tools?: TaskTools;
+  readonly plans: ReadonlyMap<string, Plan>;
+  readonly finder: Finder;
+  readonly agents: AgentLink;
+  /** Addresses that we lease to these MACs, if we are the DHCP server. */
+  leased(macs: readonly Mac[]): readonly string[];
+  /** Addresses that the name service knows for these names; none when it is slow. Absent: nobody is asked. */
+  lookup?(names: readonly string[]): Promise<readonly string[]>;
+  /** Lines for root's authorized_keys, for a boot that has those of an earlier life of the controller; undefined: it has ours. */
+  keysFor?(bootId: string): readonly string[] | undefined;
+  keysGiven?(bootId: string): void;
+  /** Absent: a run that is cut off before the proof leaves no mark. */
+  readonly marks?: Marks;
+  /** By host: identities of the disks that were blank in this run before it began to write to them. Absent: none is known again. */
+  readonly begun?: Map<string, ReadonlySet<string>>;
+  /** The inventory of the registration of this boot, then each newer one. */
+  inventory(host: string): Inventory | undefined;
+  keepInventory(host: string, inventory: Inventory): void;
+  /**
+   * `ssh-ed25519 AAAA…` of the installer that registered last, kept over a restart: who shows it has lost nothing but the controller, and its
+   * agent will be back.
+   */
+  installerKey(host: string): string | undefined;
+  tell(host: string, happening: Happening): void;
+  emit(event: RunEvent): void;
+  now(): number;
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+  /** One round of magic packets; the number sent. */
+  wake(macs: readonly Mac[], signal: AbortSignal): Promise<number>;
+  /** Runs it when one of the places for copies is free; returns at once when it is called off before. */
+  inTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
+  /** Keeps the last lines of a host for the report. */
+  keepLog(host: string, lines: readonly string[]): void;
+  mayLoseData(host: Host): boolean;
+  readonly runKey: KeyPair;
+  readonly proofKey: KeyPair;
+  /** Private keys for the proof, best first. */
+  readonly identities: readonly string[];
+  readonly agentSocket?: string;
+  readonly stateDir: string;
+  /** Private folder for the short-lived files of proofs; absent: the state folder. */
+  readonly proofFolder?: string;
+  readonly nixosAnywhere: string;
+  readonly realSsh: string;
+  readonly keygen: Keygen;
+  readonly searchPath: string;
+  readonly nixEnv: Readonly<Record<string, string>>;
+  readonly proofPatienceMs: number;
+  /** Resolves when firmware is answered by what is decided now. */
+  answersCurrent(): Promise<void>;
+}
