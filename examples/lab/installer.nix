@@ -8,8 +8,9 @@
 }:
 let
   parts = import ./system.nix { inherit store; };
+  crypt = import ./crypt.nix { inherit store debian; };
   name = "nixie-installer";
-  modules = kernel.modules "installer" parts.allModules;
+  modules = kernel.modules "installer" "${parts.allModules} ${crypt.modules}";
   etc = parts.etc name ./installer/etc "sshd.service lab-key.service nixie-agent.service";
   zstd = debian.run "zstd" "zstd";
 

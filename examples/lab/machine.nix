@@ -8,20 +8,25 @@
 name: settings:
 let
   parts = import ./system.nix { inherit store; };
+  crypt = import ./crypt.nix { inherit store debian; };
+  encrypted = settings.encrypted or false;
+  diskModules = parts.diskModules + (if encrypted then " ${crypt.modules}" else "");
   device = "/dev/disk/by-id/virtio-${settings.serial}";
   modules = kernel.modules "machine" parts.allModules;
   etc = parts.etc name ./machine/etc "sshd.service booted.service";
   initrd =
     store.mk "initrd-machine"
       {
-        modules = kernel.modules "initrd" parts.diskModules;
+        modules = kernel.modules "initrd" diskModules;
         init = ./machine/stage-1;
+        unlock = if encrypted then crypt.unlock else "";
       }
       ''
         mkdir -p r/bin r/lib r/proc r/sys r/dev r/mnt; cd r
         cp -a ${store.busybox}/bin/. bin/; chmod -R u+w bin
         cp -r $modules/lib/modules lib/
-        sed "s|@modules@|${parts.diskModules}|" $init > init; chmod 755 init
+        [ -z "$unlock" ] || { cp -a $unlock/. .; chmod -R u+w .; }
+        sed "s|@modules@|${diskModules}|" $init > init; chmod 755 init
         find . | sort | cpio -o -H newc -R 0:0 2>/dev/null | ${debian.run "zstd" "zstd"} -q -19 > ../initrd
         cd ..; mkdir $out; mv initrd $out/
       '';
@@ -63,6 +68,7 @@ let
     script: file:
     store.text script true {
       inherit device;
+      inherit (crypt) modules;
     } file;
 in
 {
@@ -75,7 +81,7 @@ in
   system.build = {
     inherit toplevel;
     kernel = kernel.image;
-    diskoScript = disk "disko" ./machine/disko;
-    mountScript = disk "disko-mount" ./machine/disko-mount;
+    diskoScript = disk "disko" (if encrypted then ./machine/disko-luks else ./machine/disko);
+    mountScript = disk "disko-mount" (if encrypted then ./machine/disko-mount-luks else ./machine/disko-mount);
   };
 }

@@ -26,6 +26,8 @@ export interface LabMachine {
   name: string;
   serial: string;
   authorizedKeys?: string[];
+  /** the root is LUKS: disko wants the key in /tmp/disk.key, the initrd asks for it on the serial console */
+  encrypted?: boolean;
 }
 
 export interface LabRequest {

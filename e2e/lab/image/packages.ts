@@ -31,6 +31,7 @@ export const layers = {
     'parted',
     'e2fsprogs',
     'dosfstools',
+    'cryptsetup-bin',
     'extlinux',
     'ethtool',
     'libstdc++6',
@@ -56,5 +57,5 @@ export const leftOut: readonly RegExp[] = [
   /^(debconf|dpkg|adduser|passwd|ucf|usrmerge|runit-helper|lsb-base|base-files|gcc-12-base|debianutils)$/,
   /^(sensible-utils|init-system-helpers|sysvinit-utils|procps|mawk|curl|libcurl4|bzip2|xz-utils|dmidecode)$/,
   /^(libsemanage.*|libsepol2|libaudit-common|libtirpc-common|readline-common|libproc2-0|libncursesw6)$/,
-  /^(libgdbm.*|libcap2-bin|util-linux-extra|logsave|openssh-sftp-server|libcbor.*|dmsetup|libss2|mtools)$/,
+  /^(libgdbm.*|libcap2-bin|util-linux-extra|logsave|openssh-sftp-server|libcbor.*|libss2|mtools)$/,
 ];
