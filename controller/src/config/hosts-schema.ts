@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { parseMac } from '../machine/mac.ts';
 import { ipv4Pattern, isHostIpv4, parseIpv4 } from './ipv4.ts';
+import { secretsSchema } from './secrets-schema.ts';
 import { parseSize, sizePattern } from './sizes.ts';
 
 const macForm = '([0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}[.:-][0-9A-Fa-f]{4}[.:-][0-9A-Fa-f]{4}';
@@ -120,6 +121,7 @@ const hostFields = {
     .meta({ description: 'Nothing is written unless each entry is met by exactly one disk.' })
     .optional(),
   wipe: flag("What is on the machine's disks may be lost, in every run.").optional(),
+  secrets: secretsSchema.optional(),
 };
 
 export const hostKeys: readonly string[] = Object.keys(hostFields);

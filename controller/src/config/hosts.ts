@@ -4,6 +4,7 @@ import { type Mac, parseMac } from '../machine/mac.ts';
 import { diskKeys, fileSchema, type HostEntry, hostKeys, nameAccepted, namePattern } from './hosts-schema.ts';
 import { JsonError, type JsonNode, jsonPath, nodeAt, parseJson, positionOf, toValue } from './json-tree.ts';
 import { nearest, type Problem, show } from './problem.ts';
+import { kindOf, secretKeysAt, toSecrets } from './secrets-schema.ts';
 import { parseSize } from './sizes.ts';
 
 export type HostsResult =
@@ -78,12 +79,17 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
     if (issue.code === 'custom' && misspelt.has(String(path))) continue;
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
-        const known = path.includes('expect_disks') ? diskKeys : hostKeys;
+        const known = path.includes('expect_disks') ? diskKeys : (secretKeysAt(path.slice(1)) ?? hostKeys);
         const guess = nearest(key, known);
         const hint = guess === undefined ? `accepted: ${known.join(', ')}` : `did you mean ${show(guess)}?`;
         complain([...path, key], `unknown key; ${hint}`, keyOffset([...path, key]));
       }
-    } else complain(path, `found ${show(valueAt(value, path))}, ${issue.message}`);
+    } else if (issue.code === 'invalid_key')
+      complain(path, `found ${show(path.at(-1))}, ${issue.issues[0]?.message ?? issue.message}`, keyOffset(path));
+    // A value in place of its source is a mistake that must not be printed as well.
+    else if (path[1] === 'secrets' && path.at(-1) !== 'mode' && path.at(-1) !== 'owner')
+      complain(path, `found ${kindOf(valueAt(value, path))}, ${issue.message}`);
+    else complain(path, `found ${show(valueAt(value, path))}, ${issue.message}`);
   }
 
   const hosts: Host[] = [];
@@ -208,6 +214,7 @@ function toHost(name: string, entry: HostEntry): Host {
     ...(entry.address !== undefined && { address: entry.address }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
     wipe: entry.wipe ?? false,
+    ...(entry.secrets !== undefined && { secrets: toSecrets(entry.secrets) }),
   };
 }
 

@@ -14,6 +14,39 @@ export interface ExpectDisk {
   readonly rotational?: boolean;
 }
 
+/** Where the value of a secret is read; the value itself is never kept with the host. */
+export type SecretSource =
+  /** Byte by byte; a relative path is meant from the hosts file's folder. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** What the program prints; no shell is between. */
+  | { readonly kind: 'command'; readonly argv: readonly string[] }
+  | { readonly kind: 'env'; readonly name: string }
+  /** The operator types it when the run starts. */
+  | { readonly kind: 'prompt' };
+
+/** Handed to the installer for the time of partitioning. */
+export interface DiskKey {
+  /** Absolute, on the installer. */
+  readonly path: string;
+  readonly source: SecretSource;
+}
+
+/** A file of the installed system. */
+export interface SecretFile {
+  /** Absolute, on the installed system. */
+  readonly path: string;
+  readonly source: SecretSource;
+  /** Permission bits. */
+  readonly mode: number;
+  /** `UID:GID` */
+  readonly owner: string;
+}
+
+export interface HostSecrets {
+  readonly diskKeys: readonly DiskKey[];
+  readonly files: readonly SecretFile[];
+}
+
 export interface Host {
   /** The key in the hosts file; letters, digits, `-`, `_`, `.`. */
   readonly name: string;
@@ -31,4 +64,6 @@ export interface Host {
   readonly expectDisks: readonly ExpectDisk[];
   /** The operator agreed in the hosts file that what is on the disks is lost. */
   readonly wipe: boolean;
+  /** Absent: there are none. */
+  readonly secrets?: HostSecrets;
 }
