@@ -1,0 +1,108 @@
+// Masks the values of secrets in text that is shown, sent or kept: as they are, in base64 and in hexadecimal; and the one-time tokens of boot
+// scripts, wherever a kernel command line is repeated.
+import type { RunEvent } from '../machine/event.ts';
+
+export interface Redactor {
+  /** Masks it from now on, as `[NAME]`. False: it is too short to be told from ordinary text, and stays visible where it is repeated. */
+  add(name: string, value: Uint8Array): boolean;
+  text(text: string): string;
+  /** Free text is masked; names, addresses and store paths stay what they are. */
+  event<Event extends RunEvent>(event: Event): Event;
+}
+
+export const shortestMasked = 6;
+/** Beyond this only the beginning is looked for: no line that we handle repeats more at once. */
+const longestForm = 4096;
+/** Of a text with many lines. */
+const mostLines = 2000;
+/** A line of a secret file that is shorter says too little, such as `}` or `[main]`. */
+const shortestLine = 8;
+
+const token = /\b(nixie\.token=)[0-9a-fA-F]+/g;
+
+export function makeRedactor(): Redactor {
+  /** First characters → what begins so, longest first: a text is gone through once, however many secrets there are. */
+  const forms = new Map<string, { form: string; mask: string }[]>();
+
+  const learn = (form: string, mask: string) => {
+    if (form.length < shortestMasked) return;
+    const start = form.slice(0, shortestMasked);
+    const known = forms.get(start) ?? [];
+    if (known.some((each) => each.form === form)) return;
+    known.push({ form, mask });
+    forms.set(
+      start,
+      known.sort((a, b) => b.form.length - a.form.length),
+    );
+  };
+
+  const text = (given: string): string => {
+    const plain = given.includes('nixie.token=') ? given.replace(token, '$1[redacted]') : given;
+    if (forms.size === 0) return plain;
+    let masked = '';
+    let copied = 0;
+    for (let at = 0; at + shortestMasked <= plain.length; ) {
+      const found = forms.get(plain.slice(at, at + shortestMasked))?.find(({ form }) => plain.startsWith(form, at));
+      if (found === undefined) at++;
+      else {
+        masked += plain.slice(copied, at) + found.mask;
+        at += found.form.length;
+        copied = at;
+      }
+    }
+    return copied === 0 ? plain : masked + plain.slice(copied);
+  };
+
+  return {
+    add(name, value) {
+      if (value.length < shortestMasked) return false;
+      const mask = `[${name}]`;
+      for (const piece of pieces(value)) for (const form of formsOf(piece)) learn(form, mask);
+      return true;
+    },
+    text,
+    event(event) {
+      const changed: Record<string, unknown> = { ...event };
+      for (const key of ['text', 'reason', 'detail'])
+        if (typeof changed[key] === 'string') changed[key] = text(changed[key]);
+      if (Array.isArray(changed.log)) changed.log = changed.log.map((line) => text(String(line)));
+      return changed as typeof event;
+    },
+  };
+}
+
+/** The whole, and each of its lines: what prints it prints lines. */
+function pieces(value: Uint8Array): Uint8Array[] {
+  const whole = Buffer.from(value).subarray(0, longestForm);
+  const lines = Buffer.from(value)
+    .toString('latin1')
+    .split(/[\r\n]+/, mostLines)
+    .map((line) => Buffer.from(line, 'latin1').subarray(0, longestForm))
+    .filter((line) => line.length >= shortestLine || line.length === trimmed(value).length);
+  return [whole, trimmed(whole), ...lines];
+}
+
+function trimmed(value: Uint8Array): Buffer {
+  return Buffer.from(
+    Buffer.from(value)
+      .toString('latin1')
+      .replace(/[\r\n]+$/, ''),
+    'latin1',
+  );
+}
+
+/** As text, in hexadecimal of both cases, and in base64 of both alphabets. */
+export function formsOf(value: Uint8Array): string[] {
+  const bytes = Buffer.from(value);
+  const hex = bytes.toString('hex');
+  // In the middle of other bytes base64 begins at one of three places; the characters at its ends hold neighbours' bits as well.
+  const base64 = [0, 1, 2].flatMap((shift) => {
+    const all = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString('base64')
+      .replaceAll('=', '');
+    const spoiltEnd = (bytes.length + shift) % 3 === 0 ? 0 : 1;
+    return all.slice([0, 2, 3][shift], all.length - spoiltEnd);
+  });
+  const url = base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'));
+  return [...new Set([bytes.toString('utf8'), bytes.toString('latin1'), hex, hex.toUpperCase(), ...base64, ...url])];
+}
