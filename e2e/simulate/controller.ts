@@ -1,0 +1,416 @@
+// One life of the controller: its real core, admission, tasks and answers, put together as the daemon does it, over simulated sockets, programs and
+// time. What outlives it is in `Kept`; a kill leaves nothing else. It is long because it is the daemon's wiring as a whole.
+import type { Instruction, RegisterRequest } from '@nixie/proto/agent';
+import type { Inventory } from '@nixie/proto/inventory';
+import { answerDhcp } from '../../controller/src/answer/dhcp.ts';
+import type { Scene } from '../../controller/src/answer/scene.ts';
+import { Account } from '../../controller/src/core/account.ts';
+import { Admission } from '../../controller/src/core/admission.ts';
+import { Core } from '../../controller/src/core/core.ts';
+import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
+import { prepare } from '../../controller/src/core/prepare.ts';
+import { makeScene } from '../../controller/src/core/scene.ts';
+import { type Plan, runTask } from '../../controller/src/core/tasks.ts';
+import type { RunEvent } from '../../controller/src/machine/event.ts';
+import type { Host } from '../../controller/src/machine/host.ts';
+import { patience } from '../../controller/src/machine/life.ts';
+import type { Mac } from '../../controller/src/machine/mac.ts';
+import { isEnd, type Stage } from '../../controller/src/machine/stage.ts';
+import { TokenBook } from '../../controller/src/machine/token.ts';
+import type { Installer } from '../../controller/src/nix/types.ts';
+import type { Marks } from '../../controller/src/store/marks.ts';
+import type { KeptRegistration } from '../../controller/src/store/registrations.ts';
+import { decodeDhcp, encodeDhcp } from '../../controller/src/wire/dhcp4/packet.ts';
+import { link, type Network } from './network.ts';
+import { type NixCounts, simulatedNix, simulatedStore } from './nix.ts';
+import type { Random } from './random.ts';
+import { type Opening, type Session, Sessions } from './sessions.ts';
+import { simulatedTools } from './tools.ts';
+import { Turns } from './turns.ts';
+
+/** The state directory. */
+export interface Kept {
+  readonly registrations: Map<string, KeptRegistration>;
+  /** Public host keys of installed systems. */
+  readonly hostKeys: Map<string, string>;
+  leases: Readonly<Record<Mac, string>>;
+  readonly marks: Marks;
+  readonly journal: string[];
+  readonly secret: Uint8Array;
+  readonly fingerprint: string;
+}
+
+export interface LifeParts {
+  /** 1 for the first. */
+  readonly number: number;
+  readonly kept: Kept;
+  readonly hosts: readonly Host[];
+  readonly reinstall: ReadonlySet<string>;
+  readonly network: Network;
+  readonly random: Random;
+  readonly jobs: number;
+  /** Called at each end of a machine. */
+  readonly onEnd: (host: string, stage: Stage, life: ControllerLife) => void;
+}
+
+const ports = { httpPort: 7480, grpcPort: 7481 };
+
+export class ControllerLife {
+  readonly counts: NixCounts = { evaluations: 0, builds: 0 };
+  /** Every host has ended, and the daemon has left. */
+  over = false;
+  readonly core: Core;
+  /** Most that was ever in each queue. */
+  readonly most = { instructions: 0, tokens: 0, children: 0, tasks: 0 };
+  readonly #parts: LifeParts;
+  readonly #account: Account;
+  readonly #admission: Admission;
+  readonly #tokens: TokenBook;
+  readonly #sessions: Sessions;
+  readonly #copies: Turns;
+  readonly #inventories = new Map<string, Inventory>();
+  readonly #plans = new Map<string, Plan>();
+  readonly #begun = new Map<string, ReadonlySet<string>>();
+  readonly #installers = new Map<string, Installer>();
+  readonly #hostOfMac: ReadonlyMap<Mac, string>;
+  readonly #plan: NetworkPlan;
+  readonly #tasks = new Map<string, number>();
+  /** Hosts whose reboot mark is set. */
+  readonly #marked = new Set<string>();
+  #dead = false;
+  #scene: Scene;
+  #answers: Promise<void> = Promise.resolve();
+  #refreshing = false;
+  readonly #tools: ReturnType<typeof simulatedTools>;
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
+    const { kept, hosts, network, random } = parts;
+    const { clock } = network.lan;
+    const now = () => clock.wall;
+    const wish =
+      network.lan.mode === 'range'
+        ? ({ mode: 'range', from: '10.80.1.0', to: '10.80.15.254' } as const)
+        : ({ mode: 'proxy' } as const);
+    const planned = planNetwork([link], wish, hosts, kept.leases);
+    if ('problems' in planned) throw new Error(planned.problems.join('; '));
+    this.#plan = planned.plan;
+    kept.leases = { ...kept.leases, ...planned.plan.addresses };
+    this.#hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
+    this.#account = new Account({
+      hosts,
+      life: (host) => this.core.life(host),
+      toplevel: (host) => this.#plans.get(host)?.system.toplevel.out,
+      agentConnected: (host) => this.#sessions.has(host),
+      show: (event) => this.#show(event),
+      proved: () => {},
+      now,
+    });
+    const { emit } = this.#account;
+    this.core = new Core(
+      {
+        now,
+        after: this.after,
+        journal: {
+          write: (entry) => {
+            if (!this.#dead) kept.journal.push(JSON.stringify(entry));
+          },
+          close() {},
+        },
+        emit,
+        run: (task, life, signal) => this.#counted(life.host, () => runTask(this.#taskWorld(), task, life, signal)),
+        changed: () => this.#changed(),
+      },
+      patience,
+    );
+    this.#scene = this.#makeScene();
+    this.#tokens = new TokenBook((bytes) => random.bytes(bytes));
+    this.#sessions = new Sessions(() => random.hex(8), this.after);
+    this.#copies = new Turns(parts.jobs);
+    this.#admission = new Admission({
+      core: this.core,
+      hosts,
+      tokens: this.#tokens,
+      registrations: {
+        get: (host) => kept.registrations.get(host),
+        put: (host, registration) => void kept.registrations.set(host, registration),
+      },
+      installer: (system) => {
+        const installer = this.#installers.get(system);
+        if (installer === undefined) return undefined;
+        const { kernel, initrd, commandLine } = installer;
+        return {
+          kernelSha256: kernel.sha256,
+          initrdSha256: initrd.sha256,
+          kernelParams: commandLine,
+          needsBytes: 1 << 30,
+        };
+      },
+      macAt: (address) => (inSubnet(address, link) ? network.neighbour(address) : 'foreign'),
+      authorizedKeys: ['ssh-ed25519 AAAA nixie-run'],
+      credentialSecret: kept.secret,
+      fingerprint: kept.fingerprint,
+      ...ports,
+      now,
+      emit,
+    });
+    this.#tools = simulatedTools({
+      network,
+      random: random.child('tools'),
+      life: parts.number,
+      hostKeys: kept.hostKeys,
+      after: this.after,
+    });
+  }
+
+  /** Nothing that a dead life waits for ever comes. */
+  readonly after = (milliseconds: number, call: () => void): (() => void) =>
+    this.#parts.network.lan.clock.after(milliseconds, () => {
+      if (!this.#dead) call();
+    });
+
+  readonly #sleep = async (milliseconds: number, signal?: AbortSignal): Promise<void> => {
+    await this.#parts.network.lan.clock.sleep(milliseconds, signal);
+    if (this.#dead) await new Promise<never>(() => {});
+  };
+
+  /** Its whole life, as the daemon leads it. */
+  async live(): Promise<void> {
+    const { hosts } = this.#parts;
+    const prepared = await prepare({
+      flake: 'git+file:///flake',
+      installers: { 'x86_64-linux': '#installer' },
+      hosts,
+      run: simulatedNix(this.counts, this.#sleep),
+      cwd: '/',
+      probe: { exists: () => false },
+      store: simulatedStore,
+      gcRootsDir: '/state/gcroots',
+      nowMs: () => this.#parts.network.lan.clock.ticks,
+      signal: new AbortController().signal,
+      deadlineMs: 3_600_000,
+      onProgress: () => {},
+    });
+    for (const [system, installer] of prepared.installers) this.#installers.set(system, installer);
+    for (const host of hosts) this.core.add(host.name);
+    for (const [name, plan] of prepared.plans) this.#plans.set(name, plan);
+    for (const [name, failure] of prepared.failures) this.core.happened(name, { kind: 'failed', reason: failure.text });
+    for (const name of this.#plans.keys())
+      this.core.happened(name, { kind: this.#parts.kept.marks.get(name) === undefined ? 'begin' : 'reboot-marked' });
+  }
+
+  /** SIGKILL. */
+  kill(): void {
+    this.#dead = true;
+    this.#tools.anywhere.orphan();
+    this.#sessions.endAll();
+  }
+
+  datagram(bytes: Uint8Array, port: number, source: { address: string; port: number }): Uint8Array | undefined {
+    const { network } = this.#parts;
+    const decision = answerDhcp({ packet: decodeDhcp(bytes), interface: link.name, port, source }, this.#scene);
+    const host = decision.machine;
+    if (host === undefined) return undefined;
+    if (decision.kind === 'silence') {
+      network.lan.witness.note(host, `dhcp silent: ${decision.why}`);
+      return undefined;
+    }
+    network.lan.witness.note(host, `dhcp ${decision.why} ${decision.file ?? ''}`);
+    // A loader is the installer's beginning; iPXE's script says itself what is to be booted.
+    network.lan.witness.holds(
+      !this.#tools.rebooting.has(host) || decision.file === undefined || decision.file.endsWith('.ipxe'),
+      host,
+      `its firmware was told to boot ${decision.file} after the reboot mark`,
+    );
+    if (this.core.life(host)?.stage === 'waking') this.core.happened(host, { kind: 'firmware-asked' });
+    return encodeDhcp(decision.packet);
+  }
+
+  script(mac: Mac, remoteAddress: string): { script: string } | { refuse: string } {
+    const answer = this.#admission.script({ mac, remoteAddress, localAddress: link.address });
+    const host = this.#hostOfMac.get(mac);
+    const installer = 'script' in answer && answer.script.includes('nixie.token=');
+    this.#parts.network.lan.witness.note(
+      host,
+      `script for ${remoteAddress}: ${'refuse' in answer ? answer.refuse : installer ? 'installer' : 'local'}`,
+    );
+    this.#parts.network.lan.witness.holds(
+      !(installer && host !== undefined && this.#marked.has(host)),
+      host,
+      'it was given the script of the installer after its reboot mark',
+    );
+    this.#bounds();
+    return answer;
+  }
+
+  register(request: RegisterRequest, peer: string) {
+    const answer = this.#admission.register(request, peer);
+    if (!('refused' in answer) && request.inventory !== undefined)
+      this.#inventories.set(answer.host, request.inventory);
+    return answer;
+  }
+
+  open(text: string, opening: Opening): Session | { refused: string; why: string } {
+    const credential = this.#admission.credential(text);
+    if (credential === undefined || !Buffer.from(credential.agentKey).equals(opening.agentKey))
+      return { refused: 'unauthenticated', why: 'no good credential' };
+    const { host } = credential;
+    const kept = this.#parts.kept.registrations.get(host);
+    if (!this.#inventories.has(host) && kept !== undefined) this.#inventories.set(host, kept.inventory);
+    const refused = this.#admission.session(host, { ...opening, mac: credential.mac });
+    if (refused !== undefined) return refused;
+    this.#parts.network.lan.witness.note(host, 'session up');
+    return this.#sessions.begin(host, opening);
+  }
+
+  #taskWorld() {
+    const { network, hosts: _, kept, reinstall } = this.#parts;
+    const { clock } = network.lan;
+    return {
+      tools: this.#tools.tools,
+      plans: this.#plans,
+      finder: {
+        find: async (macs: readonly Mac[], signal?: AbortSignal) => {
+          await this.#sleep(1600, signal);
+          return macs.flatMap((mac) => {
+            const machine = network.byMac(mac);
+            return machine?.address !== undefined && machine.linked ? [machine.address] : [];
+          });
+        },
+        macOf: async (address: string) => network.neighbour(address),
+      },
+      agents: {
+        connected: async (host: string, deadlineMs: number, signal: AbortSignal, bootId?: string) => {
+          for (
+            const until = clock.ticks + deadlineMs;
+            !this.#sessions.has(host, bootId);
+            await this.#sleep(100, signal)
+          ) {
+            if (signal.aborted) throw new Error('called off');
+            if (clock.ticks > until) throw new Error('its agent registered but opened no session');
+          }
+        },
+        instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) =>
+          this.#sessions.instruct(host, action, deadlineMs),
+      },
+      leased: (macs: readonly Mac[]) => macs.flatMap((mac) => this.#plan.addresses[mac] ?? []),
+      inventory: (host: string) => this.#inventories.get(host),
+      keepInventory: (host: string, inventory: Inventory) => void this.#inventories.set(host, inventory),
+      tell: (host: string, happening: Parameters<Core['happened']>[1]) => void this.core.happened(host, happening),
+      lookup: async () => [],
+      registered: (host: string) => kept.registrations.get(host),
+      keysFor: () => undefined,
+      keysGiven: () => {},
+      marks: kept.marks,
+      begun: this.#begun,
+      proofFolder: '/state/run/proofs',
+      installerKey: (host: string) => kept.registrations.get(host)?.sshHostKey,
+      emit: this.#account.emit,
+      now: () => clock.wall,
+      sleep: this.#sleep,
+      wake: async (macs: readonly Mac[], signal: AbortSignal) => {
+        await this.#sleep(450, signal);
+        if (!signal.aborted) for (const mac of macs) network.byMac(mac)?.wake();
+        return 12 * macs.length;
+      },
+      inTurn: <T>(call: () => Promise<T>, host: string, signal: AbortSignal) =>
+        this.#copies.run(call, signal, () => this.core.hold(host)),
+      keepLog: (host: string, lines: readonly string[]) => this.#account.keepLog(host, lines),
+      mayLoseData: (host: Host) => host.wipe || reinstall.has(host.name),
+      runKey: { privateFile: '/state/run/key', publicKey: 'ssh-ed25519 AAAArun' },
+      proofKey: { privateFile: '/state/proof', publicKey: 'ssh-ed25519 AAAAproof' },
+      identities: ['/state/proof'],
+      stateDir: '/state',
+      nixosAnywhere: '/bin/nixos-anywhere',
+      realSsh: '/bin/ssh',
+      keygen: async () => '',
+      searchPath: '/bin',
+      nixEnv: {},
+      proofPatienceMs: Math.max(10, patience.proving - 5) * 1000,
+      answersCurrent: () => this.#answers,
+      kept,
+    };
+  }
+
+  async #counted(host: string, run: () => Promise<void>): Promise<void> {
+    const count = (this.#tasks.get(host) ?? 0) + 1;
+    this.#tasks.set(host, count);
+    this.#parts.network.lan.witness.holds(count <= 1, host, `${count} tasks run for one machine`);
+    try {
+      await run();
+    } finally {
+      this.#tasks.set(host, (this.#tasks.get(host) ?? 1) - 1);
+      this.most.tasks = Math.max(this.most.tasks, this.#tasks.size);
+    }
+  }
+
+  #makeScene(): Scene {
+    return makeScene(
+      {
+        interfaces: this.#plan.interfaces,
+        addresses: this.#plan.addresses,
+        loaders: { bios: 'undionly.kpxe', x64: 'snponly.efi' },
+        httpPort: 7480,
+      },
+      this.#parts.hosts,
+      this.core.lives(),
+    );
+  }
+
+  /** Answers are made elsewhere, from a copy that arrives a little later. */
+  #changed(): void {
+    if (!this.#refreshing) {
+      this.#refreshing = true;
+      this.#answers = this.#sleep(20).then(() => {
+        this.#refreshing = false;
+        this.#scene = this.#makeScene();
+      });
+    }
+    if (this.core.ended && !this.over) void this.#leave();
+  }
+
+  #leaving = false;
+  async #leave(): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    await this.core.settle(15_000);
+    await this.core.close(10_000);
+    this.#sessions.endAll();
+    this.over = true;
+    for (const [host, count] of this.#tasks)
+      this.#parts.network.lan.witness.holds(count === 0, host, 'a task was left when the controller ended');
+  }
+
+  #show(event: RunEvent): void {
+    if (this.#dead) return;
+    const { witness } = this.#parts.network.lan;
+    const { at: _, ...rest } = event;
+    const host = 'host' in event ? event.host : undefined;
+    witness.note(host, JSON.stringify(rest));
+    if (event.event !== 'stage') return;
+    if (event.stage === 'rebooting') {
+      this.#marked.add(event.host);
+      this.#parts.network.machines.find((machine) => machine.host.name === event.host)?.marked();
+    }
+    if (event.stage === 'waking') this.#marked.delete(event.host);
+    if (event.stage === 'waking') this.#tools.rebooting.delete(event.host);
+    if (!isEnd(event.stage)) return;
+    this.#parts.kept.marks.clear(event.host);
+    witness.holds(
+      event.stage === 'proved' || event.stage === 'skipped' || (event.reason ?? '') !== '',
+      event.host,
+      `it ended as ${event.stage} without a reason`,
+    );
+    this.#parts.onEnd(event.host, event.stage, this);
+  }
+
+  #bounds(): void {
+    const { witness } = this.#parts.network.lan;
+    const { hosts, kept } = this.#parts;
+    this.most.tokens = Math.max(this.most.tokens, this.#tokens.size);
+    this.most.instructions = this.#sessions.given;
+    this.most.children = this.#tools.anywhere.most;
+    witness.holds(this.#tokens.size <= 8 * 2 * hosts.length, undefined, `${this.#tokens.size} tokens are out`);
+    witness.holds(kept.journal.length < 400 * hosts.length, undefined, `${kept.journal.length} lines in the journal`);
+  }
+}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { ends } from '../../controller/src/machine/stage.ts';
+import { Clock } from './clock.ts';
+import { Random } from './random.ts';
+import { type SimulationResult, simulate } from './simulation.ts';
+
+const story = (result: SimulationResult): string =>
+  result.broken === undefined ? '' : `seed ${result.seed}: ${result.broken.what}\n${result.broken.lately.join('\n')}`;
+const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, count) => all + count, 0);
+
+test('without faults every blank machine is installed and proved, on both kinds of network', async () => {
+  for (const seed of [1, 2]) {
+    const result = await simulate({ machines: 60, seed, faults: 0 });
+    assert.equal(story(result), '');
+    assert.equal(sum(result.ends), 60);
+    assert.ok((result.ends.proved ?? 0) >= 45, JSON.stringify(result.ends));
+    assert.equal(result.lives, 1);
+    assert.deepEqual([result.evaluations, result.builds], [1, 1]);
+    assert.deepEqual(result.faultsHappened, {});
+  }
+});
+
+let lives = 0;
+for (const seed of [1, 2, 3, 4, 5, 6]) {
+  test(`200 machines with faults all end, with a reason, and nothing is wiped by mistake: seed ${seed}`, async () => {
+    const result = await simulate({ machines: 200, seed, faults: 0.5 });
+    assert.equal(story(result), '');
+    assert.equal(sum(result.ends), 200);
+    for (const end of Object.keys(result.ends)) assert.ok((ends as readonly string[]).includes(end), end);
+    assert.ok(Object.keys(result.faultsHappened).length > 20, 'faults happen');
+    lives += result.lives;
+  });
+}
+
+test('in those runs the controller was killed again and again', () => {
+  assert.ok(lives >= 12, `${lives} lives in 6 runs`);
+});
+
+test('the same seed tells the same story, another seed another one', async () => {
+  const [a, b, c] = [
+    await simulate({ machines: 40, seed: 7, faults: 0.8 }),
+    await simulate({ machines: 40, seed: 7, faults: 0.8 }),
+    await simulate({ machines: 40, seed: 9, faults: 0.8 }),
+  ];
+  assert.deepEqual(a, b);
+  assert.notEqual(a.hash, c.hash);
+});
+
+test('alarms ring in order, alone, and not once they are called off', async () => {
+  const clock = new Clock();
+  const rung: string[] = [];
+  clock.after(20, () => rung.push(`b ${clock.ticks}`));
+  clock.after(10, () => {
+    rung.push(`a ${clock.ticks}`);
+    void Promise.resolve().then(() => rung.push('after a'));
+    clock.after(10, () => rung.push(`c ${clock.ticks}`));
+  });
+  const off = clock.after(15, () => rung.push('never'));
+  off();
+  off();
+  const controller = new AbortController();
+  void clock.sleep(1000, controller.signal).then(() => rung.push(`slept ${clock.ticks}`));
+  clock.after(30, () => controller.abort());
+  clock.jump(-5000);
+  assert.equal(clock.pending, 4);
+  await clock.run(() => false, 100);
+  assert.deepEqual(rung, ['a 10', 'after a', 'b 20', 'c 20', 'slept 30']);
+  assert.equal(clock.pending, 0);
+});
+
+test('numbers of a seed are spread evenly and are its own', () => {
+  const random = new Random('x');
+  const tens = new Array<number>(10).fill(0);
+  for (let i = 0; i < 10_000; i++) tens[random.int(0, 9)]! += 1;
+  for (const count of tens) assert.ok(count > 850 && count < 1150, `${count}`);
+  assert.equal(new Random('x').next(), new Random('x').next());
+  assert.notEqual(new Random('x').next(), new Random('y').next());
+  assert.notEqual(new Random('x').child('a').next(), new Random('x').child('b').next());
+});
