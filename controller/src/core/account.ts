@@ -1,5 +1,6 @@
 // What is told of the run: every event goes through here to the view, to the operator's watchers, and the end of each machine to its result.
 import type { Machine, WatchResponse } from '@nixie/proto/operator';
+import type { Redactor } from '../install/redact.ts';
 import type { RunEvent } from '../machine/event.ts';
 import type { Host } from '../machine/host.ts';
 import type { Life } from '../machine/life.ts';
@@ -16,6 +17,8 @@ export interface AccountWorld {
   show(event: RunEvent): void;
   /** A machine was proved to have this key at this address. */
   proved(host: string, address: string | undefined, key: string): void;
+  /** Masks the values of secrets. Absent: there are none. */
+  readonly redactor?: Redactor;
   now(): number;
 }
 
@@ -32,7 +35,8 @@ export class Account {
     this.#world = world;
   }
 
-  emit = (event: RunEvent): void => {
+  emit = (seen: RunEvent): void => {
+    const event = this.#world.redactor?.event(seen) ?? seen;
     if (event.event === 'log' && event.host !== undefined) this.keepLog(event.host, [`${event.source}: ${event.text}`]);
     this.#world.show(event);
     if (this.#watchers.size > 0) this.#tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
@@ -47,7 +51,9 @@ export class Account {
   }
 
   keepLog(host: string, lines: readonly string[]): void {
-    this.#logs.set(host, [...(this.#logs.get(host) ?? []), ...lines].slice(-logKept));
+    const { redactor } = this.#world;
+    const masked = lines.slice(-logKept).map((line) => redactor?.text(line) ?? line);
+    this.#logs.set(host, [...(this.#logs.get(host) ?? []), ...masked].slice(-logKept));
   }
 
   /** A machine begins anew: what it said before is not its reason any more. */

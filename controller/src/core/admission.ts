@@ -2,14 +2,16 @@
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
-import { type InstallerFiles, installerScript, localScript, refusalScript } from '../answer/script.ts';
+import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
 import type { RunEvent } from '../machine/event.ts';
 import type { Host, System } from '../machine/host.ts';
-import { offerIn } from '../machine/life.ts';
+import { marked, offerIn } from '../machine/life.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
+import { isEnd } from '../machine/stage.ts';
 import { type Credential, makeCredential, readCredential, type TokenBook } from '../machine/token.ts';
-import type { Registrations } from '../store/registrations.ts';
+import type { KeptRegistration, Registrations } from '../store/registrations.ts';
 import { type Core, iso } from './core.ts';
+import { Warnings } from './warnings.ts';
 
 export interface AdmissionWorld {
   readonly core: Core;
@@ -19,6 +21,10 @@ export interface AdmissionWorld {
   readonly installer: (system: System) => InstallerFiles | undefined;
   /** The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them. */
   readonly macAt: (address: string) => Mac | 'foreign' | undefined;
+  /** The agent of this host was heard a moment ago. A session alone says little: one of a machine that lost its power stays for half a minute. */
+  alive?(host: string): boolean;
+  /** Called when the tokens have changed. */
+  tokensChanged?(): void;
   /** Lines for root's authorized_keys in the installer. */
   readonly authorizedKeys: readonly string[];
   readonly credentialSecret: Uint8Array;
@@ -41,9 +47,23 @@ export class Admission {
   readonly #hostOfMac: ReadonlyMap<Mac, Host>;
   /** When each host's scripts were fetched lately, milliseconds: firmware that boots in a circle. */
   readonly #fetched = new Map<string, number[]>();
+  /** Boots of machines that have the keys of this life of the controller. */
+  readonly #haveKeys = new Set<string>();
+  /** Where the agent of each boot was reached last. */
+  readonly #addresses = new Map<string, string>();
+  readonly #warnings: Warnings;
 
   constructor(world: AdmissionWorld) {
     this.#world = world;
+    const say = (text: string, host: string | undefined) =>
+      world.emit({
+        event: 'notice',
+        at: iso(world.now()),
+        level: 'warning',
+        text,
+        ...(host === undefined ? {} : { host }),
+      });
+    this.#warnings = new Warnings(say, world.now);
     this.#hostOfMac = new Map(world.hosts.flatMap((host) => host.macs.map((mac) => [mac, host] as const)));
   }
 
@@ -67,6 +87,16 @@ export class Admission {
     if (offer === 'local') return { script: localScript(host.name) };
     const files = this.#world.installer(host.system);
     if (files === undefined) return { script: refusalScript(`there is no installer for ${host.system}`) };
+    // One machine has one MAC: while its installer runs, nobody else gets a token for it. It may also be itself, started anew a moment ago.
+    if (this.#world.alive?.(host.name) === true) {
+      this.#warn(
+        host.name,
+        `${ask.remoteAddress} asked for the boot script of ${ask.mac} while its installer runs; it has to wait`,
+      );
+      return {
+        script: waitScript(host.name, { address: ask.localAddress, httpPort: this.#world.httpPort, mac: ask.mac }),
+      };
+    }
     if (this.#loops(host.name, now())) {
       core.happened(host.name, {
         kind: 'failed',
@@ -84,6 +114,7 @@ export class Admission {
       token: this.#world.tokens.issue(ask.mac, host.name, now()),
       boot: host.boot,
     });
+    this.#world.tokensChanged?.();
     if (life.stage === 'waking' || life.stage === 'firmware' || life.stage === 'loading')
       core.happened(host.name, { kind: 'script-fetched' });
     return { script };
@@ -108,6 +139,7 @@ export class Admission {
     if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
     const key = createHash('sha256').update(request.agentKey).digest('hex');
     const taken = tokens.take(request.token, mac, key, now());
+    if (taken.verdict === 'ok') this.#world.tokensChanged?.();
     const address = addressOf(peer) ?? request.address;
     switch (taken.verdict) {
       case 'unknown':
@@ -116,6 +148,7 @@ export class Admission {
         return { refused: 'unauthenticated', why: `the token is ${taken.verdict}` };
       case 'used':
       case 'other-mac':
+        if (taken.verdict === 'used') this.#twoClaim(taken.host, mac, peer);
         this.#warn(
           taken.host,
           `a registration for ${mac} from ${peer} was refused: ${taken.verdict === 'used' ? 'its token was used by another agent' : 'its token belongs to another MAC'}`,
@@ -131,23 +164,19 @@ export class Admission {
     if (!isIPv4(address)) return { refused: 'invalid', why: 'address: not an IPv4 address' };
     const host = taken.host;
     const life = core.life(host);
-    if (!(taken.verdict === 'again' && life?.bootId === request.bootId)) {
-      // First the memory, then the move: the task that the move starts looks into it.
-      this.#world.registrations.put(host, {
-        bootId: request.bootId,
-        mac,
-        sshHostKey: request.sshHostKey,
-        inventory: request.inventory,
-      });
-      const moved = core.happened(host, {
-        kind: 'agent-registered',
-        mac,
-        address,
-        sshHostKey: request.sshHostKey,
-        bootId: request.bootId,
-      });
-      if (!moved.moved) return { refused: 'unavailable', why: moved.sentence };
+    if (life?.bootId !== undefined && life.bootId !== request.bootId && this.#world.alive?.(host) === true) {
+      this.#twoClaim(host, mac, peer);
+      return { refused: 'denied', why: `another machine claims ${mac} as well` };
     }
+    if (!(taken.verdict === 'again' && life?.bootId === request.bootId)) {
+      const { sshHostKey, bootId, inventory } = request;
+      const moved = core.happened(host, { kind: 'agent-registered', mac, address, sshHostKey, bootId });
+      if (!moved.moved) return { refused: 'unavailable', why: moved.sentence };
+      // The task that the move starts looks into it; it begins when all that is done here is done.
+      this.#world.registrations.put(host, { bootId, mac, sshHostKey, inventory });
+    }
+    this.#haveKeys.add(request.bootId);
+    this.#addresses.set(request.bootId, address);
     return {
       credential: makeCredential(this.#world.credentialSecret, {
         host,
@@ -165,35 +194,65 @@ export class Admission {
     return readCredential(this.#world.credentialSecret, text);
   }
 
+  /** Two machines say that they are this host. Before anything is written both are stopped; afterwards the one that began goes on. */
+  #twoClaim(host: string | undefined, mac: Mac, peer: string): void {
+    const life = host === undefined ? undefined : this.#world.core.life(host);
+    if (host === undefined || life === undefined) return;
+    if (life.stage === 'registered' || life.stage === 'preflight') {
+      const reason = `two machines claim ${mac}: one at ${life.address} and one at ${addressOf(peer) ?? peer}; nothing was written to either`;
+      this.#world.core.happened(host, { kind: 'failed', reason });
+    } else if (!isEnd(life.stage))
+      this.#warn(
+        host,
+        `a second machine at ${peer} claims ${mac}; the one at ${life.address} is being installed: make sure that it is yours`,
+      );
+  }
+
   /** A session of this boot goes on; one of an earlier life of the controller takes up its registration again. */
   session(host: string, about: { mac: string; bootId: string; peer: string; address: string }): Refused | undefined {
     const { core, registrations } = this.#world;
     const life = core.life(host);
     if (life === undefined) return { refused: 'denied', why: 'no machine of this run has this name' };
+    const address = addressOf(about.peer) ?? about.address;
+    if (isIPv4(address)) this.#addresses.set(about.bootId, address);
     if (life.bootId === about.bootId) return undefined;
     const kept = registrations.get(host);
     if (kept === undefined || kept.bootId !== about.bootId)
       return { refused: 'denied', why: 'this boot was never registered, or a newer one has been' };
-    const address = addressOf(about.peer) ?? about.address;
-    const moved = core.happened(host, {
-      kind: 'agent-registered',
-      mac: kept.mac,
-      address,
-      sshHostKey: kept.sshHostKey,
-      bootId: kept.bootId,
-    });
+    // The installer of a run that was cut off before the reboot, or of a machine that has ended here: it is heard, and stays as it is.
+    if (life.bootId === undefined && (marked(life) || isEnd(life.stage))) return undefined;
+    const moved = core.happened(host, { kind: 'agent-registered', ...registered(kept), address });
     return moved.moved ? undefined : { refused: 'unavailable', why: moved.sentence };
   }
 
-  #warn(host: string | undefined, text: string): void {
-    this.#world.emit({
-      event: 'notice',
-      at: iso(this.#world.now()),
-      level: 'warning',
-      text,
-      ...(host === undefined ? {} : { host }),
-    });
+  /** Those that a boot of an earlier life of the controller lacks: the key of a run is new in each. */
+  keysFor(bootId: string): readonly string[] | undefined {
+    return this.#haveKeys.has(bootId) ? undefined : this.#world.authorizedKeys;
   }
+
+  keysGiven(bootId: string): void {
+    this.#haveKeys.add(bootId);
+  }
+
+  /** The operator has it begin anew: what was counted of it is forgotten, and an agent that is still there takes up its registration again. */
+  begunAnew(host: string, bootId: string | undefined): void {
+    this.#fetched.delete(host);
+    const { core, registrations } = this.#world;
+    const life = core.life(host);
+    const kept = registrations.get(host);
+    if (life?.stage !== 'waking' || kept === undefined || bootId !== kept.bootId || life.address !== undefined) return;
+    const address = this.#addresses.get(kept.bootId);
+    if (address !== undefined) core.happened(host, { kind: 'agent-registered', ...registered(kept), address });
+  }
+
+  /** Port numbers apart, the same stranger says the same thing. */
+  #warn(host: string | undefined, text: string): void {
+    this.#warnings.warn(text, host, `${host} ${text.replace(/:\d{4,5}\b/g, '')}`);
+  }
+}
+
+function registered({ mac, sshHostKey, bootId }: KeptRegistration) {
+  return { mac, sshHostKey, bootId };
 }
 
 /** `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711` → `10.0.0.7` */

@@ -5,6 +5,7 @@ import type { Inventory } from '@nixie/proto/inventory';
 import { makeRunFolder } from '../install/folders.ts';
 import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts';
 import { runPhase } from '../install/run.ts';
+import type { Secrets } from '../install/secrets.ts';
 import { writeShim } from '../install/shim.ts';
 import { stageExtraFiles } from '../install/staging.ts';
 import { prove, scanHostKey, waitForProof } from '../install/verify.ts';
@@ -96,6 +97,8 @@ export interface TaskWorld {
   readonly stateDir: string;
   /** Private folder for the short-lived files of proofs; absent: the state folder. */
   readonly proofFolder?: string;
+  /** Absent: no host has any. */
+  readonly secrets?: Pick<Secrets, 'read' | 'forget' | 'openDiskKeys' | 'stage'>;
   readonly nixosAnywhere: string;
   readonly realSsh: string;
   readonly keygen: Keygen;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { RunFolder } from '../install/folders.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
+import type { OpenKeys } from '../install/secrets.ts';
 import { diskIdentity, judgeDisks } from '../machine/disks.ts';
 import { halfWritten, type Life } from '../machine/life.ts';
 import { iso, type Task } from './core.ts';
@@ -105,6 +106,9 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   if (!verdict.ok) reasons.push(...verdict.reasons);
   if (!verdict.ok || reasons.length > 0)
     return world.tell(life.host, { kind: 'disks-refused', reason: reasons.join('; ') });
+  // All of them, also those for later: a source that fails must not leave a machine half written.
+  await world.secrets?.read(host, signal);
+  if (signal.aborted) return;
   const blank = verdict.targets.filter((disk) => disk.hasData === false).flatMap((disk) => diskIdentity(disk) ?? []);
   world.begun?.set(life.host, new Set([...(begun ?? []), ...blank]));
   world.tell(life.host, { kind: 'disks-free' });
@@ -112,7 +116,9 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
 
 async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   await twice(world, life, signal, () => phase(world, plan, life, 'disko', signal));
-  if (!signal.aborted) world.tell(life.host, { kind: 'disko-ended' });
+  if (signal.aborted) return;
+  world.secrets?.forget(plan.host, 'disk key');
+  world.tell(life.host, { kind: 'disko-ended' });
 }
 
 async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
@@ -121,6 +127,7 @@ async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSi
     if (signal.aborted) return;
     // From here on what its disks hold is a system.
     world.begun?.delete(life.host);
+    world.secrets?.forget(plan.host);
     world.tell(life.host, { kind: 'install-ended' });
   };
   await world.inTurn(run, life.host, signal);
@@ -212,9 +219,11 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
   if (address === undefined || sshHostKey === undefined) throw new Error('its agent gave no address or host key');
   const tools = world.tools ?? realTools;
   const folder = await tools.makeRunFolder(join(world.stateDir, 'run'));
+  let keys: OpenKeys | undefined;
   try {
     await tools.writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
-    const extraFiles = name === 'install' ? await staged(world, plan, folder) : undefined;
+    const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
+    if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, undefined, signal);
     const result = await tools.runPhase({
       plan: planPhase({
         phase: name,
@@ -227,8 +236,10 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
         paths: folder,
         searchPath: world.searchPath,
         env: world.nixEnv,
-        ...(extraFiles === undefined ? {} : { extraFiles }),
+        ...extra,
+        ...(keys === undefined ? {} : { diskKeys: keys.paths }),
       }),
+      ...(keys === undefined ? {} : { descriptors: keys.descriptors }),
       address,
       sizes: plan.closure.sizes,
       signal,
@@ -251,16 +262,19 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
     world.keepLog(life.host, result.tail);
     return result;
   } finally {
+    keys?.close();
     await folder.remove();
   }
 }
 
-async function staged(world: TaskWorld, plan: Plan, folder: RunFolder): Promise<string> {
+/** The files for the new disk, and whose they are. */
+async function staged(world: TaskWorld, plan: Plan, folder: RunFolder, signal: AbortSignal) {
   const tools = world.tools ?? realTools;
   const hostKey = await tools.installedHostKey(world.stateDir, plan.host.name, world.keygen);
   const staging = await tools.stageExtraFiles(join(folder.path, 'extra'), {
     hostKey,
     proofKey: world.proofKey.publicKey,
   });
-  return staging.path;
+  const owners = (await world.secrets?.stage(plan.host, staging.path, folder, signal)) ?? [];
+  return { extraFiles: staging.path, owners };
 }

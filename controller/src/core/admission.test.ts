@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import test from 'node:test';
+import { RegisterRequest } from '@nixie/proto/agent';
+import { Inventory } from '@nixie/proto/inventory';
+import type { RunEvent } from '../machine/event.ts';
+import type { Host } from '../machine/host.ts';
+import { type HappeningKind, patience } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
+import { TokenBook } from '../machine/token.ts';
+import type { KeptRegistration } from '../store/registrations.ts';
+import { Admission } from './admission.ts';
+import { Core } from './core.ts';
+
+const mac = '52:54:00:00:00:01' as Mac;
+const host: Host = {
+  name: 'm1',
+  flakeAttr: 'm1',
+  macs: [mac],
+  system: 'x86_64-linux',
+  tags: [],
+  boot: [],
+  expectDisks: [],
+  wipe: false,
+};
+const hostKey = `ssh-ed25519 ${'A'.repeat(68)}`;
+
+function house(registrations = new Map<string, KeptRegistration>()) {
+  let now = 0;
+  let alive = false;
+  const events: RunEvent[] = [];
+  const core = new Core(
+    {
+      now: () => now,
+      after: () => () => {},
+      journal: { write() {}, close() {} },
+      emit: (event) => events.push(event),
+      run: () => new Promise(() => {}),
+      changed() {},
+    },
+    patience,
+  );
+  core.add('m1');
+  const admission = new Admission({
+    core,
+    hosts: [host],
+    tokens: new TokenBook(randomBytes),
+    registrations: { get: (name) => registrations.get(name), put: (name, kept) => void registrations.set(name, kept) },
+    installer: () => ({
+      kernelSha256: 'a'.repeat(64),
+      initrdSha256: 'b'.repeat(64),
+      kernelParams: ['init=/init'],
+      needsBytes: 1,
+    }),
+    macAt: (address) => (address === '10.0.0.9' ? mac : address.startsWith('10.0.0.') ? undefined : 'foreign'),
+    alive: () => alive,
+    authorizedKeys: ['ssh-ed25519 AAAA run'],
+    credentialSecret: randomBytes(32),
+    fingerprint: 'c'.repeat(64),
+    httpPort: 7480,
+    grpcPort: 7481,
+    now: () => now,
+    emit: (event) => events.push(event),
+  });
+  const script = (remoteAddress = '10.0.0.9') => {
+    const answer = admission.script({ mac, remoteAddress, localAddress: '10.0.0.1' });
+    return 'script' in answer ? answer.script : `refused: ${answer.refuse}`;
+  };
+  return {
+    core,
+    admission,
+    events,
+    walk: (...kinds: HappeningKind[]) => {
+      for (const kind of kinds) assert.ok(core.happened('m1', { kind, reason: 'x' } as never).moved, kind);
+    },
+    lives: (is: boolean) => {
+      alive = is;
+    },
+    pass: (milliseconds: number) => {
+      now += milliseconds;
+    },
+    script,
+    token: () => /nixie\.token=([0-9a-f]{32})/.exec(script())![1]!,
+    register: (token: string, bootId: string, agent = 'agent 1', peer = '10.0.0.9:4000') =>
+      admission.register(
+        RegisterRequest.fromPartial({
+          token,
+          mac,
+          bootId,
+          sshHostKey: hostKey,
+          agentKey: Buffer.from(agent),
+          inventory: Inventory.fromPartial({}),
+        }),
+        peer,
+      ),
+  };
+}
+const session = { mac, bootId: 'b1', peer: '10.0.0.9:4001', address: '10.0.0.9' };
+
+test('a neighbour gets no script, however often it asks, and the operator hears of it once', () => {
+  const { walk, script, events } = house();
+  walk('begin', 'found-nobody');
+  for (let i = 0; i < 1000; i++) assert.match(script('10.0.0.66'), /^refused/);
+  assert.equal(events.filter((event) => event.event === 'notice').length, 1);
+  assert.match(script(), /nixie\.token=/);
+});
+
+test('while the installer of a machine runs nobody gets another token for it; a machine that lost its power does', () => {
+  const { walk, script, token, register, lives, core } = house();
+  walk('begin', 'found-nobody');
+  assert.ok('credential' in register(token(), 'b1'));
+  lives(true);
+  walk('inspecting', 'disks-free');
+  const waits = script();
+  assert.doesNotMatch(waits, /nixie\.token/);
+  assert.match(waits, /chain --replace http:\/\/10\.0\.0\.1:7480\/boot\/52-54-00-00-00-01\.ipxe/);
+  for (let i = 0; i < 20; i++) script();
+  assert.equal(core.life('m1')?.stage, 'disko');
+  lives(false);
+  assert.match(script(), /nixie\.token=/);
+});
+
+test('two machines that claim one MAC are both stopped before anything is written', () => {
+  for (const second of ['another boot', 'the used token'] as const) {
+    const { walk, token, register, lives, core } = house();
+    walk('begin', 'found-nobody');
+    const [one, two] = [token(), token()];
+    assert.ok('credential' in register(one, 'b1'));
+    lives(true);
+    walk('inspecting');
+    const answer = register(second === 'another boot' ? two : one, 'b2', 'agent 2', '10.0.0.66:4000');
+    assert.equal('refused' in answer && answer.refused, 'denied', second);
+    assert.equal(core.life('m1')?.stage, 'failed');
+    assert.match(core.life('m1')?.reason ?? '', /two machines claim 52:54.*10\.0\.0\.9.*10\.0\.0\.66/);
+  }
+});
+
+test('once its disk is written a second claimant is told off and the operator warned', () => {
+  const { walk, token, register, lives, core, events } = house();
+  walk('begin', 'found-nobody');
+  const [one, two] = [token(), token()];
+  register(one, 'b1');
+  lives(true);
+  walk('inspecting', 'disks-free');
+  assert.ok('refused' in register(two, 'b2', 'agent 2', '10.0.0.66:4000'));
+  assert.equal(core.life('m1')?.stage, 'disko');
+  assert.equal(core.life('m1')?.bootId, 'b1');
+  assert.ok(events.some((event) => event.event === 'notice' && /second machine at 10\.0\.0\.66/.test(event.text)));
+});
+
+test('a registration that comes at a wrong time leaves the kept one alone', () => {
+  const kept = new Map<string, KeptRegistration>();
+  const { walk, token, register } = house(kept);
+  walk('begin', 'found-nobody');
+  const [one, two] = [token(), token()];
+  register(one, 'b1');
+  walk('inspecting', 'disks-free', 'disko-ended', 'install-began', 'install-ended');
+  const answer = register(two, 'b2');
+  assert.equal('refused' in answer && answer.refused, 'unavailable');
+  assert.equal(kept.get('m1')?.bootId, 'b1');
+});
+
+test('an agent of an earlier life of the controller takes up its registration and needs the new keys, once', () => {
+  const kept = new Map<string, KeptRegistration>();
+  const first = house(kept);
+  first.walk('begin', 'found-nobody');
+  first.register(first.token(), 'b1');
+  assert.equal(first.admission.keysFor('b1'), undefined);
+  const { walk, core, admission } = house(kept);
+  assert.equal(admission.session('m1', session)?.refused, 'unavailable'); // still being built
+  walk('begin');
+  assert.equal(admission.session('m1', session), undefined);
+  assert.equal(core.life('m1')?.stage, 'registered');
+  assert.deepEqual(admission.keysFor('b1'), ['ssh-ed25519 AAAA run']);
+  admission.keysGiven('b1');
+  assert.equal(admission.keysFor('b1'), undefined);
+  assert.equal(admission.session('m1', { ...session, bootId: 'b0' })?.refused, 'denied');
+});
+
+test('after a run that was cut off before the reboot its installer is heard, and not installed again', () => {
+  const kept = new Map<string, KeptRegistration>();
+  const first = house(kept);
+  first.walk('begin', 'found-nobody');
+  first.register(first.token(), 'b1');
+  const { walk, core, admission, script } = house(kept);
+  walk('reboot-marked', 'reboot-ordered');
+  assert.equal(admission.session('m1', session), undefined);
+  assert.equal(core.life('m1')?.stage, 'proving');
+  assert.doesNotMatch(script(), /nixie\.token/);
+});
+
+test('a retry forgets what was counted, and an agent that is still there goes on at once', () => {
+  const { walk, token, register, core, admission, script } = house();
+  walk('begin', 'found-nobody');
+  register(token(), 'b1');
+  for (let i = 0; i < 6; i++) script();
+  assert.equal(core.life('m1')?.stage, 'failed');
+  assert.match(core.life('m1')?.reason ?? '', /boots in a circle/);
+  walk('retry');
+  admission.begunAnew('m1', 'b1');
+  assert.equal(core.life('m1')?.stage, 'registered');
+  assert.equal(core.life('m1')?.address, '10.0.0.9');
+  assert.match(script(), /nixie\.token=/);
+  walk('failed', 'retry');
+  admission.begunAnew('m1', undefined);
+  assert.equal(core.life('m1')?.stage, 'waking');
+});
