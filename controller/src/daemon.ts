@@ -1,7 +1,7 @@
 // One run, built from top to bottom: configuration → memory → core → sockets → build → machines → results. One part ends, all end.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
 import pLimit from 'p-limit';
 import type { InstallerFiles } from './answer/script.ts';
@@ -19,6 +19,8 @@ import { makeRunFolder } from './install/folders.ts';
 import { killAllGroups } from './install/groups.ts';
 import { keygen, makeKey, proofKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
+import { makeRedactor } from './install/redact.ts';
+import { Secrets, withoutSecrets } from './install/secrets.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { startHttp } from './listen/http.ts';
@@ -33,6 +35,7 @@ import { patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import type { Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
+import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
@@ -60,6 +63,8 @@ export interface DaemonWorld {
   readonly cwd: string;
   readonly uid: number;
   emit(event: RunEvent): void;
+  /** What the operator typed for secrets: by `secretName`. */
+  readonly prompted?: ReadonlyMap<string, Buffer>;
   /** Ends the run: sockets are closed, children ended. */
   readonly signal: AbortSignal;
 }
@@ -73,8 +78,10 @@ export interface RunEnd {
  * @throws Unusable, NixError (the flake as a whole), PortTaken, NoSuchInterface, NotRoot, LoaderMissing, ProgramMissing
  */
 export async function runInstall(config: RunConfig, world: DaemonWorld): Promise<RunEnd> {
-  const { signal, env } = world;
+  const { signal } = world;
   const { hosts, stateDir } = config;
+  // Children don't get the variables that hold secrets.
+  const env = withoutSecrets(world.env, hosts);
   const searchPath = env.PATH ?? '';
   const now = () => Date.now();
   // For waits: the clock on the wall may be set meanwhile.
@@ -117,6 +124,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     let agents: AgentServer | undefined;
     const ended = Promise.withResolvers<void>();
     const patience = { ...usualPatience, ...config.patience };
+    const redactor = makeRedactor();
     const account: Account = new Account({
       hosts,
       life: (host) => core.life(host),
@@ -127,6 +135,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         if (config.knownHosts !== undefined)
           addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
       },
+      redactor,
       now,
     });
     const { emit } = account;
@@ -138,7 +147,13 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         after,
         journal,
         emit,
-        run: (task, life, taskSignal) => runTask(tasks, task, life, taskSignal),
+        run: async (task, life, taskSignal) => {
+          try {
+            await runTask(tasks, task, life, taskSignal);
+          } catch (error) {
+            throw new Error(redactor.text((error as Error).message), { cause: error });
+          }
+        },
         changed: () => {
           const next = scene();
           answers = answers.then(() => boot?.setScene(next)).catch((error: Error) => ended.reject(error));
@@ -264,7 +279,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
       installerKey: (host) => registrations.get(host)?.sshHostKey,
-      tell: (host, happening) => core.happened(host, happening),
+      tell: (host, happening) =>
+        core.happened(
+          host,
+          'reason' in happening ? { ...happening, reason: redactor.text(happening.reason) } : happening,
+        ),
       emit,
       now,
       sleep,
@@ -282,6 +301,14 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       identities: [proof.privateFile, ...(config.sshKey?.kind === 'private' ? [config.sshKey.path] : [])],
       ...given('agentSocket', env.SSH_AUTH_SOCK),
       stateDir,
+      secrets: new Secrets({
+        folder: dirname(config.hostsFile),
+        env: world.env,
+        ...given('as', world.uid === 0 ? callerOf(world.env) : undefined),
+        prompted: world.prompted ?? new Map(),
+        redactor,
+        warn: (host, text) => account.notice('warning', text, host),
+      }),
       nixosAnywhere: programs.nixosAnywhere,
       realSsh: programs.ssh,
       searchPath,
@@ -302,7 +329,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
 
     // Build.
-    const prepared = await prepareRun(config, world, emit);
+    const prepared = await prepareRun(config, { ...world, env }, emit);
     for (const [system, installer] of prepared.installers) installers.set(system, installer);
     for (const warning of prepared.warnings) account.notice('warning', warning);
     http.setFiles(

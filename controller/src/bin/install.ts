@@ -1,4 +1,5 @@
 // `nixie install`: the daemon with the view on one side and the signals on the other.
+import { askSecrets } from '../cli/ask.ts';
 import type { Paint } from '../cli/colour.ts';
 import {
   type ExitCode,
@@ -8,10 +9,12 @@ import {
   type StopSignal,
 } from '../cli/exit-codes.ts';
 import { watchSignals } from '../cli/signals.ts';
+import { openTerminal } from '../cli/terminal.ts';
 import { openView, type Screen, type View } from '../cli/view.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { killAllGroups } from '../install/groups.ts';
+import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
 import { killNixGroups } from '../nix/command.ts';
 import { prepareRun } from '../preparation.ts';
@@ -37,6 +40,8 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
       return () => clearTimeout(timer);
     },
   };
+  // Before anything is served, and before the view takes the terminal.
+  const prompted = config.dryRun ? new Map<string, Buffer>() : await askSecrets(config.hosts, openTerminal);
   const view = openView(
     {
       mode: config.json ? 'json' : 'people',
@@ -71,7 +76,7 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
   try {
     for (const text of warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
     const { env, cwd, uid } = world;
-    const daemonWorld: DaemonWorld = { env, cwd, uid, emit: view.show, signal: abort.signal };
+    const daemonWorld: DaemonWorld = { env, cwd, uid, prompted, emit: view.show, signal: abort.signal };
     const ends = config.dryRun ? await dryRun(config, daemonWorld, view) : (await runInstall(config, daemonWorld)).ends;
     return end(exitCodeOfEnds(ends.values()), !config.dryRun);
   } catch (error) {
@@ -87,7 +92,8 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
 /** Evaluates and builds, and says what a run would do; a host that can't be built counts as failed. */
 async function dryRun(config: RunConfig, world: DaemonWorld, view: View): Promise<ReadonlyMap<string, Stage>> {
   const now = () => new Date().toISOString();
-  const prepared = await prepareRun(config, world, view.show);
+  const env = withoutSecrets(world.env, config.hosts);
+  const prepared = await prepareRun(config, { ...world, env }, view.show);
   for (const text of prepared.warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
   const ends = new Map<string, Stage>();
   for (const host of config.hosts) {

@@ -42,6 +42,7 @@ const byName: Readonly<Record<string, ExitCode>> = {
   LoaderMissing: exitCodes.unable,
   ProgramMissing: exitCodes.unable,
   StateTaken: exitCodes.unable,
+  Interrupted: exitCodes.interrupted,
 };
 
 /** Looks through the causes, too: errors are wrapped with what was being done. */

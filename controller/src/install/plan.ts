@@ -91,8 +91,15 @@ export interface PhaseRequest {
   readonly env?: Readonly<Record<string, string>>;
   /** Staged files for the new disk; used by `install` only. */
   readonly extraFiles?: string;
+  /** Of the staged files, those that don't belong to root; used by `install` only. */
+  readonly owners?: readonly { readonly path: string; readonly owner: string }[];
+  /** Paths on the installer of keys for disks; used by `disko` only. The child inherits each as a descriptor, in this order, from 3 on. */
+  readonly diskKeys?: readonly string[];
   readonly patience?: PatienceChange;
 }
+
+/** The first descriptor behind standard input, output and error. */
+const firstInherited = 3;
 
 export interface PhasePlan {
   readonly host: string;
@@ -125,6 +132,11 @@ export function planPhase(request: PhaseRequest): PhasePlan {
         `plan ${phase} of ${host}: ${name}: expected an absolute path without blanks or quotes, found "${value}"`,
       );
     }
+  }
+  for (const path of [...(request.diskKeys ?? []), ...(request.owners ?? []).map((each) => each.path)]) {
+    // Handed to a shell on the machine without quotes.
+    if (!/^\/[A-Za-z0-9._+@:,=%/-]+$/.test(path))
+      throw new Error(`plan ${phase} of ${host}: expected a plain absolute path for a secret, found "${path}"`);
   }
   for (const name of ['disko', 'toplevel'] as const) {
     if (!/^\/[^\s'"\\]*$/.test(request[name])) {
@@ -168,6 +180,11 @@ function argv(request: PhaseRequest): string[] {
   ];
   if (request.sshPort !== undefined && request.sshPort !== 22) words.push('--ssh-port', String(request.sshPort));
   if (request.phase === 'install' && request.extraFiles !== undefined) words.push('--extra-files', request.extraFiles);
+  if (request.phase === 'install')
+    for (const { path, owner } of request.owners ?? []) words.push('--chown', path, owner);
+  if (request.phase === 'disko')
+    for (const [index, path] of (request.diskKeys ?? []).entries())
+      words.push('--disk-encryption-keys', path, `/dev/fd/${firstInherited + index}`);
   words.push('--target-host', `root@${request.address}`);
   return words;
 }

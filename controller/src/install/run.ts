@@ -23,6 +23,8 @@ export interface RunOptions {
   /** Ends the phase with cause `canceled`. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: PhaseEvent) => void;
+  /** Open here, and 3, 4, … in the child. */
+  readonly descriptors?: readonly number[];
   readonly system?: RunSystem;
 }
 
@@ -51,7 +53,12 @@ export type PhaseResult =
 
 /** Child, clock and timers, for tests. */
 export interface RunSystem {
-  spawn(program: string, argv: readonly string[], env: Readonly<Record<string, string>>): RunChild;
+  spawn(
+    program: string,
+    argv: readonly string[],
+    env: Readonly<Record<string, string>>,
+    descriptors?: readonly number[],
+  ): RunChild;
   kill: GroupKill;
   /** Milliseconds, monotonic. */
   now(): number;
@@ -120,7 +127,7 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
     });
     if (signal?.aborted) return resolve(failed({ kind: 'canceled', step: 'start' }));
 
-    const child = system.spawn(plan.program, plan.argv, plan.env);
+    const child = system.spawn(plan.program, plan.argv, plan.env, options.descriptors);
     const { pid } = child;
     if (pid !== undefined) addGroup(pid);
 
@@ -203,18 +210,18 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
 
 /** The real one. */
 export const realSystem: RunSystem = {
-  spawn(program, argv, env) {
+  spawn(program, argv, env, descriptors = []) {
     const child = nodeSpawn('/bin/sh', ['-c', 'exec "$@" 2>&1', 'sh', program, ...argv], {
       env: { ...env },
       cwd: '/',
       // Leader of its own session and group: no terminal to ask on, and one signal reaches all.
       detached: true,
       // A terminal on stdin would turn on `ssh -t` and progress bars.
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'ignore', ...descriptors],
     });
     return {
       pid: child.pid,
-      output: child.stdout,
+      output: child.stdout as Readable,
       onError: (call) => void child.on('error', call),
       onExit: (call) => void child.on('exit', call),
       onClose: (call) => void child.on('close', call),

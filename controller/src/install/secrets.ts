@@ -49,6 +49,15 @@ export function secretsOf(host: Host): { use: Use; path: string; source: SecretS
   return [...(host.secrets?.diskKeys ?? []).map(each('disk key')), ...(host.secrets?.files ?? []).map(each('file'))];
 }
 
+/** Without the variables that are sources of secrets: they are nobody else's. */
+export function withoutSecrets(
+  env: Readonly<Record<string, string | undefined>>,
+  hosts: readonly Host[],
+): Readonly<Record<string, string | undefined>> {
+  const names = new Set(hosts.flatMap(secretsOf).flatMap(({ source }) => (source.kind === 'env' ? [source.name] : [])));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.has(name)));
+}
+
 export class Secrets {
   readonly #world: SecretsWorld;
   /** By `secretName`. */

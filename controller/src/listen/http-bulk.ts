@@ -67,7 +67,11 @@ export function createBulkSender(parts: {
   };
 
   const run = (socket: Socket, file: HttpFile, onBytes: OnBytes): void => {
-    const child = spawn(program!, ['cat', file.path], { stdio: ['ignore', socket, 'ignore'], detached: true });
+    const child = spawn(program!, ['cat', file.path], {
+      stdio: ['ignore', socket, 'ignore'],
+      detached: true,
+      env: {},
+    });
     children.set(child, socket);
     let sent = 0;
     let movedAtMs = performance.now();

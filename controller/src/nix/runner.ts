@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Identity, nixRunner, type RunNix } from './command.ts';
 import { checkoutOf, type FolderProbe } from './flake-ref.ts';
-import { chooseOperator } from './operator.ts';
+import { chooseOperator, sudoUser } from './operator.ts';
 
 export interface RunnerFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -44,6 +44,11 @@ export async function makeRunner(facts: RunnerFacts): Promise<{ run: RunNix; who
     ...(facts.binDir ? { binDir: facts.binDir } : {}),
   });
   return { run, ...(operator.as ? { who: operator.as } : {}) };
+}
+
+/** The user that called sudo. */
+export function callerOf(env: RunnerFacts['env']): Identity | undefined {
+  return sudoUser(env, readable('/etc/passwd').passwd);
 }
 
 /** Does something accept connections there, within two seconds? */
