@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { adviceFor, type Cause, causeOf, lastError, plain } from './causes.ts';
+import { nixLog } from './log.ts';
 
 // Texts of nix 2.8 and 2.26 where both are known.
 const cases: [Cause, string][] = [
@@ -70,4 +71,19 @@ test('plain leaves no escape and no control character but line ends and tabs', (
     }),
   );
   assert.equal(plain('\u001b[35;1mred\u001b[0m \u001b]8;;x\u0007link'), 'red link');
+});
+
+test('long lines cost no more than their length', () => {
+  // With a pattern that begins anew at each word these would take minutes.
+  const began = performance.now();
+  for (const line of [
+    `path '/nix/store${'/a-source'.repeat(20_000)}' is gone`,
+    'build of '.repeat(60_000),
+    `'/nix/store/x${'.drv!'.repeat(60_000)}`,
+    'dependency of '.repeat(60_000),
+  ]) {
+    assert.equal(causeOf(line), 'unknown');
+    nixLog().line(`@nix ${JSON.stringify({ action: 'msg', level: 0, msg: `error: ${line}` })}`, 0);
+  }
+  assert.ok(performance.now() - began < 5_000);
 });

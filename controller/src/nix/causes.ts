@@ -28,6 +28,8 @@ interface Rule {
   readonly pattern: RegExp;
 }
 
+// Texts come from builds too: no pattern may look at the rest of a line from each of its characters. So `.*` and two `[^']*` in a row have an
+// anchor or a lookahead, which is not tried again, before them.
 // First match wins: the causes that make others happen stand first.
 const rules: readonly Rule[] = [
   { cause: 'disk-full', pattern: /No space left on device|database or disk is full/ },
@@ -58,10 +60,10 @@ const rules: readonly Rule[] = [
     cause: 'build-failed',
     // `builder for … failed` up to 2.28, `Cannot build … Reason: builder failed` from 2.29 on.
     pattern:
-      /builder for '[^']*' failed|Cannot build '[^']*\.drv'|dependenc(?:y|ies) of derivation|build of .* failed|timed out after/,
+      /builder for '[^']*' failed|Cannot build '[^']*\.drv'|dependenc(?:y|ies) of derivation|^(?:(?!build of ).)*build of .* failed|timed out after/m,
   },
   { cause: 'missing-attribute', pattern: /does not provide attribute/ },
-  { cause: 'untracked-file', pattern: /is not tracked by Git|path '[^']*\/[^']*-source\/[^']*' does not exist/ },
+  { cause: 'untracked-file', pattern: /is not tracked by Git|path '(?=[^']*-source\/)[^']*' does not exist/ },
   {
     cause: 'not-a-flake',
     pattern:

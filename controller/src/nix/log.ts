@@ -122,13 +122,8 @@ export function nixLog(): NixLog {
 
   function noteFailure(text: string): void {
     // One that only waited for another: not where to look.
-    if (
-      /dependenc(?:y|ies) (?:of derivation .* )?failed|dependenc(?:y|ies) of derivation|^\s*(?:error: )?build of /.test(
-        text,
-      )
-    )
-      return;
-    const drv = /'(\/nix\/store\/[^']+\.drv)(?:[!^][^']*)?'/.exec(text)?.[1];
+    if (/dependenc(?:y|ies) (?:failed|of derivation)|^\s*(?:error: )?build of /.test(text)) return;
+    const drv = /'(\/nix\/store\/[^'!^]+\.drv)(?:[!^][^']*)?'/.exec(text)?.[1];
     if (!drv || failures.has(drv) || failures.size >= maxFailures) return;
     failures.set(drv, text.replace(/^\s*error:\s*/, ''));
   }
