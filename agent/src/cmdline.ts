@@ -106,5 +106,8 @@ export function readBootWords(text: string): BootWords {
 
 /** The command line for the inventory: the one-time token is taken out. */
 export function withoutSecrets(text: string): string {
-  return text.replace(/(nixie\.token=)[^\s\0"]*/g, '$1…').replace(/[\s\0]+$/, '');
+  const shown = text.replace(/(nixie\.token=)[^\s\0"]*/g, '$1…');
+  let end = shown.length;
+  while (end > 0 && /[\s\0]/.test(shown[end - 1]!)) end -= 1;
+  return shown.slice(0, end);
 }
