@@ -2,7 +2,8 @@
 import type { ExpectDisk, Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { diskKeys, fileSchema, type HostEntry, hostKeys, nameAccepted, namePattern } from './hosts-schema.ts';
-import { JsonError, type JsonNode, jsonPath, nodeAt, parseJson, positionOf, toValue } from './json-tree.ts';
+import { type Path, placesOf } from './json-places.ts';
+import { JsonError, type JsonNode, jsonPath, parseJson, positionOf, toValue } from './json-tree.ts';
 import { nearest, type Problem, show } from './problem.ts';
 import { kindOf, secretKeysAt, toSecrets } from './secrets-schema.ts';
 import { parseSize } from './sizes.ts';
@@ -10,8 +11,6 @@ import { parseSize } from './sizes.ts';
 export type HostsResult =
   | { readonly ok: true; readonly hosts: readonly Host[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
-
-type Path = readonly (string | number)[];
 
 /** 20,000 hosts with all fields fit; what is larger is another file. */
 const largestBytes = 16 * 2 ** 20;
@@ -47,18 +46,13 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
   }
 
   const problems: { offset: number; problem: Problem }[] = [];
-  const complain = (path: Path, text: string, offset = nodeAt(root, path).at) =>
-    problems.push({ offset, problem: { file, position: positionOf(source, offset), where: jsonPath(path), text } });
-  const keyOffset = (path: Path): number => {
-    const parent = nodeAt(root, path.slice(0, -1));
-    const key = path.at(-1);
-    return (
-      (parent.kind === 'object' ? parent.members.findLast((member) => member.key === key)?.keyAt : undefined) ??
-      parent.at
-    );
-  };
+  const places = placesOf(root, source);
+  const complain = (path: Path, text: string, offset = places.node(path).at) =>
+    problems.push({ offset, problem: { file, position: places.position(offset), where: jsonPath(path), text } });
+  const line = (offset: number): string => `line ${places.position(offset).line}`;
+  const lineOf = (path: Path): string => line(places.node(path).at);
 
-  findDoubledKeys(root, [], source, complain);
+  findDoubledKeys(root, [], line, complain);
   if (root.kind === 'object') {
     for (const { key, keyAt } of root.members)
       if (key !== '$schema' && !nameForm.test(key))
@@ -82,10 +76,14 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
         const known = path.includes('expect_disks') ? diskKeys : (secretKeysAt(path.slice(1)) ?? hostKeys);
         const guess = nearest(key, known);
         const hint = guess === undefined ? `accepted: ${known.join(', ')}` : `did you mean ${show(guess)}?`;
-        complain([...path, key], `unknown key; ${hint}`, keyOffset([...path, key]));
+        complain([...path, key], `unknown key; ${hint}`, places.keyOffset([...path, key]));
       }
     } else if (issue.code === 'invalid_key')
-      complain(path, `found ${show(path.at(-1))}, ${issue.issues[0]?.message ?? issue.message}`, keyOffset(path));
+      complain(
+        path,
+        `found ${show(path.at(-1))}, ${issue.issues[0]?.message ?? issue.message}`,
+        places.keyOffset(path),
+      );
     // A value in place of its source is a mistake that must not be printed as well.
     else if (path[1] === 'secrets' && path.at(-1) !== 'mode' && path.at(-1) !== 'owner')
       complain(path, `found ${kindOf(valueAt(value, path))}, ${issue.message}`);
@@ -107,7 +105,7 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
         else if (before.name !== name)
           complain(
             path,
-            `${mac} is already that of ${show(before.name)} (${at(source, root, before.path)}); a card is in one machine`,
+            `${mac} is already that of ${show(before.name)} (${lineOf(before.path)}); a card is in one machine`,
           );
       }
       const address = (entry as { address?: unknown } | null)?.address;
@@ -117,7 +115,7 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
         else
           complain(
             [name, 'address'],
-            `${show(address)} is already that of ${show(before.name)} (${at(source, root, before.path)})`,
+            `${show(address)} is already that of ${show(before.name)} (${lineOf(before.path)})`,
           );
       }
       if (checked.success) hosts.push(toHost(name, entry as HostEntry));
@@ -127,31 +125,21 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
   return { ok: false, problems: problems.sort((a, b) => a.offset - b.offset).map(({ problem }) => problem) };
 }
 
-/** `line 3` of a node. */
-function at(source: string, root: JsonNode, path: Path): string {
-  return `line ${positionOf(source, nodeAt(root, path).at).line}`;
-}
-
 function findDoubledKeys(
   node: JsonNode,
   path: Path,
-  source: string,
+  line: (offset: number) => string,
   complain: (path: Path, text: string, offset: number) => void,
 ): void {
   if (node.kind === 'array')
-    node.items.forEach((item, index) => void findDoubledKeys(item, [...path, index], source, complain));
+    node.items.forEach((item, index) => void findDoubledKeys(item, [...path, index], line, complain));
   if (node.kind !== 'object') return;
   const seen = new Map<string, number>();
   for (const { key, keyAt, value } of node.members) {
     const first = seen.get(key);
     if (first === undefined) seen.set(key, keyAt);
-    else
-      complain(
-        [...path, key],
-        `the key stands here a second time; the first is on line ${positionOf(source, first).line}`,
-        keyAt,
-      );
-    findDoubledKeys(value, [...path, key], source, complain);
+    else complain([...path, key], `the key stands here a second time; the first is on ${line(first)}`, keyAt);
+    findDoubledKeys(value, [...path, key], line, complain);
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { JsonError, jsonPath, nodeAt, parseJson, positionOf, toValue } from './json-tree.ts';
+import { JsonError, jsonPath, parseJson, positionOf, toValue } from './json-tree.ts';
 
 test('every JSON value reads as JSON.parse reads it', () => {
   fc.assert(
@@ -72,11 +72,8 @@ test('deep nesting is refused and does not end the process', () => {
   assert.throws(() => parseJson('{"a":'.repeat(200_000)), JsonError);
 });
 
-test('paths and nodes', () => {
-  const root = parseJson('{"a": {"b.c": [1, {"d": true}]}, "a": {"e": 2}}');
+test('paths', () => {
   assert.equal(jsonPath(['a', 'b.c', 1, 'd']), '$.a["b.c"][1].d');
-  assert.deepEqual(toValue(nodeAt(root, ['a', 'e'])), 2);
-  assert.equal(nodeAt(root, ['nothing', 'here']), root);
 });
 
 test('what is shown of a text can not lead a terminal astray', () => {

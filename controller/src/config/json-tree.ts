@@ -186,22 +186,6 @@ export function toValue(node: JsonNode): unknown {
   return object;
 }
 
-/** The node at a path, or the nearest one above it that exists. */
-export function nodeAt(root: JsonNode, path: readonly (string | number)[]): JsonNode {
-  let node = root;
-  for (const step of path) {
-    const next =
-      node.kind === 'object'
-        ? node.members.findLast((member) => member.key === step)?.value
-        : node.kind === 'array'
-          ? node.items[step as number]
-          : undefined;
-    if (next === undefined) return node;
-    node = next;
-  }
-  return node;
-}
-
 /** `$.machine1.expect_disks[0].serial`; keys that aren't plain words stand in brackets. */
 export function jsonPath(path: readonly (string | number)[]): string {
   return path.reduce<string>(
