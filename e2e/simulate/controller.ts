@@ -6,6 +6,7 @@ import { answerDhcp } from '../../controller/src/answer/dhcp.ts';
 import type { Scene } from '../../controller/src/answer/scene.ts';
 import { Account } from '../../controller/src/core/account.ts';
 import { Admission } from '../../controller/src/core/admission.ts';
+import { Answers } from '../../controller/src/core/answers.ts';
 import { Core } from '../../controller/src/core/core.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
@@ -16,11 +17,12 @@ import type { Host } from '../../controller/src/machine/host.ts';
 import { patience } from '../../controller/src/machine/life.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { isEnd, type Stage } from '../../controller/src/machine/stage.ts';
-import { TokenBook } from '../../controller/src/machine/token.ts';
+import { type Token, TokenBook } from '../../controller/src/machine/token.ts';
 import type { Installer } from '../../controller/src/nix/types.ts';
 import type { Marks } from '../../controller/src/store/marks.ts';
 import type { KeptRegistration } from '../../controller/src/store/registrations.ts';
 import { decodeDhcp, encodeDhcp } from '../../controller/src/wire/dhcp4/packet.ts';
+import type { Machine } from './machine.ts';
 import { link, type Network } from './network.ts';
 import { type NixCounts, simulatedNix, simulatedStore } from './nix.ts';
 import type { Random } from './random.ts';
@@ -34,6 +36,7 @@ export interface Kept {
   /** Public host keys of installed systems. */
   readonly hostKeys: Map<string, string>;
   leases: Readonly<Record<Mac, string>>;
+  tokens: readonly Token[];
   readonly marks: Marks;
   readonly journal: string[];
   readonly secret: Uint8Array;
@@ -79,8 +82,7 @@ export class ControllerLife {
   readonly #marked = new Set<string>();
   #dead = false;
   #scene: Scene;
-  #answers: Promise<void> = Promise.resolve();
-  #refreshing = false;
+  readonly #answers: Answers<Scene>;
   readonly #tools: ReturnType<typeof simulatedTools>;
 
   constructor(parts: LifeParts) {
@@ -124,7 +126,17 @@ export class ControllerLife {
       patience,
     );
     this.#scene = this.#makeScene();
+    // Answers are made elsewhere, from a copy that arrives a little later.
+    this.#answers = new Answers(
+      () => this.#makeScene(),
+      async (scene) => {
+        await this.#sleep(20);
+        this.#scene = scene;
+      },
+      (error) => network.lan.witness.holds(false, undefined, `firmware is not answered any more: ${error.message}`),
+    );
     this.#tokens = new TokenBook((bytes) => random.bytes(bytes));
+    this.#tokens.restore(kept.tokens, now());
     this.#sessions = new Sessions(() => random.hex(8), this.after);
     this.#copies = new Turns(parts.jobs);
     this.#admission = new Admission({
@@ -145,6 +157,13 @@ export class ControllerLife {
           kernelParams: commandLine,
           needsBytes: 1 << 30,
         };
+      },
+      alive: (host) => {
+        const machine = this.#machine(host);
+        return this.#sessions.has(host) && machine?.on === true && machine.linked;
+      },
+      tokensChanged: () => {
+        if (!this.#dead) kept.tokens = this.#tokens.list();
       },
       macAt: (address) => (inSubnet(address, link) ? network.neighbour(address) : 'foreign'),
       authorizedKeys: ['ssh-ed25519 AAAA nixie-run'],
@@ -327,7 +346,7 @@ export class ControllerLife {
       searchPath: '/bin',
       nixEnv: {},
       proofPatienceMs: Math.max(10, patience.proving - 5) * 1000,
-      answersCurrent: () => this.#answers,
+      answersCurrent: () => this.#answers.current(),
       kept,
     };
   }
@@ -344,6 +363,10 @@ export class ControllerLife {
     }
   }
 
+  #machine(host: string): Machine | undefined {
+    return this.#parts.network.machines.find((machine) => machine.host.name === host);
+  }
+
   #makeScene(): Scene {
     return makeScene(
       {
@@ -357,15 +380,8 @@ export class ControllerLife {
     );
   }
 
-  /** Answers are made elsewhere, from a copy that arrives a little later. */
   #changed(): void {
-    if (!this.#refreshing) {
-      this.#refreshing = true;
-      this.#answers = this.#sleep(20).then(() => {
-        this.#refreshing = false;
-        this.#scene = this.#makeScene();
-      });
-    }
+    this.#answers.changed();
     if (this.core.ended && !this.over) void this.#leave();
   }
 
@@ -377,6 +393,7 @@ export class ControllerLife {
     await this.core.close(10_000);
     this.#sessions.endAll();
     this.over = true;
+    for (const { name } of this.#parts.hosts) this.#parts.kept.marks.clear(name);
     for (const [host, count] of this.#tasks)
       this.#parts.network.lan.witness.holds(count === 0, host, 'a task was left when the controller ended');
   }
@@ -390,12 +407,14 @@ export class ControllerLife {
     if (event.event !== 'stage') return;
     if (event.stage === 'rebooting') {
       this.#marked.add(event.host);
-      this.#parts.network.machines.find((machine) => machine.host.name === event.host)?.marked();
+      this.#machine(event.host)?.marked();
     }
+    // A proof that was not given is a result too: what the operator allowed counts again.
+    if (event.stage === 'failed') this.#machine(event.host)?.unmarked();
     if (event.stage === 'waking') this.#marked.delete(event.host);
     if (event.stage === 'waking') this.#tools.rebooting.delete(event.host);
     if (!isEnd(event.stage)) return;
-    this.#parts.kept.marks.clear(event.host);
+    if (event.stage === 'failed') this.#parts.kept.marks.clear(event.host);
     witness.holds(
       event.stage === 'proved' || event.stage === 'skipped' || (event.reason ?? '') !== '',
       event.host,

@@ -6,30 +6,14 @@ import type { Mac } from '../../controller/src/machine/mac.ts';
 import { lease } from './dhcp-client.ts';
 import { type Content, type Disk, hostKeyOf, inventoryOf } from './disk.ts';
 import type { Fate, FaultKind } from './faults.ts';
-import type { Network } from './network.ts';
+import type { MachineParts } from './machine-parts.ts';
 import { type Words, words } from './packets.ts';
-import type { Random } from './random.ts';
 import type { Session } from './sessions.ts';
-
-export type Firmware = 'uefi' | 'bios' | 'http';
 
 type Os =
   | { readonly kind: 'off' | 'firmware' }
   | { readonly kind: 'installer'; readonly key: string; readonly bootId: string }
   | { readonly kind: 'system'; readonly key: string; readonly toplevel: string };
-
-export interface MachineParts {
-  readonly host: Host;
-  readonly firmware: Firmware;
-  readonly networkFirst: boolean;
-  readonly disk: Disk;
-  readonly fate: Fate;
-  readonly random: Random;
-  readonly network: Network;
-  /** Path that the layout names. */
-  readonly declaredDisk: string;
-  readonly mayLoseData: boolean;
-}
 
 /** Of the agent, before it asks for a new boot script by a reboot. */
 const patienceMs = 600_000;
@@ -87,7 +71,9 @@ export class Machine {
   off(): void {
     this.#power.abort();
     this.#power = new AbortController();
-    this.#session?.lost();
+    // The controller notices after a while that nobody is there any more.
+    const session = this.#session;
+    this.#parts.network.lan.clock.after(25_000, () => session?.lost());
     this.#session = undefined;
     this.#done.clear();
     this.#os = { kind: 'off' };
@@ -133,6 +119,11 @@ export class Machine {
       this.host.name,
       `its install is told to have ended, but its disk is ${content.kind}`,
     );
+  }
+
+  /** Its proof has failed. */
+  unmarked(): void {
+    if (this.disk.content.kind === 'system') delete this.disk.content.marked;
   }
 
   /** Something changes the disk. This is where data would be lost. */

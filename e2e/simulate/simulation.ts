@@ -62,6 +62,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     registrations: new Map(),
     hostKeys: new Map(),
     leases: {},
+    tokens: [],
     journal: [],
     secret: random.bytes(32),
     fingerprint: random.hex(32),

@@ -1,0 +1,21 @@
+// What a simulated machine is made of, and what is to befall it.
+import type { Host } from '../../controller/src/machine/host.ts';
+import type { Disk } from './disk.ts';
+import type { Fate } from './faults.ts';
+import type { Network } from './network.ts';
+import type { Random } from './random.ts';
+
+export type Firmware = 'uefi' | 'bios' | 'http';
+
+export interface MachineParts {
+  readonly host: Host;
+  readonly firmware: Firmware;
+  readonly networkFirst: boolean;
+  readonly disk: Disk;
+  readonly fate: Fate;
+  readonly random: Random;
+  readonly network: Network;
+  /** Path that the layout names. */
+  readonly declaredDisk: string;
+  readonly mayLoseData: boolean;
+}
