@@ -1,23 +1,28 @@
 // One run, built from top to bottom: configuration → memory → core → sockets → build → machines → results. One part ends, all end.
+// It is long because every part is put into its place here, and nowhere else.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
-import pLimit from 'p-limit';
 import type { InstallerFiles } from './answer/script.ts';
 import type { RunConfig } from './config/run-config.ts';
-import { makeStateDir } from './config/state-dir.ts';
 import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
+import { Answers } from './core/answers.ts';
+import { after, sleep } from './core/clock.ts';
 import { Core, iso } from './core/core.ts';
+import { cancel, retry } from './core/desk.ts';
+import { Heard } from './core/heard.ts';
+import { filesOf, unbootable } from './core/installer-files.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
-import { makeFinder } from './core/place.ts';
+import { makeFinder, makeLookup } from './core/place.ts';
 import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
+import { makeTurns } from './core/turns.ts';
+import { Warnings } from './core/warnings.ts';
 import { parseNeighbours } from './install/find.ts';
-import { makeRunFolder } from './install/folders.ts';
 import { killAllGroups } from './install/groups.ts';
-import { keygen, makeKey, proofKey } from './install/keys.ts';
+import { keygen } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
@@ -27,23 +32,20 @@ import { startHttp } from './listen/http.ts';
 import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
-import type { Seen } from './listen/seen.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { System } from './machine/host.ts';
-import { patience as usualPatience } from './machine/life.ts';
+import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
-import type { Stage } from './machine/stage.ts';
+import { isEnd, type Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
+import { killNixGroups } from './nix/command.ts';
 import { callerOf } from './nix/runner.ts';
-import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
-import { openJournal } from './store/journal.ts';
+import { makeSightings } from './sightings.ts';
+import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
-import { readLeases, writeLeases } from './store/leases.ts';
-import { openRegistrations } from './store/registrations.ts';
-import { loadTls } from './store/tls.ts';
 
 const httpPort = 7480;
 const grpcPort = 7481;
@@ -94,35 +96,48 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     ...given('address', config.address),
   });
   const found = findLoaders(neededLoaders(hosts.map((host) => host.system)), config.ipxeDir);
-  makeStateDir(stateDir, world.uid);
-  const leasesFile = join(stateDir, 'leases.json');
-  const previous = readLeases(leasesFile);
-  const network = planNetwork(links, config.dhcp, hosts, previous);
-  if ('problems' in network) throw new Unusable(network.problems);
-  const { interfaces, addresses } = network.plan;
-  writeLeases(leasesFile, { ...previous, ...addresses });
+  const notice = (text: string) => world.emit({ event: 'notice', at: iso(now()), level: 'warning', text });
+  const generate = keygen(searchPath);
 
   const closers: (() => Promise<void> | void)[] = [];
   try {
     // Memory.
-    const tls = await loadTls(stateDir);
-    const folder = await makeRunFolder(join(stateDir, 'run'));
-    closers.push(() => folder.remove());
-    const generate = keygen(searchPath);
-    const runKey = await makeKey(folder.keys, 'run', 'nixie-run', generate);
-    const proof = await proofKey(stateDir, generate);
-    const journal = openJournal(join(stateDir, 'journal.jsonl'));
-    closers.push(() => journal.close());
-    const registrations = openRegistrations(join(stateDir, 'registrations'));
+    signal.throwIfAborted();
+    const state = await openState({
+      stateDir,
+      uid: world.uid,
+      runtimeDir: env.XDG_RUNTIME_DIR,
+      keygen: generate,
+      now,
+      warn: notice,
+    });
+    closers.push(() => state.close());
+    const { tls, registrations, marks } = state;
+    const planned = planNetwork(links, config.dhcp, hosts, state.leases, state.declined);
+    if ('problems' in planned) throw new Unusable(planned.problems);
+    let network = planned.plan;
+    const { interfaces } = network;
+    state.keepLeases({ ...state.leases, ...network.addresses });
+    const tokens = new TokenBook(randomBytes);
+    state.restoreTokens(tokens);
+    const heard = new Heard(ticks);
+    const warnings = new Warnings((text, host) => account.notice('warning', text, host), ticks);
     const inventories = new Map<string, Inventory>();
     const plans = new Map<string, Plan>();
-    const installers = new Map<System, Installer>();
+    const installers = new Map<System, InstallerFiles>();
     const hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
 
     // The core, and what is told of it. The sockets come later and are reached through these two.
     let boot: BootServer | undefined;
     let agents: AgentServer | undefined;
-    const ended = Promise.withResolvers<void>();
+    // Resolves when every machine has ended, or at the signal; rejects when a part that all need has ended.
+    let ended = Promise.withResolvers<void>();
+    const broken = Promise.withResolvers<never>();
+    broken.promise.catch(() => undefined);
+    const stopped = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
     const patience = { ...usualPatience, ...config.patience };
     const redactor = makeRedactor();
     const account: Account = new Account({
@@ -139,14 +154,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
     });
     const { emit } = account;
-    const scene = () => makeScene({ interfaces, addresses, loaders: found.loaders, httpPort }, hosts, core.lives());
-    let answers: Promise<void> = Promise.resolve();
+    const scene = () => makeScene({ ...network, loaders: found.loaders, httpPort }, hosts, core.lives());
+    const answers = new Answers(scene, async (next) => boot?.setScene(next), broken.reject);
     const core: Core = new Core(
       {
         now,
         after,
-        journal,
-        emit,
+        journal: state.journal,
+        emit(event) {
+          emit(event);
+          if (event.event === 'stage' && isEnd(event.stage)) marks.clear(event.host);
+        },
         run: async (task, life, taskSignal) => {
           try {
             await runTask(tasks, task, life, taskSignal);
@@ -155,8 +173,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           }
         },
         changed: () => {
-          const next = scene();
-          answers = answers.then(() => boot?.setScene(next)).catch((error: Error) => ended.reject(error));
+          answers.changed();
           if (core.ended) ended.resolve();
         },
       },
@@ -165,15 +182,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const admission = new Admission({
       core,
       hosts,
-      tokens: new TokenBook(randomBytes),
+      tokens,
+      tokensChanged: () => state.tokensChanged(tokens),
+      alive: (host) => heard.lately(host),
       registrations,
-      installer: (system) => filesOf(installers.get(system)),
+      installer: (system) => installers.get(system),
       macAt: (address) => {
         if (!links.some((link) => inSubnet(address, link))) return 'foreign';
         return parseNeighbours(readFileSync('/proc/net/arp', 'utf8')).find((each) => each.address === address)?.mac;
       },
       authorizedKeys: [
-        `${runKey.publicKey} nixie-run`,
+        `${state.runKey.publicKey} nixie-run`,
         ...(config.sshKey === undefined ? [] : [config.sshKey.publicKey]),
       ],
       credentialSecret: tls.credentialSecret,
@@ -183,29 +202,33 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
       emit,
     });
-    const seen = (each: Seen) => {
-      const host = each.machine ?? (each.mac === undefined ? undefined : hostOfMac.get(each.mac));
-      const detail = [each.why, each.detail].filter((part) => part !== undefined).join(': ');
-      emit({
-        event: 'seen',
-        at: iso(now()),
-        kind: each.kind,
-        ...given('host', host),
-        ...given('mac', each.mac),
-        ...given('interface', each.interface),
-        ...given('detail', detail === '' ? undefined : detail),
-      });
-      if (host !== undefined && core.life(host)?.stage === 'waking' && asksToBoot(each))
-        core.happened(host, { kind: 'firmware-asked' });
-    };
+    const seen = makeSightings({
+      hostOfMac,
+      stageOf: (host) => core.life(host)?.stage,
+      happened: (host, happening) => core.happened(host, happening),
+      emit,
+      warn: (text, host) => warnings.warn(text, host),
+      network: () => network,
+      avoid(address) {
+        state.decline(address);
+        const other = planNetwork(links, config.dhcp, hosts, network.addresses, state.declined);
+        if ('plan' in other) network = other.plan;
+        state.keepLeases({ ...state.leases, ...network.addresses });
+        answers.changed();
+        return network;
+      },
+      now,
+      ticks,
+    });
 
     // Sockets.
+    signal.throwIfAborted();
     boot = await startBootServer({
       scene: scene(),
       loaderFiles: found.files,
       interfaces: links,
       onSeen: seen,
-      onFailure: ended.reject,
+      onFailure: broken.reject,
       dhcp: config.dhcp.mode !== 'off',
     });
     closers.push(() => boot?.close());
@@ -245,37 +268,48 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         onSessionUp(host, about) {
           const kept = registrations.get(host);
           if (!inventories.has(host) && kept !== undefined) inventories.set(host, kept.inventory);
-          return admission.session(host, about);
+          const refusal = admission.session(host, about);
+          if (refusal === undefined) heard.up(host, about.bootId);
+          return refusal;
         },
-        onSessionDown: (host, why) =>
-          emit({ event: 'log', at: iso(now()), host, source: 'session', text: `ended: ${why}` }),
-        onHeartbeat: () => {},
+        onSessionDown(host, why) {
+          heard.down(host);
+          emit({ event: 'log', at: iso(now()), host, source: 'session', text: `ended: ${why}` });
+        },
+        onHeartbeat: (host) => heard.beat(host),
         onProgress: () => {},
         onLog(host, lines, dropped) {
           for (const { source, text } of lines) emit({ event: 'log', at: iso(now()), host, source, text });
           if (dropped > 0)
             emit({ event: 'log', at: iso(now()), host, source: 'agent', text: `${dropped} lines were lost` });
         },
-        onOdd: (peer, what) => account.notice('warning', `an agent at ${peer}: ${what}`),
+        onOdd: (peer, what) =>
+          warnings.warn(`an agent at ${peer}: ${what}`, undefined, `${peer.replace(/:\d+$/, '')} ${what}`),
       },
     });
     closers.push(() => agents?.close());
     const sessions = agents;
 
-    const copies = pLimit(config.jobs);
     const tasks: TaskWorld = {
       plans,
       finder: makeFinder(links, ticks),
       agents: {
-        async connected(host, deadlineMs, taskSignal) {
-          for (const until = ticks() + deadlineMs; !sessions.sessions().includes(host); await sleep(100, taskSignal)) {
+        async connected(host, deadlineMs, taskSignal, bootId) {
+          const there = () =>
+            heard.bootOf(host) !== undefined && (bootId === undefined || heard.bootOf(host) === bootId);
+          for (const until = ticks() + deadlineMs; !there(); await sleep(100, taskSignal)) {
             if (taskSignal.aborted) throw new Error('called off');
             if (ticks() > until) throw new Error('its agent registered but opened no session');
           }
         },
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
       },
-      leased: (macs) => macs.flatMap((mac) => addresses[mac] ?? []),
+      leased: (macs) => macs.flatMap((mac) => network.addresses[mac] ?? []),
+      lookup: makeLookup({ own }),
+      keysFor: (bootId) => admission.keysFor(bootId),
+      keysGiven: (bootId) => admission.keysGiven(bootId),
+      marks,
+      begun: new Map(),
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
       installerKey: (host) => registrations.get(host)?.sshHostKey,
@@ -289,16 +323,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       sleep,
       wake: async (macs, taskSignal) => {
         const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, links, { signal: taskSignal })));
-        for (const failure of reports.flatMap((report) => report.failures)) account.notice('warning', failure);
+        for (const failure of reports.flatMap((report) => report.failures)) warnings.warn(failure);
         return reports.reduce((sum, report) => sum + report.sent, 0);
       },
-      inTurn: (call) => copies(call),
+      inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
       keepLog: (host, lines) => account.keepLog(host, lines),
       mayLoseData: (host) => host.wipe || config.reinstall.has(host.name),
-      runKey,
-      proofKey: proof,
+      runKey: state.runKey,
+      proofKey: state.proofKey,
+      proofFolder: state.folder.path,
       keygen: generate,
-      identities: [proof.privateFile, ...(config.sshKey?.kind === 'private' ? [config.sshKey.path] : [])],
+      identities: [state.proofKey.privateFile, ...(config.sshKey?.kind === 'private' ? [config.sshKey.path] : [])],
       ...given('agentSocket', env.SSH_AUTH_SOCK),
       stateDir,
       secrets: new Secrets({
@@ -314,13 +349,21 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       searchPath,
       nixEnv: nixEnvironment(env),
       proofPatienceMs: Math.max(10, patience.proving - 5) * 1000,
-      answersCurrent: () => answers,
+      answersCurrent: () => answers.current(),
     };
-    const operator = await startOperator(join(stateDir, 'operator.sock'), {
+    const desk = {
+      core,
+      account,
+      admission,
+      built: (host: string) => plans.has(host),
+      bootOf: (host: string) => heard.bootOf(host),
+    };
+    signal.throwIfAborted();
+    const operator = await startOperator(state.operatorSocket, {
       machines: () => account.machines(),
       inventory: (host) => inventories.get(host),
-      retry: (host) => refusal(core.happened(host, { kind: 'retry' })),
-      cancel: (host) => refusal(core.happened(host, { kind: 'cancelled', reason: 'cancelled by the operator' })),
+      retry: (host) => retry(desk, host),
+      cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(hosts.find((each) => each.name === host)?.macs ?? [], signal),
       watch: (listener) => account.watch(listener),
     });
@@ -329,12 +372,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
 
     // Build.
-    const prepared = await prepareRun(config, { ...world, env }, emit);
-    for (const [system, installer] of prepared.installers) installers.set(system, installer);
+    for (const host of hosts) core.add(host.name);
+    const preparation = prepareRun(config, { ...world, env }, emit);
+    // Its children get the signal, too; a moment later they are killed.
+    closers.push(() => preparation.then(() => undefined));
+    const prepared = await Promise.race([preparation, stopped, broken.promise]);
+    if (prepared === undefined || signal.aborted) return endsOf(core);
+    for (const [system, installer] of prepared.installers) installers.set(system, filesOf(installer));
     for (const warning of prepared.warnings) account.notice('warning', warning);
     http.setFiles(
       new Map(
-        [...installers.values()].flatMap(({ kernel, initrd }) => [
+        [...prepared.installers.values()].flatMap(({ kernel, initrd }) => [
           [`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes }] as const,
           [`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes }] as const,
         ]),
@@ -342,24 +390,54 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     );
 
     // Machines.
-    for (const host of hosts) core.add(host.name);
-    for (const [name, plan] of prepared.plans) plans.set(name, plan);
+    for (const [name, plan] of prepared.plans) {
+      const problem = unbootable(plan.host, installers.get(plan.host.system)!, {
+        address: own[0]!,
+        httpPort,
+        grpcPort,
+      });
+      if (problem === undefined) plans.set(name, plan);
+      else core.happened(name, { kind: 'failed', reason: problem });
+    }
     for (const [name, failure] of prepared.failures) {
       account.keepLog(name, failure.log);
       core.happened(name, { kind: 'failed', reason: failure.text });
     }
-    for (const name of plans.keys()) core.happened(name, { kind: 'begin' });
-    signal.addEventListener('abort', () => ended.resolve(), { once: true });
-    if (signal.aborted) ended.resolve();
-    await ended.promise;
-    // A machine that was refused is still being switched off.
-    if (!signal.aborted) await core.settle(15_000);
+    for (const [name, { system }] of plans)
+      core.happened(name, { kind: marks.get(name) === system.toplevel.out ? 'reboot-marked' : 'begin' });
+    // A machine that was refused is still being switched off at the end, and the operator may have one begin anew meanwhile.
+    for (;;) {
+      await Promise.race([ended.promise, stopped, broken.promise]);
+      if (signal.aborted) break;
+      ended = Promise.withResolvers();
+      await Promise.race([core.settle(15_000), stopped]);
+      if (core.ended || signal.aborted) break;
+    }
+    const half = core.lives().filter((life) => !isEnd(life.stage) && halfWritten(life) && heard.lately(life.host));
     await core.close(10_000);
-    return { ends: new Map(core.lives().map((life) => [life.host, life.stage])) };
+    // What a login left running on a machine doesn't end with its connection.
+    await Promise.allSettled(half.map(({ host }) => sessions.instruct(host, { $case: 'abort', value: {} }, 3000)));
+    return endsOf(core);
   } finally {
-    for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
+    for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);
     killAllGroups();
+    killNixGroups();
   }
+}
+
+/** What a part may take to close. */
+const closeMs = 7000;
+
+async function closed(close: () => Promise<void> | void): Promise<void> {
+  try {
+    await close();
+  } catch {
+    // It is going anyway, and the others have to be closed as well.
+  }
+}
+
+function endsOf(core: Core): RunEnd {
+  return { ends: new Map(core.lives().map((life) => [life.host, life.stage])) };
 }
 
 const dhcpWords = { proxy: 'beside another server', range: 'only server', off: 'off' } as const;
@@ -371,47 +449,7 @@ function neededLoaders(systems: readonly System[]) {
   ];
 }
 
-function filesOf(installer: Installer | undefined): InstallerFiles | undefined {
-  if (installer === undefined) return undefined;
-  const { kernel, initrd, commandLine } = installer;
-  return {
-    kernelSha256: kernel.sha256,
-    initrdSha256: initrd.sha256,
-    kernelParams: commandLine,
-    // The compressed image, what it unpacks to, and room to work.
-    needsBytes: kernel.bytes + 3 * initrd.bytes + 128 * 1024 * 1024,
-  };
-}
-
-/** Firmware or iPXE that wants a boot file; an operating system that renews its lease is no sign of a network boot. */
-function asksToBoot(seen: Seen): boolean {
-  return seen.kind === 'dhcp-answered' || seen.kind === 'tftp-started' || seen.kind === 'tftp-probed';
-}
-
-function refusal(advanced: { moved: true } | { moved: false; sentence: string }): { refused: string } | undefined {
-  return advanced.moved ? undefined : { refused: advanced.sentence };
-}
-
 /** A field, when there is a value for it. */
 function given<Key extends string, Value>(key: Key, value: Value | undefined): { [key in Key]?: Value } {
   return (value === undefined ? {} : { [key]: value }) as { [key in Key]?: Value };
-}
-
-/** Calls back once; the result calls it off. */
-function after(milliseconds: number, call: () => void): () => void {
-  const timer = setTimeout(call, Math.min(milliseconds, 0x7fff_ffff));
-  return () => clearTimeout(timer);
-}
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal.addEventListener('abort', end, { once: true });
-  });
 }

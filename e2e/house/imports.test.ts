@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ['relay'],
   ['listen'],
   ['config', 'cli', 'explain'],
-  ['programs.ts', 'preparation.ts', 'daemon.ts'],
+  ['programs.ts', 'preparation.ts', 'state.ts', 'sightings.ts', 'sightings.test.ts', 'daemon.ts'],
   ['bin'],
 ];
 const base = 'controller/src/';

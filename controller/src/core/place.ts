@@ -3,6 +3,7 @@ import { lookup as lookUpName } from 'node:dns/promises';
 import { isIPv4 } from 'node:net';
 import { findByMac, neighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
 import type { Mac } from '../machine/mac.ts';
+import { after as realTimer } from './clock.ts';
 
 export interface Segment {
   readonly name: string;
@@ -75,7 +76,7 @@ export interface LookupWorld {
  * pool for as long as a silent name server lets it wait, and files are read by the same threads.
  */
 export function makeLookup(world: LookupWorld): (names: readonly string[]) => Promise<readonly string[]> {
-  const { own, ask = askSystem, after = realAfter } = world;
+  const { own, ask = askSystem, after = realTimer } = world;
   let last: Promise<unknown> = Promise.resolve();
   return async (names) => {
     const found = new Set<string>();
@@ -101,9 +102,4 @@ export function makeLookup(world: LookupWorld): (names: readonly string[]) => Pr
 
 async function askSystem(name: string): Promise<string[]> {
   return (await lookUpName(name, { family: 4, all: true })).map(({ address }) => address);
-}
-
-function realAfter(milliseconds: number, call: () => void): () => void {
-  const timer = setTimeout(call, milliseconds);
-  return () => clearTimeout(timer);
 }

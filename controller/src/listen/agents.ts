@@ -25,7 +25,9 @@ import {
 } from '@nixie/proto/agent';
 import type { Credential } from '../machine/token.ts';
 import { AgentSession, type SessionUp } from './agent-session.ts';
+import { PortTaken } from './errors.ts';
 import { Instructor } from './instructor.ts';
+import { portHolder } from './port-holder.ts';
 
 export type { SessionUp } from './agent-session.ts';
 
@@ -190,6 +192,8 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
       bound.push(to(port));
     } catch (error) {
       server.forceShutdown();
+      if (/EADDRINUSE/.test((error as Error).message))
+        throw new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp'));
       throw new Error(`listen for agents on ${to(port)}: ${(error as Error).message}`, { cause: error });
     }
   }

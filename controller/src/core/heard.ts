@@ -1,0 +1,37 @@
+// Which agents are there, and which of them were heard a moment ago. A connection of a machine that lost its power looks whole for half a minute.
+
+/** An agent beats every five seconds; two of them may be lost. */
+const latelyMs = 13_000;
+
+export class Heard {
+  readonly #now: () => number;
+  readonly #sessions = new Map<string, { bootId: string; at: number }>();
+
+  /** @param now milliseconds of a clock that nobody sets */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  up(host: string, bootId: string): void {
+    this.#sessions.set(host, { bootId, at: this.#now() });
+  }
+
+  beat(host: string): void {
+    const session = this.#sessions.get(host);
+    if (session !== undefined) session.at = this.#now();
+  }
+
+  down(host: string): void {
+    this.#sessions.delete(host);
+  }
+
+  /** The boot whose agent has a session. */
+  bootOf(host: string): string | undefined {
+    return this.#sessions.get(host)?.bootId;
+  }
+
+  lately(host: string): boolean {
+    const session = this.#sessions.get(host);
+    return session !== undefined && this.#now() - session.at < latelyMs;
+  }
+}
