@@ -49,7 +49,7 @@ export async function askSecrets(
         if (typed.push(bytes) === 'interrupted') throw new Interrupted('interrupted while asking for secrets');
         answer = typed.next();
       }
-      terminal.write('\r\n');
+      terminal.write('\n');
       answers.set(name, answer);
     }
   } finally {

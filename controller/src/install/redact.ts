@@ -21,19 +21,17 @@ const shortestLine = 8;
 const token = /\b(nixie\.token=)[0-9a-fA-F]+/g;
 
 export function makeRedactor(): Redactor {
-  /** First characters → what begins so, longest first: a text is gone through once, however many secrets there are. */
-  const forms = new Map<string, { form: string; mask: string }[]>();
+  /** First characters → what begins so. A text is gone through once, however many secrets there are. */
+  const forms = new Map<string, { masks: Map<string, string> /** Longest first. */; lengths: number[] }>();
 
   const learn = (form: string, mask: string) => {
     if (form.length < shortestMasked) return;
     const start = form.slice(0, shortestMasked);
-    const known = forms.get(start) ?? [];
-    if (known.some((each) => each.form === form)) return;
-    known.push({ form, mask });
-    forms.set(
-      start,
-      known.sort((a, b) => b.form.length - a.form.length),
-    );
+    const known = forms.get(start) ?? { masks: new Map<string, string>(), lengths: [] };
+    forms.set(start, known);
+    if (!known.masks.has(form)) known.masks.set(form, mask);
+    if (!known.lengths.includes(form.length)) known.lengths.push(form.length);
+    known.lengths.sort((a, b) => b - a);
   };
 
   const text = (given: string): string => {
@@ -41,14 +39,13 @@ export function makeRedactor(): Redactor {
     if (forms.size === 0) return plain;
     let masked = '';
     let copied = 0;
-    for (let at = 0; at + shortestMasked <= plain.length; ) {
-      const found = forms.get(plain.slice(at, at + shortestMasked))?.find(({ form }) => plain.startsWith(form, at));
-      if (found === undefined) at++;
-      else {
-        masked += plain.slice(copied, at) + found.mask;
-        at += found.form.length;
-        copied = at;
-      }
+    for (let at = 0; at + shortestMasked <= plain.length; at++) {
+      const known = forms.get(plain.slice(at, at + shortestMasked));
+      const length = known?.lengths.find((each) => known.masks.has(plain.slice(at, at + each)));
+      if (known === undefined || length === undefined) continue;
+      masked += plain.slice(copied, at) + known.masks.get(plain.slice(at, at + length));
+      copied = at + length;
+      at = copied - 1;
     }
     return copied === 0 ? plain : masked + plain.slice(copied);
   };
