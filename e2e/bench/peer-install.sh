@@ -9,7 +9,8 @@ remote() { ssh "${options[@]}" "root@$address" "$@"; }
 reach() {
   local question=$1 wanted=$2 until=$((SECONDS + 300))
   while ((SECONDS < until)); do
-    [[ $(remote "$question" 2>/dev/null || true) == "$wanted" ]] && return
+    # A connection that a reboot cuts would wait for ever.
+    [[ $(timeout 4 ssh "${options[@]}" "root@$address" "$question" 2>/dev/null || true) == "$wanted" ]] && return
     sleep 0.2
   done
   echo "no answer: $question" >&2
