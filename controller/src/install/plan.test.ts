@@ -54,6 +54,22 @@ test('extra files go with install alone', () => {
   }
 });
 
+test('keys of disks go with disko alone, as descriptors from 3 on; owners of files with install alone', () => {
+  const more = { diskKeys: ['/tmp/a.key', '/tmp/b.key'], owners: [{ path: '/etc/s', owner: '7:8' }] };
+  const disko = planPhase({ ...request, ...more }).argv.join(' ');
+  assert.ok(
+    disko.includes('--disk-encryption-keys /tmp/a.key /dev/fd/3 --disk-encryption-keys /tmp/b.key /dev/fd/4 '),
+    disko,
+  );
+  assert.ok(!disko.includes('--chown'));
+  const install = planPhase({ ...request, ...more, phase: 'install' }).argv.join(' ');
+  assert.ok(install.includes('--chown /etc/s 7:8 '), install);
+  assert.ok(!install.includes('--disk-encryption-keys'));
+  assert.doesNotMatch(planPhase({ ...request, ...more, phase: 'reboot' }).argv.join(' '), /--chown|--disk-enc/);
+  for (const path of ['/a b', 'a', '/a;b', '/$(a)'])
+    assert.throws(() => planPhase({ ...request, diskKeys: [path] }), /expected a plain absolute path/);
+});
+
 test('no flag that disables substitution or prints secrets', () => {
   for (const phase of ['disko', 'install', 'reboot'] as const) {
     const { argv } = planPhase({ ...request, phase });
