@@ -132,6 +132,7 @@ export class Machine {
     this.#log.write(`=== power on ${boot}, ${new Date(powerOnAt).toISOString()}\n`);
     const child = start(this.#net.inside(this.#net.lan, this.#argv(deadlineMs)), {
       deadlineMs: deadlineMs + 10_000,
+      stdin: 'pipe',
       onLine: (raw, from) => {
         const at = Date.now();
         const text = (from === 'err' ? `qemu: ${raw}` : raw).replace(escapes, '').replaceAll('\r', '');
@@ -172,6 +173,12 @@ export class Machine {
 
   async reset(): Promise<void> {
     await this.monitor('system_reset');
+  }
+
+  /** Types on the serial line, where the machine prints. */
+  type(text: string): void {
+    if (this.#child === undefined) throw new Error(`${this.spec.name}: nobody can type, the machine is off`);
+    this.#child.write(text);
   }
 
   /** One command to QEMU's monitor; what it answered. */
