@@ -38,6 +38,8 @@ export async function inScene(
     deadlineMs?: number;
     nixieDhcp?: readonly string[];
     hosts?: readonly string[];
+    /** Names of machines whose root is LUKS. */
+    encrypted?: readonly string[];
   },
   act: (scene: Scene) => Promise<void>,
 ): Promise<void> {
@@ -45,7 +47,7 @@ export async function inScene(
   const lab = await createLab({ deadlineMs: 3 * installLimitMs, ...options, machines });
   try {
     const names = machines.map(({ name }) => name);
-    const supplies = await makeSupplies(join(lab.folder, 'operator'), names);
+    const supplies = await makeSupplies(join(lab.folder, 'operator'), names, options.encrypted);
     const knownHosts = join(lab.folder, 'known_hosts');
     const dhcp =
       options.dhcp === 'foreign' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];

@@ -33,15 +33,24 @@ export function diskSerial(index: number): string {
 
 /**
  * Generates the lab's flake for these machines (nothing is built yet: that is Nixie's work) and a key in `folder`.
- * The agent must have been built.
+ * The agent must have been built. `encrypted`: names of machines with LUKS, whose key disko wants in /tmp/disk.key.
  */
-export async function makeSupplies(folder: string, names: readonly string[]): Promise<Supplies> {
+export async function makeSupplies(
+  folder: string,
+  names: readonly string[],
+  encrypted: readonly string[] = [],
+): Promise<Supplies> {
   if (!existsSync(agentFile)) throw new Error(`${agentFile} is missing: run \`npm run build\` first`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const keyFile = join(folder, 'operator');
   await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'operator of the lab', '-f', keyFile]);
   const publicKey = readFileSync(`${keyFile}.pub`, 'utf8').trim();
-  const machines = names.map((name, i) => ({ name, serial: diskSerial(i), authorizedKeys: [publicKey] }));
+  const machines = names.map((name, i) => ({
+    name,
+    serial: diskSerial(i),
+    authorizedKeys: [publicKey],
+    ...(encrypted.includes(name) ? { encrypted: true } : {}),
+  }));
   const lab = await prepareLab({ machines, agent: agentFile });
   const real = findProgram('nixos-anywhere');
   return {
