@@ -52,6 +52,12 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     world.screen,
     ticker,
   );
+  // However this process ends, also by a defect: no child of it goes on writing to a machine.
+  const endChildren = () => {
+    killAllGroups();
+    killNixGroups();
+  };
+  process.on('exit', endChildren);
   const abort = new AbortController();
   let stoppedBy: StopSignal | undefined;
   const unwatch = watchSignals(process, Date.now, {
@@ -62,8 +68,7 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     },
     second: (signal) => {
       view.close({ table: false });
-      killAllGroups();
-      killNixGroups();
+      endChildren();
       world.exit(exitCodeOfSignal[signal]);
     },
   });
@@ -86,6 +91,8 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     return end(exitCodeOfError(error), false);
   } finally {
     unwatch();
+    endChildren();
+    process.off('exit', endChildren);
   }
 }
 

@@ -1,4 +1,5 @@
 // Everything that must be built before a machine is touched: one evaluation, one build. A host that fails here fails alone.
+import pLimit from 'p-limit';
 import type { Host, System } from '../machine/host.ts';
 import { build } from '../nix/build.ts';
 import { type Closure, closureOf } from '../nix/closure.ts';
@@ -40,6 +41,9 @@ export interface Prepared {
   readonly installers: ReadonlyMap<System, Installer>;
   readonly warnings: readonly string[];
 }
+
+/** Calls of nix that sum up a closure, at the same time. */
+const closuresAtOnce = 4;
 
 const hostKey = (name: string) => `host ${name}`;
 const installerKey = (system: string) => `installer ${system}`;
@@ -110,17 +114,17 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     for (const host of hosts)
       if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, failure));
   }
-  const plans = new Map<string, Plan>();
   // Hosts of one configuration share it.
   const closures = new Map<string, Promise<Closure>>();
+  const limit = pLimit(closuresAtOnce);
   const closure = (out: string): Promise<Closure> => {
-    const known = closures.get(out) ?? closureOf(out, { run, signal });
+    const known = closures.get(out) ?? limit(() => closureOf(out, { run, signal }));
     closures.set(out, known);
     return known;
   };
-  for (const host of hosts) {
+  const planned = async (host: Host): Promise<void> => {
     const system = systems.get(host.name);
-    if (system === undefined || failures.has(host.name)) continue;
+    if (system === undefined || failures.has(host.name)) return;
     const result = built.results[hostKey(host.name)];
     if (result !== undefined && !result.ok) failures.set(host.name, result.failure);
     else if (!installers.has(host.system))
@@ -137,12 +141,16 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
       });
     else {
       try {
-        plans.set(host.name, { host, system, closure: await closure(system.toplevel.out) });
+        sums.set(host.name, { host, system, closure: await closure(system.toplevel.out) });
       } catch (error) {
         failures.set(host.name, { cause: 'unknown', text: (error as Error).message, log: [] });
       }
     }
-  }
+  };
+  const sums = new Map<string, Plan>();
+  await Promise.all(hosts.map(planned));
+  // In the order of the hosts file, whichever was summed up first.
+  const plans = new Map(hosts.flatMap(({ name }) => (sums.has(name) ? [[name, sums.get(name)!] as const] : [])));
   return { evaluation, plans, failures, installers, warnings };
 }
 
