@@ -61,10 +61,14 @@ async function serve(
 
 const routerAdvertisements = ['--enable-ra', '--dhcp-range=fd77::,ra-only', '--ra-param=eth0,mtu:1500,10,600'];
 
-/** A site's DHCP server: addresses from .100 to .199, no boot options. With `ra` it is an IPv6 router too, which iPXE waits for otherwise. */
-export function foreignDhcp(net: Network, options: { ra: boolean; deadlineMs: number }): Promise<DhcpServer> {
+/** A site's DHCP server: addresses from .100 to .199 unless said otherwise, no boot options. With `ra` it is an IPv6 router too, which iPXE waits for otherwise. */
+export function foreignDhcp(
+  net: Network,
+  options: { ra: boolean; deadlineMs: number; from?: number; to?: number },
+): Promise<DhcpServer> {
+  const { from = 100, to = 199 } = options;
   const args = [
-    `--dhcp-range=${lan.prefix}.100,${lan.prefix}.199,255.255.255.0,1h`,
+    `--dhcp-range=${lan.prefix}.${from},${lan.prefix}.${to},255.255.255.0,1h`,
     '--dhcp-authoritative',
     ...(options.ra ? routerAdvertisements : []),
   ];
@@ -74,6 +78,26 @@ export function foreignDhcp(net: Network, options: { ra: boolean; deadlineMs: nu
 /** Only the IPv6 router, for a LAN whose DHCP server is the one under test. */
 export function routerOnly(net: Network, options: { deadlineMs: number }): Promise<DhcpServer> {
   return serve(net, net.dhcp, routerAdvertisements, options.deadlineMs);
+}
+
+/**
+ * A second ProxyDHCP server of somebody else, in a namespace of its own: it answers the same machines as Nixie with a boot file of its own.
+ * `namespace` has eth0 on the LAN.
+ */
+export function strangeProxy(
+  net: Network,
+  options: { namespace: string; tftpRoot: string; file: string; deadlineMs: number },
+): Promise<DhcpServer> {
+  const args = [
+    `--dhcp-range=${lan.prefix}.0,proxy`,
+    '--enable-tftp',
+    `--tftp-root=${options.tftpRoot}`,
+    '--dhcp-match=set:x64,option:client-arch,7',
+    `--pxe-service=X86-64_EFI,Strange,${options.file}`,
+    `--pxe-service=x86PC,Strange,${options.file}`,
+    `--dhcp-boot=tag:x64,${options.file}`,
+  ];
+  return serve(net, options.namespace, args, options.deadlineMs);
 }
 
 /** In Nixie's place: addresses, iPXE by TFTP, then a script by HTTP. `tftpRoot` holds snponly.efi and undionly.kpxe;

@@ -29,6 +29,8 @@ export interface Network {
   readonly lan2?: string;
   readonly rt?: string;
   addTap(tap: string, namespace?: string): Promise<void>;
+  /** One more server on the first subnet, with `address` on its eth0; its namespace. */
+  addServer(name: string, address: string): Promise<string>;
   removeTap(tap: string, namespace?: string): Promise<void>;
   /** The command line that runs a program inside a namespace; it gets SIGTERM when this process dies, however it dies. */
   inside(namespace: string, argv: readonly string[]): string[];
@@ -168,6 +170,13 @@ export async function makeNetwork(options: { second?: boolean } = {}): Promise<N
     ...(options.second === true ? { lan2: names.lan2, rt: names.rt } : {}),
     async addTap(tap, namespace = names.lan) {
       await batch(namespace, [`tuntap add name ${tap} mode tap`, `link set ${tap} master br0 up`]);
+    },
+    async addServer(name, address) {
+      const namespace = `${id}-${name}`;
+      await run(['ip', 'netns', 'add', namespace]);
+      made.push(namespace);
+      await plug(names.lan, namespace, name, 'eth0', [`${address}/${lan.length} broadcast ${lan.prefix}.255`]);
+      return namespace;
     },
     async removeTap(tap, namespace = names.lan) {
       await run(['ip', '-n', namespace, 'link', 'del', tap], { accept: true });

@@ -1,7 +1,15 @@
 // One machine: real firmware in QEMU, emulated (a nested /dev/kvm may open and then crawl). It is off until somebody powers it on, keeps its
 // disk and its NVRAM while it is off, and everything it prints is kept with the time since power-on.
-import { randomUUID } from 'node:crypto';
-import { copyFileSync, createWriteStream, existsSync, mkdirSync, rmSync, type WriteStream } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import {
+  copyFileSync,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  rmSync,
+  type WriteStream,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +34,10 @@ export interface MachineSpec {
   readonly uuid?: string;
   /** Default NIXIE1. */
   readonly diskSerial?: string;
+  /** What its hardware clock says at power-on: QEMU's `-rtc base=`, like 1970-01-01T00:00:30. Default utc. */
+  readonly clock?: string;
+  /** It has a second disk that holds data and that nobody names. */
+  readonly secondDisk?: boolean;
 }
 
 export interface SerialLine {
@@ -48,6 +60,8 @@ export class Machine {
   readonly spec: Required<MachineSpec>;
   readonly folder: string;
   readonly disk: string;
+  /** Of the second disk, if it has one. */
+  readonly secondDisk: string;
   readonly tap: string;
   readonly serial: SerialLine[] = [];
   /** How many times it was powered on. */
@@ -65,12 +79,15 @@ export class Machine {
     this.tap = tap;
     this.folder = join(parent, spec.name);
     this.disk = join(this.folder, 'disk.raw');
+    this.secondDisk = join(this.folder, 'second.raw');
     this.spec = {
       memoryMiB: 1280,
       cpus: 1,
       diskMiB: 4096,
       uuid: randomUUID(),
       diskSerial: 'NIXIE1',
+      clock: 'utc',
+      secondDisk: false,
       ...spec,
     };
     this.bootOrder = spec.bootOrder;
@@ -84,6 +101,7 @@ export class Machine {
   async prepare(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
     await run(['truncate', '-s', `${this.spec.diskMiB}M`, this.disk]);
+    if (this.spec.secondDisk) writeFileSync(this.secondDisk, randomBytes(8 * 1024 * 1024));
     this.resetNvram();
   }
 
@@ -99,7 +117,7 @@ export class Machine {
     const argv = ['timeout', '-k', '2', String(Math.ceil(deadlineMs / 1000)), 'qemu-system-x86_64'];
     argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(spec.cpus));
     argv.push('-m', String(spec.memoryMiB), '-display', 'none', '-serial', 'stdio', '-no-user-config', '-nodefaults');
-    argv.push('-rtc', 'base=utc', '-monitor', `unix:${join(folder, 'mon')},server,nowait`);
+    argv.push('-rtc', `base=${spec.clock}`, '-monitor', `unix:${join(folder, 'mon')},server,nowait`);
     argv.push('-device', 'virtio-rng-pci', '-uuid', spec.uuid, '-name', spec.name);
     // Without graphics SeaBIOS and its iPXE print on the serial line.
     argv.push('-machine', uefi ? 'q35' : 'q35,graphics=off');
@@ -118,6 +136,10 @@ export class Machine {
     );
     argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${this.disk}`);
     argv.push('-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},bootindex=${nicFirst ? 2 : 1}`);
+    if (spec.secondDisk) {
+      argv.push('-drive', `if=none,id=d1,format=raw,cache=unsafe,file=${this.secondDisk}`);
+      argv.push('-device', `virtio-blk-pci,drive=d1,serial=SECOND`);
+    }
     return argv;
   }
 

@@ -75,6 +75,16 @@ const targets = {
     installWorkspace(root, say);
     return await run(['e2e/simulate/main.ts', ...rest]);
   },
+  async faults() {
+    if (!isRoot) {
+      say('the faults strike in network namespaces, which needs root: sudo npm run faults');
+      return 3;
+    }
+    installWorkspace(root, say);
+    if (!bring()) return 3;
+    await buildAgent();
+    return await run(['e2e/faults/faults.ts', ...rest]);
+  },
   async bench() {
     if (!isRoot) {
       say(`the benchmarks make network namespaces, which needs root: sudo npm run bench -- ${rest.join(' ')}`);

@@ -1,0 +1,42 @@
+// One kind of fault: where it strikes, how it is done, and how Nixie's run must end all the same.
+import type { Stage } from '../../controller/src/machine/stage.ts';
+import type { MachineSpec } from '../lab/qemu.ts';
+import type { Scene } from '../lab/scenario.ts';
+import type { Field } from './field.ts';
+
+export interface Fault {
+  /** For `--only`: words joined by `-`. */
+  readonly name: string;
+  /** For the table. */
+  readonly what: string;
+  /** For the table: the stage, or the place. */
+  readonly where: string;
+  /** What the lab needs beside one UEFI machine called machine1, off, with a blank disk, beside a foreign DHCP server. */
+  readonly lab?: {
+    readonly machines?: readonly (Omit<MachineSpec, 'mac'> & { mac?: string })[];
+    /** Names in the hosts file; default: the machines. */
+    readonly hosts?: readonly string[];
+  };
+  /** The arguments of this run. */
+  args?(scene: Scene): readonly string[];
+  /** Wraps Nixie's own command line, inside its namespaces. */
+  wrap?(scene: Scene, argv: readonly string[]): readonly string[];
+  /** Done before Nixie starts. */
+  before?(field: Field): Promise<void>;
+  /** Waits for its moment, tells it by `field.struck()`, and returns when the fault is over. */
+  inject(field: Field): Promise<void>;
+  readonly expect: Expectation;
+}
+
+export interface Expectation {
+  readonly status: number;
+  /** By host; default: every host is proved. */
+  readonly results?: Readonly<Record<string, Stage>>;
+  /** What the reasons of those that failed, or the last words of a run that didn't start, must say. */
+  readonly says?: RegExp;
+}
+
+export const allProved: Expectation = { status: 0 };
+
+/** The machine that most faults strike. */
+export const machine1 = { name: 'machine1', firmware: 'uefi', bootOrder: 'disk-first' } as const;

@@ -1,0 +1,20 @@
+// nixos-anywhere says Done! because the link was cut while it waited for the reboot, and the machine never rebooted.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { allProved, type Fault } from '../fault.ts';
+
+export const falseDone: Fault = {
+  name: 'false-done',
+  what: 'no reboot, and the link cut while nixos-anywhere waits for it (it says Done!)',
+  where: 'rebooting',
+  async inject(field) {
+    // Its first order to reboot comes to nothing.
+    await field.reached('install');
+    await field.inInstaller('systemctl mask --runtime reboot.target');
+    await field.logged(/Waiting for the machine to become unreachable/);
+    await sleep(8000);
+    await field.inInstaller('systemctl unmask --runtime reboot.target');
+    field.struck();
+    await field.unplug(20_000);
+  },
+  expect: allProved,
+};
