@@ -7,8 +7,8 @@ export function withKnownHost(text: string, names: readonly string[], key: strin
   const [type] = key.split(' ');
   for (const line of text.split('\n')) {
     // sshd(8): fields are separated by blanks and tabs, and more of them may stand before the first.
-    const words = line.trim().split(/[ \t]+/);
-    if (line.trim() === '' || /^[#@|]/.test(words[0]!) || words[1] !== type) {
+    const words = line.split(/[ \t\r]+/).filter((word) => word !== '');
+    if (line.trim() === '' || /^[#@|]/.test(words[0] ?? '#') || words[1] !== type) {
       if (line.trim() !== '') kept.push(line);
       continue;
     }
