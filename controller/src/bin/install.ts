@@ -18,6 +18,7 @@ import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
 import { killNixGroups } from '../nix/command.ts';
 import { prepareRun } from '../preparation.ts';
+import { becomeUndumpable } from './undumpable.ts';
 
 export interface InstallWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -40,6 +41,8 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
       return () => clearTimeout(timer);
     },
   };
+  const secret = !config.dryRun && config.hosts.some((host) => host.secrets !== undefined);
+  const dumpable = secret && !becomeUndumpable();
   // Before anything is served, and before the view takes the terminal.
   const prompted = config.dryRun ? new Map<string, Buffer>() : await askSecrets(config.hosts, openTerminal);
   const view = openView(
@@ -79,7 +82,10 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     return told;
   };
   try {
-    for (const text of warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
+    const more = dumpable
+      ? ['should this process crash, its core dump may hold secrets: they could not be switched off']
+      : [];
+    for (const text of [...warnings, ...more]) view.show({ event: 'notice', at: now(), level: 'warning', text });
     const { env, cwd, uid } = world;
     const daemonWorld: DaemonWorld = { env, cwd, uid, prompted, emit: view.show, signal: abort.signal };
     const ends = config.dryRun ? await dryRun(config, daemonWorld, view) : (await runInstall(config, daemonWorld)).ends;
