@@ -1,7 +1,7 @@
 // Packets given as text: the recordings' own JSON lines, hexadecimal octets, or a hex dump.
 import { parseAddress } from '../wire/dhcp4/address.ts';
 import { hexBytes } from '../wire/dhcp4/shapes.ts';
-import type { Frame } from './capture.ts';
+import { type Frame, frameMax } from './capture.ts';
 import { type Datagram, readFrame } from './datagram.ts';
 
 export interface TextPacket {
@@ -79,10 +79,13 @@ function packetOfJson(value: unknown): TextPacket {
 const dumpLine =
   /^\s*(?:0x)?([0-9a-fA-F]{4,8}):?\s+((?:[0-9a-fA-F]{2}){1,8}(?: {1,2}(?:[0-9a-fA-F]{2}){1,8}(?![^\s|]))*)(?:\s{2,}.*|\s*\|.*)?$/;
 
+/** A whole frame with blanks around each octet. */
+const longestDumpLine = 4 * frameMax;
+
 function readHex(lines: readonly string[]): TextInput | undefined {
   const written = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
   const bare = written.map((line) => hexBytes(line.replace(/^0x/i, '').replace(/[\s:]/g, '')));
-  const dumped = written.map((line) => dumpLine.exec(line));
+  const dumped = written.map((line) => (line.length <= longestDumpLine ? dumpLine.exec(line) : null));
   const dump = dumped.some((match) => match !== null && Number.parseInt(match[1]!, 16) === 0) && dumped[0] !== null;
   if (!dump && bare.some((bytes) => bytes === undefined)) return undefined;
   const packets: Uint8Array[] = [];
@@ -102,11 +105,11 @@ function readHex(lines: readonly string[]): TextInput | undefined {
         damage.push(`line ${index + 1}: offset ${offset} does not follow ${current?.length ?? 0}`);
         return;
       }
-      current.push(...bytes);
+      for (const octet of bytes) current.push(octet);
     });
     if (current) packets.push(Uint8Array.from(current));
   } else {
-    packets.push(...bare.filter((bytes) => bytes !== undefined));
+    for (const bytes of bare) if (bytes !== undefined) packets.push(bytes);
   }
   return { format: 'hex', packets: packets.map(packetOfHex), damage };
 }
