@@ -20,9 +20,8 @@ export function mergeKeys(before: string, lines: readonly string[]): string {
   const kept = before.split('\n').filter((line) => line.trim() !== '');
   const start = kept.indexOf(marker);
   const own = start < 0 ? kept : kept.slice(0, start);
-  const wanted = [...new Set(lines.map((line) => line.trim()))].filter(
-    (line) => isKeyLine(line) && !own.includes(line),
-  );
+  const known = new Set(own);
+  const wanted = [...new Set(lines.map((line) => line.trim()))].filter((line) => isKeyLine(line) && !known.has(line));
   return `${[...own, marker, ...wanted].join('\n')}\n`;
 }
 
