@@ -1,4 +1,4 @@
-// `npm test`, `npm run unit|demo|bench|simulate|build`: brings everything that is needed, then runs it under the repository's Node. Plain JavaScript,
+// `npm test`, `npm run unit|demo|bench|fuzz|simulate|build`: brings everything that is needed, then runs it under the repository's Node. Plain JavaScript,
 // because it is started by whatever Node the computer has.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -74,6 +74,10 @@ const targets = {
   async simulate() {
     installWorkspace(root, say);
     return await run(['e2e/simulate/main.ts', ...rest]);
+  },
+  async fuzz() {
+    installWorkspace(root, say);
+    return await run(['e2e/fuzz/fuzz.ts', ...rest]);
   },
   async faults() {
     if (!isRoot) {

@@ -1,0 +1,62 @@
+import { parseHosts } from '../../../controller/src/config/hosts.ts';
+import { problemLine } from '../../../controller/src/config/problem.ts';
+import { bytesOf, must, type Target } from '../target.ts';
+
+const full = {
+  $schema: './hosts.schema.json',
+  machine1: { mac_address: 'aa:bb:cc:dd:ee:01' },
+  machine2: {
+    mac_addresses: ['aa-bb-cc-dd-ee-02', 'aabb.ccdd.ee03'],
+    system: 'aarch64-linux',
+    flake_attr: 'other',
+    tags: ['rack:1'],
+    boot: ['console=ttyS0'],
+    address: '10.0.0.7',
+    expect_disks: [{ serial: 'S1', min_size: '400G', max_size: 500_000_000_000, rotational: false }],
+    wipe: true,
+  },
+};
+
+export const target: Target = {
+  name: 'hosts-json',
+  seeds: [
+    bytesOf(JSON.stringify(full, null, 2)),
+    bytesOf(
+      '{"a":{"mac_adress":"aa:bb:cc:dd:ee:ff"},"a":{},"b":{"mac_address":"aa:bb:cc:dd:ee:ff","address":"10.0.0.7"}}',
+    ),
+    bytesOf('{"a": {"mac_address": "00:00:00:00:00:00",}} // no'),
+  ],
+  dictionary: [
+    '"mac_address":"aa:bb:cc:dd:ee:01"',
+    '"mac_addresses":[',
+    '"expect_disks":[{',
+    '"address":"10.0.0.7"',
+    '"__proto__":{',
+    '"constructor":',
+    '"$schema":"x"',
+    '"min_size":"1e3"',
+    '"x":1,',
+    '"x":{"mac_address":"aa:bb:cc:dd:ee:01"},',
+    '\ufeff',
+    '{}',
+    '[]',
+    'null',
+    'true',
+    '-0.1e5',
+    '\\u0041',
+    '\\ud800',
+  ],
+  allowed: [],
+  run(bytes) {
+    const result = parseHosts(bytes, 'hosts.json');
+    if (result.ok) {
+      must(result.hosts.length > 0 && result.hosts.every((host) => host.macs.length > 0), 'each host has a MAC');
+      const macs = result.hosts.flatMap((host) => host.macs);
+      must(new Set(macs).size === macs.length, 'no MAC belongs to two hosts');
+    } else {
+      must(result.problems.length > 0, 'what is refused has a reason');
+      for (const problem of result.problems.slice(0, 20))
+        must(!/[\x00-\x1f\x7f]/.test(problemLine(problem)), 'a problem is one line without control characters');
+    }
+  },
+};
