@@ -7,3 +7,5 @@ export function buildAgent(options?: { outDir?: string; force?: boolean }): Prom
   /** Of the inputs: equal inputs give an equal executable. */
   sha256: string;
 }>;
+/** The agent as one JavaScript file (CommonJS). */
+export function bundleAgent(): Buffer;

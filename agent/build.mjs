@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Makes agent/dist/nixie-agent, one executable: bundle -> copy of Node -> strip -> blob -> inject -> run once.
+// NIXIE_ESBUILD names another esbuild than the workspace's, `--bundle FILE` makes the bundle alone.
 // Stripping has to come before the injection: afterwards it makes a file that crashes. A second run with the same inputs does nothing.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -34,29 +35,39 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 /** @param {string} message */
 const say = (message) => console.error(`agent build: ${message}`);
 
+/** The agent as one JavaScript file (CommonJS). */
+export function bundleAgent() {
+  const [program = '', ...first] = process.env.NIXIE_ESBUILD
+    ? [process.env.NIXIE_ESBUILD]
+    : [process.execPath, join(root, 'node_modules/esbuild/bin/esbuild')];
+  const options = [
+    join(here, 'src', 'main.ts'),
+    '--bundle',
+    '--minify',
+    '--keep-names',
+    '--platform=node',
+    '--target=node24',
+    '--format=cjs',
+    // Only used for loading .proto files at run time, which the agent never does; it would double the bundle.
+    `--alias:@grpc/proto-loader=${join(here, 'proto-loader-stub.cjs')}`,
+    '--log-level=warning',
+  ];
+  return execFileSync(program, [...first, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 64 * 1024 * 1024,
+    timeout: 120_000,
+  });
+}
+
 /**
  * Builds the executable unless an up-to-date one is there.
  * @returns {Promise<{path: string, built: boolean, bytes: number, sha256: string}>} sha256 is that of the inputs
  */
 export async function buildAgent({ outDir = join(here, 'dist'), force = false } = {}) {
-  const { build } = await import('esbuild');
   const target = join(outDir, 'nixie-agent');
   const stamp = join(outDir, 'nixie-agent.inputs');
   mkdirSync(outDir, { recursive: true });
-  const bundle = await build({
-    entryPoints: [join(here, 'src', 'main.ts')],
-    bundle: true,
-    write: false,
-    minify: true,
-    keepNames: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'cjs',
-    // Only used for loading .proto files at run time, which the agent never does; it would double the bundle.
-    alias: { '@grpc/proto-loader': join(here, 'proto-loader-stub.cjs') },
-    logLevel: 'warning',
-  });
-  const script = bundle.outputFiles[0].contents;
+  const script = bundleAgent();
   const node = realpathSync(process.execPath);
   const { size, mtimeMs } = statSync(node);
   const inputs = createHash('sha256')
@@ -112,6 +123,11 @@ export async function buildAgent({ outDir = join(here, 'dist'), force = false } 
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const bundle = process.argv.indexOf('--bundle');
+  if (bundle > 0) {
+    writeFileSync(process.argv[bundle + 1] ?? '', bundleAgent());
+    process.exit(0);
+  }
   const started = Date.now();
   const made = await buildAgent({ force: process.argv.includes('--force') });
   say(`${made.built ? 'built' : 'up to date'} ${(made.bytes / 1e6).toFixed(1)} MB in ${Date.now() - started} ms`);
