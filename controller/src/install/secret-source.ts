@@ -134,7 +134,11 @@ function printed(argv: readonly string[], world: SourceWorld, signal?: AbortSign
     child.on('error', (error: NodeJS.ErrnoException) => {
       if (pid !== undefined) return;
       leave();
-      fail(new Error(`start ${program}: ${error.code === 'ENOENT' ? 'there is no such program' : error.code}`));
+      const known: Record<string, string> = {
+        ENOENT: 'there is no such program',
+        EACCES: `${world.as?.name ?? 'this user'} may not run it`,
+      };
+      fail(new Error(`start ${program}: ${known[error.code ?? ''] ?? error.code}`));
     });
     child.on('exit', () => {
       // A grandchild may hold the output.

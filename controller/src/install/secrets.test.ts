@@ -20,7 +20,7 @@ import { makeRunFolder } from './folders.ts';
 import { withPatience } from './plan.ts';
 import { makeRedactor } from './redact.ts';
 import { realSystem, runPhase } from './run.ts';
-import { largestSecretBytes } from './secret-source.ts';
+import { largestSecretBytes, readSource } from './secret-source.ts';
 import { Secrets, secretName, withoutSecrets } from './secrets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-secrets-'));
@@ -211,6 +211,22 @@ test('a command: its folder, a clean environment, called off with its children',
   const poll = setInterval(() => existsSync(marker) && abort.abort(), 5);
   await assert.rejects(reading, /called off/);
   clearInterval(poll);
+});
+
+test('a command runs as the user who called sudo', {
+  skip: process.getuid?.() === 0 ? false : 'only root can',
+}, async () => {
+  const as = { uid: 65534, gid: 65534, name: 'nobody', home: '/nonexistent' };
+  const world = { env: { PATH: process.env.PATH, HOME: '/root' }, as };
+  const ids = ['sh', '-c', 'id -u; id -g; id -G; echo $HOME'];
+  const said = await readSource({ kind: 'command', argv: ids }, { ...world, folder: '/' });
+  assert.equal(said.toString(), '65534\n65534\n65534\n/nonexistent\n');
+  // The folder of the hosts file may be root's alone.
+  assert.equal((await readSource({ kind: 'command', argv: ['pwd'] }, { ...world, folder })).toString(), `${folder}\n`);
+  writeFileSync(join(folder, 'of-root'), '#!/bin/sh\n', { mode: 0o700 });
+  await assert.rejects(readSource({ kind: 'command', argv: ['./of-root'] }, { ...world, folder }), {
+    message: 'start ./of-root: nobody may not run it',
+  });
 });
 
 test('a command runs once a run, and values are masked from then on', async () => {
