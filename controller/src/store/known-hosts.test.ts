@@ -20,7 +20,7 @@ test('other lines stay as they are', () => {
     '@revoked machine1 ssh-ed25519 A',
     '|1|a|b ssh-ed25519 A',
     'x\tssh-ed25519  A',
-    '10.0.0.7,\rmachine1 ssh-ed25519 A',
+    '\rmachine1 ssh-ed25519 A',
     'machine1 ssh-rsa B',
   ];
   assert.equal(merged(`${others.join('\n')}\n`), `${[...others, `10.0.0.7,machine1 ${key}`].join('\n')}\n`);

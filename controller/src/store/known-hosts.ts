@@ -7,7 +7,10 @@ export function withKnownHost(text: string, names: readonly string[], key: strin
   const [type] = key.split(' ');
   for (const line of text.split('\n')) {
     // sshd(8): fields are separated by blanks and tabs, and more of them may stand before the first.
-    const words = line.split(/[ \t\r]+/).filter((word) => word !== '');
+    const words = line
+      .replace(/\r$/, '')
+      .split(/[ \t]+/)
+      .filter((word) => word !== '');
     if (line.trim() === '' || /^[#@|]/.test(words[0] ?? '#') || words[1] !== type) {
       if (line.trim() !== '') kept.push(line);
       continue;

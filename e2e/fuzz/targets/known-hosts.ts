@@ -39,7 +39,7 @@ export const target: Target = {
       .filter((line) => /^[^#@|]/.test(line) && line.split(/[ \t]+/)[1] === 'ssh-ed25519')
       .filter((line) =>
         line
-          .trimStart()
+          .replace(/^[ \t]+/, '')
           .split(/[ \t]/)[0]!
           .split(',')
           .some((name) => names.includes(name)),
