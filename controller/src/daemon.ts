@@ -309,7 +309,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       keysFor: (bootId) => admission.keysFor(bootId),
       keysGiven: (bootId) => admission.keysGiven(bootId),
       marks,
-      begun: new Map(),
+      begun: state.begun,
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
       installerKey: (host) => registrations.get(host)?.sshHostKey,

@@ -6,6 +6,7 @@ import { removeLeftovers } from './install/leftovers.ts';
 import { answers, operatorSocket } from './listen/operator.ts';
 import type { Mac } from './machine/mac.ts';
 import type { TokenBook } from './machine/token.ts';
+import { type Begun, openBegun } from './store/begun.ts';
 import { type Journal, openJournal } from './store/journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './store/leases.ts';
 import { StateTaken, takeLock } from './store/lock.ts';
@@ -34,6 +35,7 @@ export interface RunState {
   readonly journal: Journal;
   readonly registrations: Registrations;
   readonly marks: Marks;
+  readonly begun: Begun;
   readonly operatorSocket: string;
   readonly leases: Readonly<Record<Mac, string>>;
   readonly declined: ReadonlySet<string>;
@@ -97,6 +99,7 @@ export async function openState(request: StateRequest): Promise<RunState> {
       journal,
       registrations: openRegistrations(place('registrations'), warn),
       marks: openMarks(place('marks')),
+      begun: openBegun(place('begun'), warn),
       operatorSocket: socket,
       leases: readLeases(place('leases')),
       declined: avoided,

@@ -19,6 +19,7 @@ import type { Mac } from '../../controller/src/machine/mac.ts';
 import { isEnd, type Stage } from '../../controller/src/machine/stage.ts';
 import { type Token, TokenBook } from '../../controller/src/machine/token.ts';
 import type { Installer } from '../../controller/src/nix/types.ts';
+import { type Begun, type BegunShelf, begunOn } from '../../controller/src/store/begun.ts';
 import type { Marks } from '../../controller/src/store/marks.ts';
 import type { KeptRegistration } from '../../controller/src/store/registrations.ts';
 import { decodeDhcp, encodeDhcp } from '../../controller/src/wire/dhcp4/packet.ts';
@@ -38,6 +39,7 @@ export interface Kept {
   leases: Readonly<Record<Mac, string>>;
   tokens: readonly Token[];
   readonly marks: Marks;
+  readonly begun: BegunShelf;
   readonly journal: string[];
   readonly secret: Uint8Array;
   readonly fingerprint: string;
@@ -73,7 +75,7 @@ export class ControllerLife {
   readonly #copies: Turns;
   readonly #inventories = new Map<string, Inventory>();
   readonly #plans = new Map<string, Plan>();
-  readonly #begun = new Map<string, ReadonlySet<string>>();
+  readonly #begun: Begun;
   readonly #installers = new Map<string, Installer>();
   readonly #hostOfMac: ReadonlyMap<Mac, string>;
   readonly #plan: NetworkPlan;
@@ -87,6 +89,7 @@ export class ControllerLife {
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
+    this.#begun = begunOn(parts.kept.begun);
     const { kept, hosts, network, random } = parts;
     const { clock } = network.lan;
     const now = () => clock.wall;

@@ -15,6 +15,10 @@ export type Content =
       readonly life: number;
       /** The controller has set its reboot mark since. */
       marked?: true;
+      /** It has set it once, whatever came then. */
+      ended?: true;
+      /** The installer's boot in which it was written; it never ran before another one. */
+      readonly bootId?: string;
     };
 
 export interface DiskShape {

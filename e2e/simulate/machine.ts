@@ -113,7 +113,7 @@ export class Machine {
   /** The controller has seen the end of its install. */
   marked(): void {
     const { content } = this.disk;
-    if (content.kind === 'system') content.marked = true;
+    if (content.kind === 'system') content.marked = content.ended = true;
     this.#parts.network.lan.witness.holds(
       content.kind === 'system' && content.life > 0,
       this.host.name,
@@ -136,13 +136,16 @@ export class Machine {
     witness.holds(!shape.unreadable || mayLoseData, name, 'a disk that nobody could read was written without consent');
     witness.holds(shape.path === declaredDisk, name, 'a disk was written that the layout does not name');
     witness.holds(!shape.removable, name, 'a removable disk was written');
+    const bootId = this.#os.kind === 'installer' ? this.#os.bootId : undefined;
+    // A controller that was killed before it heard of the end may do it again, while the machine is where it was: nobody has used that system.
+    const again = old.kind === 'system' && old.life > 0 && old.ended !== true && old.bootId === bootId;
     witness.holds(
-      old.kind !== 'system' || (mayLoseData && (old.life === 0 || old.life === life || !old.marked)),
+      old.kind !== 'system' || again || (mayLoseData && (old.life === 0 || old.life === life || !old.marked)),
       name,
       `an install that life ${old.kind === 'system' ? old.life : 0} of the controller had finished was written by life ${life}`,
     );
     this.disk.writes++;
-    this.disk.content = content;
+    this.disk.content = content.kind === 'system' && bootId !== undefined ? { ...content, bootId } : content;
     this.#note(`disk is ${content.kind}`);
   }
 

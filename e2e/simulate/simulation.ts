@@ -1,7 +1,9 @@
 // One run: machines, a network, a controller that may be killed and comes back, and time until everybody has ended.
+
 import type { Host } from '../../controller/src/machine/host.ts';
 import { type Mac, parseMac } from '../../controller/src/machine/mac.ts';
 import type { Stage } from '../../controller/src/machine/stage.ts';
+import type { BegunShelf } from '../../controller/src/store/begun.ts';
 import { Clock } from './clock.ts';
 import { ControllerLife, type Kept } from './controller.ts';
 import { type Content, Disk, hostKeyOf } from './disk.ts';
@@ -53,7 +55,13 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const mode = seed % 2 === 0 ? 'proxy' : 'range';
   const network = new Network({ clock, witness, random: random.child('network'), loss: 0.05 * faults, mode });
   const marks = new Map<string, string>();
+  const begun = new Map<string, ReturnType<BegunShelf['read']>>();
   const kept: Kept = {
+    begun: {
+      read: (host) => begun.get(host),
+      write: (host, entry) => void begun.set(host, entry),
+      remove: (host) => void begun.delete(host),
+    },
     marks: {
       get: (host) => marks.get(host),
       set: (host, toplevel) => void marks.set(host, toplevel),

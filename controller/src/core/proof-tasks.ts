@@ -112,7 +112,8 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
   const { address: _none, ...request } = proofRequest(world, plan, publicKey, '', signal);
   // Taken up again after an earlier life of the controller, or by the operator: it may be off, or still be in its installer.
   const resumed = life.bootId === undefined;
-  let sent = !resumed;
+  // One that shows another key still is in its installer: nixos-anywhere takes a link that is cut for the reboot.
+  let sent = false;
   if (resumed) await world.wake(plan.host.macs, signal);
   let seen: readonly string[] = [];
   const proof = await tools.waitForProof({

@@ -15,6 +15,7 @@ import type { Happening } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Closure } from '../nix/closure.ts';
 import type { HostSystem } from '../nix/types.ts';
+import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
 import type { Finder } from './place.ts';
 
@@ -68,8 +69,8 @@ export interface TaskWorld {
   keysGiven?(bootId: string): void;
   /** Absent: a run that is cut off before the proof leaves no mark. */
   readonly marks?: Marks;
-  /** By host: identities of the disks that were blank in this run before it began to write to them. Absent: none is known again. */
-  readonly begun?: Map<string, ReadonlySet<string>>;
+  /** The disks that were free before we began to write to them. Absent: none is known again. */
+  readonly begun?: Begun;
   /** The inventory of the registration of this boot, then each newer one. */
   inventory(host: string): Inventory | undefined;
   keepInventory(host: string, inventory: Inventory): void;

@@ -86,7 +86,7 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
     world.keysGiven?.(bootId);
   }
   if (signal.aborted) return;
-  const begun = world.begun?.get(life.host);
+  const begun = world.begun?.get(life.host, bootId);
   if (begun !== undefined) await ask(world, life, 'let go of its disks', { $case: 'resetDisks', value: {} }, resetMs);
   if (signal.aborted) return;
   const { inventory } = await ask(world, life, 'read the disks', { $case: 'inspect', value: {} }, inspectMs);
@@ -110,7 +110,7 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   await world.secrets?.read(host, signal);
   if (signal.aborted) return;
   const blank = verdict.targets.filter((disk) => disk.hasData === false).flatMap((disk) => diskIdentity(disk) ?? []);
-  world.begun?.set(life.host, new Set([...(begun ?? []), ...blank]));
+  world.begun?.set(life.host, bootId, new Set([...(begun ?? []), ...blank]));
   world.tell(life.host, { kind: 'disks-free' });
 }
 
@@ -126,7 +126,7 @@ async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSi
     await twice(world, life, signal, () => phase(world, plan, life, 'install', signal));
     if (signal.aborted) return;
     // From here on what its disks hold is a system.
-    world.begun?.delete(life.host);
+    world.begun?.clear(life.host);
     world.secrets?.forget(plan.host);
     world.tell(life.host, { kind: 'install-ended' });
   };

@@ -18,6 +18,7 @@ import { Inventory } from '@nixie/proto/inventory';
 import fc from 'fast-check';
 import { installedHostKey, keygen, proofKey } from '../install/keys.ts';
 import type { Mac } from '../machine/mac.ts';
+import { openBegun } from './begun.ts';
 import { openJournal } from './journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './leases.ts';
 import { takeLock } from './lock.ts';
@@ -62,6 +63,7 @@ async function writeAll(state: string): Promise<void> {
   writeTokens(placeIn(state, 'tokens'), [token]);
   openRegistrations(placeIn(state, 'registrations')).put('m1', registration);
   openMarks(placeIn(state, 'marks')).set('m1', '/nix/store/x');
+  openBegun(placeIn(state, 'begun')).set('m1', 'b1', new Set(['S1/8']));
   if (haveKeygen) {
     await installedHostKey(state, 'm1', generate);
     await proofKey(state, generate);
@@ -93,7 +95,13 @@ test('nothing is written that is not in the list, and nothing that others may re
 test('a crash leaves nothing behind for long, and what is open is closed', async (t) => {
   const state = folder(t);
   await writeAll(state);
-  for (const name of ['leases.json.new', 'lock.7.new', 'registrations/m1.json.new', 'marks/m1.json.new'])
+  for (const name of [
+    'leases.json.new',
+    'lock.7.new',
+    'registrations/m1.json.new',
+    'marks/m1.json.new',
+    'begun/m1.json.new',
+  ])
     writeFileSync(join(state, name), 'half');
   mkdirSync(join(state, 'proof-aB3dE6'));
   writeFileSync(join(state, 'notes of the operator'), 'keep me');
@@ -132,6 +140,7 @@ test('whatever the files hold, reading them stops nothing', (t) => {
   const state = folder(t);
   mkdirSync(placeIn(state, 'registrations'));
   mkdirSync(placeIn(state, 'marks'));
+  mkdirSync(placeIn(state, 'begun'));
   fc.assert(
     fc.property(garbage, (bytes) => {
       for (const name of [
@@ -141,6 +150,7 @@ test('whatever the files hold, reading them stops nothing', (t) => {
         'lock',
         'registrations/m1.json',
         'marks/m1.json',
+        'begun/m1.json',
       ])
         writeFileSync(join(state, name), bytes);
       for (const address of Object.values(readLeases(placeIn(state, 'leases')))) assert.match(address, /^[\d.]+$/);
@@ -149,6 +159,7 @@ test('whatever the files hold, reading them stops nothing', (t) => {
       const kept = openRegistrations(placeIn(state, 'registrations')).get('m1');
       if (kept !== undefined) assert.match(kept.sshHostKey, /^ssh-ed25519 /);
       openMarks(placeIn(state, 'marks')).get('m1');
+      openBegun(placeIn(state, 'begun')).get('m1', 'b1');
       takeLock(state)();
     }),
     { numRuns: 200 },
@@ -170,6 +181,32 @@ test('what was written is read again, whole', (t) => {
   marks.clear('m1');
   marks.clear('m1');
   assert.equal(marks.get('m1'), undefined);
+});
+
+test('what was begun is known in its run, and to later ones only of the very same boot, until it has ended', (t) => {
+  const state = folder(t);
+  const place = placeIn(state, 'begun');
+  const first = openBegun(place);
+  assert.equal(first.get('m1', 'b1'), undefined);
+  first.set('m1', 'b1', new Set(['S1/8']));
+  assert.deepEqual(first.get('m1', 'b2'), new Set(['S1/8']), 'this run reset it, or saw it die');
+  assert.deepEqual(openBegun(place).get('m1', 'b1'), new Set(['S1/8']));
+  assert.equal(openBegun(place).get('m1', 'b2'), undefined, 'nobody knows what ran in between');
+  assert.equal(openBegun(place).get('m2', 'b1'), undefined);
+  first.clear('m1');
+  first.clear('m1');
+  assert.equal(first.get('m1', 'b1'), undefined);
+  assert.equal(openBegun(place).get('m1', 'b1'), undefined);
+});
+
+test('what can not be written down of it is known in this run, and said', (t) => {
+  const state = folder(t);
+  writeFileSync(placeIn(state, 'begun'), 'in the way');
+  const told: string[] = [];
+  const begun = openBegun(placeIn(state, 'begun'), (text) => told.push(text));
+  begun.set('m1', 'b1', new Set(['S1/8']));
+  assert.deepEqual(begun.get('m1', 'b1'), new Set(['S1/8']));
+  assert.match(told.join(), /begun.*; should this run be cut off while it writes to m1/);
 });
 
 test('a registration that can not be written is kept for this run', (t) => {

@@ -22,6 +22,8 @@ export const places = {
   registrations: { name: 'registrations', kind: 'folder' },
   /** HOST.json: a reboot into the new system is under way (marks.ts). */
   marks: { name: 'marks', kind: 'folder' },
+  /** HOST.json: disks that an install has begun to write to (begun.ts). */
+  begun: { name: 'begun', kind: 'folder' },
   /** HOST/ssh_host_ed25519_key: host keys of installed systems (install/keys.ts). */
   hostKeys: { name: 'hostkeys', kind: 'folder' },
   /** The key that may ask installed systems what they run (install/keys.ts). */
@@ -58,7 +60,8 @@ export function tidy(stateDir: string): string[] {
     }
   };
   // Not in hostkeys/: hosts may be called by any such name.
-  for (const folder of [stateDir, placeIn(stateDir, 'registrations'), placeIn(stateDir, 'marks')])
+  const folders = (['registrations', 'marks', 'begun'] as const).map((place) => placeIn(stateDir, place));
+  for (const folder of [stateDir, ...folders])
     for (const name of list(folder))
       if (passing.test(name))
         attempt(`remove ${join(folder, name)}`, () => rmSync(join(folder, name), { recursive: true, force: true }));
