@@ -128,19 +128,24 @@ async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSi
     // From here on what its disks hold is a system.
     world.begun?.clear(life.host);
     world.secrets?.forget(plan.host);
+    mark(world, plan, life);
     world.tell(life.host, { kind: 'install-ended' });
   };
   await world.inTurn(run, life.host, signal);
 }
 
-/** The mark is set: this stage is on the disk of the controller and in every answer to firmware before the order goes out. */
-async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+/** Before anybody hears that it is installed: from here on a run that is cut off is taken up where it was. */
+function mark(world: TaskWorld, plan: Plan, life: Life): void {
   try {
     world.marks?.set(life.host, plan.system.toplevel.out);
   } catch (error) {
     const text = `${(error as Error).message}; should this run be cut off before its proof, the next one looks at its disks first`;
     world.emit({ event: 'notice', at: iso(world.now()), host: life.host, level: 'warning', text });
   }
+}
+
+/** The mark is set: this stage is on the disk of the controller and in every answer to firmware before the order goes out. */
+async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   await world.answersCurrent();
   // An earlier run ordered the reboot, or was about to: the task that proves it sees to that.
   if (life.bootId === undefined) return world.tell(life.host, { kind: 'reboot-ordered' });
