@@ -1,5 +1,6 @@
-// `npm run faults`: the real Nixie on real firmware, once for each kind of fault; the table goes to the terminal and, of a whole run, to docs/faults.md.
-import { mkdirSync, writeFileSync } from 'node:fs';
+// `npm run faults`: the real Nixie on real firmware, once for each kind of fault; the table goes to the terminal, and to docs/faults.md with the last
+// row of each fault, once each has one.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,7 @@ import { strike, Unexpected } from './strike.ts';
 import { page, plainHead, plainRow, type Row } from './table.ts';
 
 const docs = fileURLToPath(new URL('../../docs', import.meta.url));
+const cache = fileURLToPath(new URL('../../.cache', import.meta.url));
 const usage = `npm run faults [-- FLAGS]
   --only NAME    this fault, or all whose names begin with it (may be repeated)
   --json         one JSON object a line
@@ -19,17 +21,30 @@ const usage = `npm run faults [-- FLAGS]
 ${faults.map(({ name }) => `  ${name}`).join('\n')}`;
 
 async function one(fault: Fault): Promise<Row> {
+  const at = new Date().toISOString();
   try {
-    return { fault, good: true, outcome: await strike([fault]) };
+    return { fault, at, good: true, outcome: await strike([fault]) };
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
     const whole = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const kept = join(tmpdir(), `nixie-fault-${fault.name}.log`);
     writeFileSync(kept, whole);
     if (cause instanceof Unexpected)
-      return { fault, good: false, outcome: cause.outcome, why: `${cause.outcome.wrong.join('; ')} (see ${kept})` };
-    return { fault, good: false, why: `${whole.split('\n')[0]} (see ${kept})` };
+      return { fault, at, good: false, outcome: cause.outcome, why: `${cause.outcome.wrong.join('; ')} (see ${kept})` };
+    return { fault, at, good: false, why: `${whole.split('\n')[0]} (see ${kept})` };
   }
+}
+
+/** The last row of each fault, whichever run it is from. */
+function keep(row: Row): Row[] {
+  const file = join(cache, 'faults.json');
+  type Kept = Record<string, Omit<Row, 'fault'>>;
+  const kept: Kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Kept) : {};
+  const { fault, ...rest } = row;
+  kept[fault.name] = rest;
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(file, JSON.stringify(kept, null, 1));
+  return faults.flatMap((each) => (kept[each.name] === undefined ? [] : [{ fault: each, ...kept[each.name]! }]));
 }
 
 async function main(): Promise<number> {
@@ -60,12 +75,16 @@ async function main(): Promise<number> {
     console.error(`faults: this can't run here:\n  ${missing.join('\n  ')}`);
     return 3;
   }
-  const began = new Date();
   const rows: Row[] = [];
   if (!json) console.log(plainHead);
   for (const fault of chosen) {
     const row = await one(fault);
     rows.push(row);
+    const all = keep(row);
+    if (all.length === faults.length) {
+      mkdirSync(docs, { recursive: true });
+      writeFileSync(join(docs, 'faults.md'), page(all));
+    }
     if (json) {
       const { name, what, where } = row.fault;
       console.log(JSON.stringify({ name, what, where, good: row.good, why: row.why, ...row.outcome }));
@@ -73,10 +92,6 @@ async function main(): Promise<number> {
   }
   const good = rows.filter((row) => row.good).length;
   if (!json) console.log(`\n${good} of ${rows.length} as expected`);
-  if (only === undefined) {
-    mkdirSync(docs, { recursive: true });
-    writeFileSync(join(docs, 'faults.md'), page(rows, began));
-  }
   return good === rows.length ? 0 : 1;
 }
 

@@ -4,6 +4,8 @@ import type { Outcome } from './strike.ts';
 
 export interface Row {
   readonly fault: Fault;
+  /** ISO 8601: when it struck. */
+  readonly at: string;
   /** Absent: the lab failed, or the fault never found its moment. */
   readonly outcome?: Outcome;
   readonly good: boolean;
@@ -38,12 +40,12 @@ export function plainRow(row: Row): string {
 
 export const plainHead = `     ${heads.join(' | ')}`;
 
-/** @param at when the run began */
-export function page(rows: readonly Row[], at: Date): string {
+export function page(rows: readonly Row[]): string {
+  const days = [...new Set(rows.map(({ at }) => at.slice(0, 10)))].sort();
   const line = (each: readonly string[]) => `| ${each.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return `# Faults
 
-Written by \`npm run faults\` on ${at.toISOString().slice(0, 10)}: the real Nixie on real firmware (emulated machines), each time with one fault.
+Written by \`npm run faults\`, run on ${days.join(', ')}: the real Nixie on real firmware (emulated machines), each time with one fault.
 
 *Time to recovery* runs from the strike until the machine was again as far as it had been, or further; where the run must end without it, until the end
 of the run. *Data lost* is looked for on a second disk of each machine that holds data and that no layout names, on the disks of machines that were never

@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { strangeProxy } from '../../lab/foreign-dhcp.ts';
 import { lan } from '../../lab/net.ts';
 import { installLimitMs } from '../../lab/scenario.ts';
-import type { Fault } from '../fault.ts';
+import { allProved, type Fault, machine1 } from '../fault.ts';
+import type { Field } from '../field.ts';
 
-export const strangeProxyAnswers: Fault = {
-  name: 'strange-proxy',
+const common = {
   what: 'a second ProxyDHCP server with another boot file',
-  where: 'firmware',
-  args: ({ args }) => [...args, '--boot-timeout', '75'],
-  async before(field) {
+  async before(field: Field) {
     const { lab } = field.scene;
     const tftpRoot = join(lab.folder, 'strange');
     mkdirSync(tftpRoot);
@@ -25,9 +23,30 @@ export const strangeProxyAnswers: Fault = {
     });
     field.cleanups.push(() => server.stop());
   },
+};
+
+/** Its PXE takes the other file, which is no program; its HTTP Boot, which comes next, hears nobody but Nixie. */
+export const strangeProxyUefi: Fault = {
+  ...common,
+  name: 'strange-proxy-uefi',
+  where: 'firmware (UEFI)',
   async inject(field) {
     await field.reached('waking');
     field.struck();
   },
-  expect: { status: 1, results: { machine1: 'failed' }, says: /another PXE server|ProxyDHCP/ },
+  expect: allProved,
+};
+
+/** Its only network boot is the iPXE of its card. */
+export const strangeProxyBios: Fault = {
+  ...common,
+  name: 'strange-proxy-bios',
+  where: 'firmware (BIOS)',
+  lab: { machines: [{ ...machine1, firmware: 'bios' }] },
+  args: ({ args }) => [...args, '--boot-timeout', '75'],
+  async inject(field) {
+    await field.reached('waking');
+    field.struck();
+  },
+  expect: { status: 1, results: { machine1: 'failed' }, says: /another PXE server/ },
 };
