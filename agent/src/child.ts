@@ -24,15 +24,17 @@ export function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 }
 
 /** Starts a child that leads its own group and is ended with us. */
-export function start(argv: readonly string[], env?: NodeJS.ProcessEnv): ChildProcess {
+export function start(argv: readonly string[], env?: NodeJS.ProcessEnv, input?: string): ChildProcess {
   const child = spawn(argv[0]!, argv.slice(1), {
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', ...env },
   });
   living.add(child);
   child.once('close', () => living.delete(child));
   child.once('error', () => living.delete(child));
+  // One who doesn't read it to its end has ended, and says why otherwise.
+  child.stdin?.on('error', () => {}).end(input);
   return child;
 }
 
@@ -44,17 +46,23 @@ export function killAllChildren(): void {
 /**
  * Runs a program to its end or to its deadline: then SIGTERM to the group, two seconds later SIGKILL. Never throws.
  * @param argv program and arguments
+ * @param input for its standard input; absent: it has none
  */
 export function run(
   argv: readonly string[],
-  { deadlineMs, most = 1 << 20, env }: { deadlineMs: number; most?: number; env?: NodeJS.ProcessEnv },
+  {
+    deadlineMs,
+    most = 1 << 20,
+    env,
+    input,
+  }: { deadlineMs: number; most?: number; env?: NodeJS.ProcessEnv; input?: string },
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     let stdout = '';
     let stderr = '';
     let why: string | undefined;
     let done = false;
-    const child = start(argv, env);
+    const child = start(argv, env, input);
     const finish = (code: number | undefined): void => {
       if (done) return;
       done = true;

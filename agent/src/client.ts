@@ -5,19 +5,21 @@ import { AgentServiceClient } from '@nixie/proto/agent';
 /** Both sides say and hear at most this much in one message. */
 export const mostMessageBytes = 4 << 20;
 
+export const channelOptions = {
+  // Retries of the library keep every sent byte of a long stream in memory; we reconnect ourselves.
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.service_config_disable_resolution': 1,
+  // Only a name for the handshake: an IP address may not stand there (RFC 6066 3), and the certificate is compared, not its name.
+  'grpc.ssl_target_name_override': 'nixie',
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.max_send_message_length': mostMessageBytes,
+  'grpc.max_receive_message_length': mostMessageBytes,
+};
+
 export function makeClient(endpoint: string, credentials: ChannelCredentials): AgentServiceClient {
-  return new AgentServiceClient(endpoint, credentials, {
-    // Retries of the library keep every sent byte of a long stream in memory; we reconnect ourselves.
-    'grpc.enable_retries': 0,
-    'grpc.enable_http_proxy': 0,
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.service_config_disable_resolution': 1,
-    // Only a name for the handshake: an IP address may not stand there (RFC 6066 3), and the certificate is compared, not its name.
-    'grpc.ssl_target_name_override': 'nixie',
-    'grpc.keepalive_time_ms': 20_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    'grpc.keepalive_permit_without_calls': 1,
-    'grpc.max_send_message_length': mostMessageBytes,
-    'grpc.max_receive_message_length': mostMessageBytes,
-  });
+  return new AgentServiceClient(endpoint, credentials, channelOptions);
 }

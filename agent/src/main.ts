@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
 import { installKeys } from './authorized-keys.ts';
+import { checkIn } from './check-in.ts';
 import { killAllChildren, run } from './child.ts';
 import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
@@ -154,6 +155,10 @@ async function main(): Promise<number> {
       return 0;
     case 'inventory':
       process.stdout.write(`${printInventory(await collectInventory({ root: command.root }))}\n`);
+      return 0;
+    case 'check-in':
+      await checkIn(command.settings);
+      process.stdout.write('nixie-agent: the controller knows that this system has booted\n');
       return 0;
     case 'run':
       await runAgent(command.settings, command.notes);

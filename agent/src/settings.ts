@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { CheckInSettings } from './check-in.ts';
 import { readBootWords, readEndpoint, readMac } from './cmdline.ts';
 
 export interface Settings {
@@ -23,6 +24,7 @@ export interface Settings {
 export type Command =
   | { readonly kind: 'run'; readonly settings: Settings; readonly notes: readonly string[] }
   | { readonly kind: 'inventory'; readonly root: string }
+  | { readonly kind: 'check-in'; readonly settings: CheckInSettings }
   | { readonly kind: 'help' | 'version' };
 
 export class UsageError extends Error {
@@ -35,6 +37,8 @@ Without options everything comes from the kernel command line (nixie.controller=
 
   nixie-agent                      run until the machine is rebooted
   nixie-agent --inventory          print what this machine is made of, as JSON
+  nixie-agent --check-in --controller IP:PORT[,…] --fingerprint HEX [--host NAME]
+                                   an installed system tells the controller that it has booted, signed by its SSH host key
   nixie-agent --help | --version
 
 Options override the kernel's words:
@@ -44,7 +48,8 @@ Options override the kernel's words:
   --mac MAC                        the address the boot script was made for
   --cmdline FILE                   kernel command line (default /proc/cmdline)
   --root DIR                       look for /proc, /sys, /dev, /etc below DIR; nothing of the machine itself is then touched
-  --ssh-host-key FILE              public half of the host key (default /etc/ssh/ssh_host_ed25519_key.pub)
+  --ssh-host-key FILE              public half of the host key (default /etc/ssh/ssh_host_ed25519_key.pub); private half for --check-in
+  --host NAME                      its name in the hosts file, for --check-in (default: its host name)
   --authorized-keys FILE           where the run's keys go (default /root/.ssh/authorized_keys)
   --state DIR                      key and credential of this boot (default /run/nixie-agent)
   --refused reboot|wait            when the token stays refused (default reboot, after --patience)
@@ -74,6 +79,8 @@ export function readCommand(args: readonly string[]): Command {
         refused: { type: 'string' },
         patience: { type: 'string' },
         inventory: { type: 'boolean' },
+        'check-in': { type: 'boolean' },
+        host: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'V' },
       },
@@ -87,14 +94,6 @@ export function readCommand(args: readonly string[]): Command {
   const root = text('root') ?? '/';
   if (values.inventory) return { kind: 'inventory', root };
 
-  const cmdline = text('cmdline') ?? join(root, 'proc/cmdline');
-  let line = '';
-  try {
-    line = readFileSync(cmdline, 'utf8');
-  } catch (error) {
-    if (text('cmdline')) throw new UsageError(`read --cmdline: ${(error as Error).message}`);
-  }
-  const words = readBootWords(line);
   const check = (name: string, value: string | undefined, good: (value: string) => boolean, want: string): void => {
     if (value !== undefined && !good(value))
       throw new UsageError(`--${name}: found ${JSON.stringify(value)}, want ${want}`);
@@ -103,6 +102,23 @@ export function readCommand(args: readonly string[]): Command {
   check('controller', text('controller'), () => !!given?.length && given.every((to) => readEndpoint(to)), 'IP:PORT');
   const fingerprint = text('fingerprint')?.toLowerCase().replace(/:/g, '');
   check('fingerprint', fingerprint, (hex) => /^[0-9a-f]{64}$/.test(hex), '64 hex digits');
+  if (values['check-in']) {
+    const host = text('host') ?? hostName(root);
+    check('host', host, (name) => /^[A-Za-z0-9_.-]{1,64}$/.test(name), 'the name of a host in the hosts file');
+    if (given === undefined || fingerprint === undefined || host === undefined)
+      throw new UsageError('--check-in: want --controller IP:PORT, --fingerprint HEX and --host NAME as well');
+    const sshHostKeyFile = text('ssh-host-key') ?? join(root, 'etc/ssh/ssh_host_ed25519_key');
+    return { kind: 'check-in', settings: { controllers: given, fingerprint, host, root, sshHostKeyFile } };
+  }
+
+  const cmdline = text('cmdline') ?? join(root, 'proc/cmdline');
+  let line = '';
+  try {
+    line = readFileSync(cmdline, 'utf8');
+  } catch (error) {
+    if (text('cmdline')) throw new UsageError(`read --cmdline: ${(error as Error).message}`);
+  }
+  const words = readBootWords(line);
   check('token', text('token'), (hex) => /^[0-9a-f]{32}$/.test(hex), '32 hex digits');
   check('mac', text('mac'), (mac) => readMac(mac) !== undefined, 'aa:bb:cc:dd:ee:ff');
   check('refused', text('refused'), (word) => word === 'reboot' || word === 'wait', 'reboot or wait');
@@ -134,4 +150,12 @@ export function readCommand(args: readonly string[]): Command {
       patienceMs: Number(text('patience') ?? 600) * 1000,
     },
   };
+}
+
+function hostName(root: string): string | undefined {
+  try {
+    return readFileSync(join(root, 'proc/sys/kernel/hostname'), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
 }

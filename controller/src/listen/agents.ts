@@ -23,8 +23,10 @@ import {
   type SessionRequest,
   type SessionResponse,
 } from '@nixie/proto/agent';
+import { HostServiceService } from '@nixie/proto/host';
 import type { Credential } from '../machine/token.ts';
 import { AgentSession, type SessionUp } from './agent-session.ts';
+import { type CheckInDesk, hostService } from './check-ins.ts';
 import { PortTaken } from './errors.ts';
 import { Instructor } from './instructor.ts';
 import { portHolder } from './port-holder.ts';
@@ -66,6 +68,8 @@ export interface AgentServerOptions {
   readonly port: number;
   readonly tls: { readonly certPem: string; readonly keyPem: string };
   readonly core: AgentCore;
+  /** Answers installed systems at the same door. Absent: they find no such service. */
+  readonly checkIns?: CheckInDesk;
   readonly mostSessions?: number;
   /** A stream that has not said hello by then is ended. */
   readonly helloMs?: number;
@@ -178,6 +182,7 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     'grpc.enable_channelz': 0,
   });
   server.addService(AgentServiceService, { register, session });
+  if (options.checkIns !== undefined) server.addService(HostServiceService, hostService(options.checkIns, odd));
   const credentials = ServerCredentials.createSsl(null, [
     { private_key: Buffer.from(options.tls.keyPem), cert_chain: Buffer.from(options.tls.certPem) },
   ]);
