@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { run } from '../lab/child.ts';
+import { type DhcpServer, foreignDhcp } from '../lab/foreign-dhcp.ts';
 import type { NixieRun } from '../lab/nixie-run.ts';
 import type { Machine } from '../lab/qemu.ts';
 import { installLimitMs, type Scene } from '../lab/scenario.ts';
@@ -23,6 +24,10 @@ export class Field {
   readonly strikes: Strike[] = [];
   /** Undone when all is over, the last first. */
   readonly cleanups: (() => Promise<unknown>)[] = [];
+  /** The LAN's own DHCP server, as long as it lives. */
+  foreign: DhcpServer | undefined;
+  /** Moments are waited for from here on, Date.now(). */
+  since = 0;
   readonly #args: readonly string[];
   readonly #wrap: (argv: readonly string[]) => readonly string[];
 
@@ -32,6 +37,7 @@ export class Field {
     wrap: (argv: readonly string[]) => readonly string[] = (argv) => argv,
   ) {
     this.scene = scene;
+    this.foreign = scene.lab.foreign;
     this.#args = args;
     this.#wrap = wrap;
   }
@@ -74,25 +80,22 @@ export class Field {
 
   /** Waits until the machine enters this stage, or has. */
   async reached(stage: Stage, host = 'machine1'): Promise<void> {
-    await this.run.waitEvent(
-      (event) => event.event === 'stage' && event.host === host && event.stage === stage,
-      installLimitMs,
-    );
+    await this.#seen((event) => event.event === 'stage' && event.host === host && event.stage === stage);
+  }
+
+  async #seen(fits: (event: RunEvent) => boolean): Promise<void> {
+    await this.run.waitEvent((event) => Date.parse(event.at) >= this.since && fits(event), installLimitMs);
   }
 
   /** Waits for a line of a machine's log: what nixos-anywhere prints, for one. */
   async logged(text: RegExp, host = 'machine1'): Promise<void> {
-    await this.run.waitEvent(
-      (event) => event.event === 'log' && event.host === host && text.test(event.text),
-      installLimitMs,
-    );
+    await this.#seen((event) => event.event === 'log' && event.host === host && text.test(event.text));
   }
 
   /** Waits until the closure is on its way to the machine's disk. */
   async copying(host = 'machine1'): Promise<void> {
-    await this.run.waitEvent(
+    await this.#seen(
       (event) => event.event === 'progress' && event.stage === 'copy' && event.host === host && event.done_bytes > 0,
-      installLimitMs,
     );
   }
 
@@ -122,6 +125,19 @@ export class Field {
     await sleep(milliseconds);
     await port('up');
     await machine.monitor('set_link n0 on');
+  }
+
+  /** Ends the LAN's own DHCP server. */
+  async endForeignDhcp(): Promise<void> {
+    await this.foreign?.stop();
+    this.foreign = undefined;
+  }
+
+  /** Starts one that gives addresses with these last numbers. */
+  async startForeignDhcp(from = 100, to = 199): Promise<void> {
+    const server = await foreignDhcp(this.scene.lab.net, { ra: true, deadlineMs: 2 * installLimitMs, from, to });
+    this.foreign = server;
+    this.cleanups.push(() => server.stop());
   }
 
   /** Seconds from a strike until the machine was again as far as it had been, or further; else undefined. */

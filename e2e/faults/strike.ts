@@ -6,8 +6,8 @@ import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { diskDigest } from '../lab/disk-digest.ts';
 import { resultsOf } from '../lab/later-runs.ts';
 import { prove } from '../lab/proof.ts';
-import { inScene, installLimitMs, programsIn } from '../lab/scenario.ts';
-import { type Fault, machine1 } from './fault.ts';
+import { inScene, programsIn } from '../lab/scenario.ts';
+import { type Expectation, type Fault, machine1 } from './fault.ts';
 import { Field } from './field.ts';
 
 export interface Outcome {
@@ -25,20 +25,27 @@ export interface Outcome {
 
 const digestOf = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-/**
- * All faults must go with the lab, the arguments and the wrapper of the first that has some; the last one's expectation counts.
- * @throws when the lab fails, or a fault never finds its moment
- */
-export async function strike(
-  faults: readonly Fault[],
-  look: (field: Field) => Promise<void> = async () => {},
-): Promise<Outcome> {
-  const wish = faults.find((fault) => fault.lab !== undefined)?.lab;
+export interface Together {
+  /** Default: of the first fault that has one. */
+  readonly lab?: Fault['lab'];
+  readonly args?: Fault['args'];
+  /** Default: of the last one. */
+  readonly expect?: Expectation;
+  /** One after the other; else each waits for its own moment from the start. */
+  readonly inTurn?: boolean;
+  /** Looks at more when all is over. */
+  readonly look?: (field: Field) => void;
+}
+
+/** @throws Unexpected (as cause), and when the lab fails or a fault never finds its moment */
+export async function strike(faults: readonly Fault[], together: Together = {}): Promise<Outcome> {
+  const wish = together.lab ?? faults.find((fault) => fault.lab !== undefined)?.lab;
+  const expect = together.expect ?? faults.at(-1)!.expect;
   const machines = (wish?.machines ?? [machine1]).map((machine) => ({ secondDisk: true, ...machine }));
   const hosts = wish?.hosts ?? machines.map(({ name }) => name);
   let outcome: Outcome | undefined;
   await inScene({ machines, hosts, dhcp: 'foreign', ra: true }, async (scene) => {
-    const args = faults.find((fault) => fault.args !== undefined)?.args?.(scene);
+    const args = (together.args ?? faults.find((fault) => fault.args !== undefined)?.args)?.(scene);
     const wrapper = faults.find((fault) => fault.wrap !== undefined);
     const field = new Field(scene, args, (argv) => wrapper?.wrap?.(scene, argv) ?? argv);
     try {
@@ -48,11 +55,16 @@ export async function strike(
       for (const fault of faults) await fault.before?.(field);
       field.start();
       // A run that ends before the moment of a fault ends the wait for it, too.
-      await Promise.all(faults.map((fault) => fault.inject(field)));
+      if (together.inTurn === true)
+        for (const fault of faults) {
+          await fault.inject(field);
+          field.since = Date.now();
+        }
+      else await Promise.all(faults.map((fault) => fault.inject(field)));
       const status = await field.run.status();
       const ended = Date.now();
-      const wrong = await differences(field, status, faults.at(-1)!, hosts);
-      await look(field);
+      const wrong = await differences(field, status, expect, hosts);
+      together.look?.(field);
       const lost = await losses(field, second, blank);
       const first = Math.min(...field.strikes.map(({ at }) => at));
       outcome = {
@@ -88,8 +100,12 @@ export class Unexpected extends Error {
   }
 }
 
-async function differences(field: Field, status: number, fault: Fault, hosts: readonly string[]): Promise<string[]> {
-  const { expect } = fault;
+async function differences(
+  field: Field,
+  status: number,
+  expect: Expectation,
+  hosts: readonly string[],
+): Promise<string[]> {
   const wrong: string[] = [];
   if (status !== expect.status) wrong.push(`exit status ${status}, not ${expect.status}`);
   const results = resultsOf(field.run);
@@ -114,7 +130,7 @@ async function differences(field: Field, status: number, fault: Fault, hosts: re
       wrong.push(`${host} runs ${proof.system} as ${proof.hostname}, by its own word`);
   }
   const left = await programsIn(field.scene.lab.net.srv);
-  if (left.length > 0 && fault.before === undefined) wrong.push(`${left.length} programs of nixie run on`);
+  if (left.length > 0 && results.length > 0) wrong.push(`${left.length} programs of nixie run on`);
   return wrong;
 }
 
@@ -147,6 +163,3 @@ function told(field: Field, status: number): string[] {
     ends.length > 0 ? [] : field.run.lines.filter((line) => !line.startsWith('{') && line.trim() !== '').slice(-3);
   return [...new Set([...warnings, ...words])].concat(ends, `exit ${status}`);
 }
-
-/** For a test of one boot with several faults. */
-export const strikeLimitMs = 2 * installLimitMs;

@@ -1,6 +1,4 @@
 // The LAN's DHCP server gives the installed system another address than it gave the installer.
-import { foreignDhcp } from '../../lab/foreign-dhcp.ts';
-import { installLimitMs } from '../../lab/scenario.ts';
 import { allProved, type Fault } from '../fault.ts';
 
 export const addressChanges: Fault = {
@@ -8,12 +6,10 @@ export const addressChanges: Fault = {
   what: 'another address for the installed system',
   where: 'rebooting',
   async inject(field) {
-    const { lab } = field.scene;
     await field.reached('rebooting');
     field.struck();
-    await lab.foreign?.stop();
-    const other = await foreignDhcp(lab.net, { ra: true, deadlineMs: installLimitMs, from: 200, to: 220 });
-    field.cleanups.push(() => other.stop());
+    await field.endForeignDhcp();
+    await field.startForeignDhcp(200, 220);
   },
   expect: allProved,
 };

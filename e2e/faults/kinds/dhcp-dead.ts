@@ -1,13 +1,9 @@
 // The LAN's own DHCP server is dead when the machine is switched on: Nixie beside it has no addresses to give.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { foreignDhcp } from '../../lab/foreign-dhcp.ts';
-import { installLimitMs } from '../../lab/scenario.ts';
 import { allProved, type Fault } from '../fault.ts';
 import type { Field } from '../field.ts';
 
-const kill = async (field: Field) => {
-  await field.scene.lab.foreign?.stop();
-};
+const kill = (field: Field) => field.endForeignDhcp();
 
 export const dhcpBack: Fault = {
   name: 'foreign-dhcp-dead-20s',
@@ -18,8 +14,7 @@ export const dhcpBack: Fault = {
     await field.reached('waking');
     field.struck();
     await sleep(20_000);
-    const back = await foreignDhcp(field.scene.lab.net, { ra: true, deadlineMs: installLimitMs });
-    field.cleanups.push(() => back.stop());
+    await field.startForeignDhcp();
   },
   expect: allProved,
 };
