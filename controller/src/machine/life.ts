@@ -185,7 +185,7 @@ const gaveUp: Readonly<Record<WayStep, string>> = {
   waking:
     'nothing was heard from its MAC after waking: is it cabled to this network, is Wake-on-LAN on, or must it be switched on by hand?',
   firmware:
-    'its firmware asked but never fetched its boot script: is another PXE server or DHCP snooping on this network, or a firewall on UDP 67, 69, 4011 and TCP 7480?',
+    'its firmware asked but never fetched its boot script: does a DHCP server give it an address, is another PXE server or DHCP snooping on this network, or a firewall on UDP 67, 69, 4011 and TCP 7480?',
   loading:
     'it fetched its boot script but its agent never registered: too little memory, a missing network driver in the installer, or a firewall on TCP 7481?',
   registered: 'its agent registered but never opened its session',

@@ -34,6 +34,11 @@ test('one run at a time; the next one after its end', (t) => {
   assert.equal(existsSync(join(state, 'lock')), false);
 });
 
+test('a lock that can not be written names the file', (t) => {
+  const gone = join(folder(t), 'gone');
+  assert.throws(() => takeLock(gone, seenBy(10, { 10: '100' })), /^Error: write .*gone\/lock\.10\.new: ENOENT/);
+});
+
 test('a lock of the dead is taken: killed, another process of that number, another boot, garbage', (t) => {
   const state = folder(t);
   takeLock(state, seenBy(10, { 10: '100' }));

@@ -59,8 +59,13 @@ export function takeLock(folder: string, processes: Processes = realProcesses): 
     bootId: processes.bootId(),
   };
   const fresh = `${file}.${processes.self}.new`;
-  rmSync(fresh, { force: true });
-  writeFileSync(fresh, `${JSON.stringify(own)}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    rmSync(fresh, { force: true });
+    writeFileSync(fresh, `${JSON.stringify(own)}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw new Error(`write ${fresh}: ${(error as Error).message}`, { cause: error });
+  }
   try {
     for (let tries = 0; tries < 5; tries++) {
       try {

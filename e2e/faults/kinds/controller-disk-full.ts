@@ -28,7 +28,7 @@ export const diskFullAtStart: Fault = {
   async inject(field) {
     field.struck();
   },
-  expect: { status: 1, results: {}, says: /no space left on device/i },
+  expect: { status: 1, results: {}, says: /write \/.*: .*no space left on device/i },
 };
 
 export const diskFullInCopy: Fault = {

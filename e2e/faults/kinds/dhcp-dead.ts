@@ -29,5 +29,5 @@ export const dhcpDead: Fault = {
     await field.reached('waking');
     field.struck();
   },
-  expect: { status: 1, results: { machine1: 'failed' }, says: /DHCP/ },
+  expect: { status: 1, results: { machine1: 'failed' }, says: /does a DHCP server give it an address/ },
 };
