@@ -1,4 +1,4 @@
-// `npm test`, `npm run unit|demo|bench|fuzz|simulate|build`: brings everything that is needed, then runs it under the repository's Node. Plain JavaScript,
+// `npm test`, `npm run unit|demo|…`: brings everything that is needed, then runs it under the repository's Node. Plain JavaScript,
 // because it is started by whatever Node the computer has.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -58,6 +58,20 @@ const targets = {
     if (!isRoot) say('without root the tests with namespaces and firmware are skipped; for all of them: sudo npm test');
     await buildAgent();
     return await run(testArguments(root, 'all', rest));
+  },
+  // The same tests of modules and examples, with the real lib: they want a checkout of nixpkgs, and nix's own store.
+  async nixpkgs() {
+    const { NIXPKGS } = process.env;
+    if (NIXPKGS === undefined || !existsSync(join(NIXPKGS, 'lib/default.nix'))) {
+      say('usage: NIXPKGS=/path/to/nixpkgs [DISKO=/path/to/disko] npm run test:nixpkgs');
+      return 2;
+    }
+    installWorkspace(root, say);
+    return await run(testArguments(root, 'all', [...rest, 'e2e/nix/**/*.test.ts']));
+  },
+  async hashes() {
+    installWorkspace(root, say);
+    return await run(['e2e/nix/hashes.ts']);
   },
   async demo() {
     if (!isRoot) {

@@ -1,0 +1,75 @@
+// `nix flake metadata` and `show` on this flake and on each example, with the inputs in their places.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { after } from 'node:test';
+import { makeNixBox, type NixBox, root, skip } from './nix.ts';
+
+const box: NixBox | undefined = skip ? undefined : makeNixBox();
+after(() => box?.remove());
+
+const examples = [
+  'examples',
+  ...readdirSync(join(root, 'examples'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'lab')
+    .map((entry) => `examples/${entry.name}`),
+];
+const systems = ['aarch64-linux', 'x86_64-linux'];
+
+async function json(argv: readonly string[]) {
+  return JSON.parse((await box!.nix(argv)).stdout);
+}
+
+test('this flake has what it promises', { skip }, async () => {
+  const flake = `path:${box!.tree}`;
+  const overrides = box!.overrides(['nixpkgs']);
+  const { description } = await json(['nix', 'flake', 'metadata', '--json', flake, ...overrides]);
+  assert.match(description, /NixOS installations/);
+  const shown = await json(['nix', 'flake', 'show', '--json', flake, ...overrides]);
+  const packages = ['default', 'ipxe', 'nixie', 'nixie-agent', 'nixie-agent-script'];
+  for (const [output, names] of [
+    ['packages', packages],
+    ['devShells', ['default']],
+    ['apps', ['default']],
+  ] as const) {
+    assert.deepEqual(Object.keys(shown[output]).sort(), systems);
+    for (const system of systems)
+      assert.deepEqual(Object.keys(shown[output][system]).sort(), names, `${output}.${system}`);
+  }
+  for (const system of systems) assert.ok(Object.keys(shown.checks[system]).length >= 3);
+  assert.deepEqual(Object.keys(shown.formatter).sort(), systems);
+  assert.deepEqual(Object.keys(shown.nixosModules).sort(), [
+    'default',
+    'installer',
+    'nixie',
+    'nixie-agent',
+    'nixie-host',
+  ]);
+  assert.deepEqual(Object.keys(shown.overlays), ['default']);
+  assert.deepEqual(Object.keys(shown.templates).sort(), ['default', 'fleet', 'zfs-encrypted']);
+  assert.deepEqual(
+    Object.keys(shown.nixosConfigurations).sort(),
+    systems.map((system) => `installer-${system}`),
+  );
+});
+
+test('every example', { skip }, async (t) => {
+  assert.equal(examples.length, 6);
+  for (const example of examples) {
+    await t.test(example, async () => {
+      const flake = `path:${join(box!.tree, example)}`;
+      const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie']);
+      const { locks } = await json(['nix', 'flake', 'metadata', '--json', flake, ...overrides]);
+      assert.deepEqual(Object.keys(locks.nodes.root.inputs).sort(), ['disko', 'nixie', 'nixpkgs']);
+      const shown = await json(['nix', 'flake', 'show', '--json', flake, ...overrides]);
+      assert.ok(Object.keys(shown.nixosConfigurations).includes('installer'));
+    });
+  }
+});
+
+test('a template makes the example anew', { skip }, async () => {
+  const folder = join(box!.tree, 'made');
+  const paths = await box!.value<Record<string, string>>('lib.mapAttrs (_: one: toString one.path) nixie.templates');
+  for (const [name, path] of Object.entries(paths))
+    assert.ok(readdirSync(path).includes('flake.nix'), `${name}: ${folder}`);
+});

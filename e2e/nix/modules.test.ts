@@ -1,0 +1,398 @@
+// The modules: defaults, what is refused, the text of the units, and that the hosts' options say what hosts.json says.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { after } from 'node:test';
+import { readCommand } from '../../agent/src/settings.ts';
+import { runProgram } from '../../controller/src/cli/program.ts';
+import { parseHosts } from '../../controller/src/config/hosts.ts';
+import { timeouts } from '../../controller/src/config/timeouts.ts';
+import { findProgram } from '../lab/need.ts';
+import { isReal, makeNixBox, type NixBox, root, skip } from './nix.ts';
+
+const box: NixBox | undefined = skip ? undefined : makeNixBox();
+after(() => box?.remove());
+
+const fingerprint = 'a1'.repeat(32);
+
+/** A system with the modules, and `config` as the body of a module. */
+const system = (config: string) => `(lib.nixosSystem { system = "x86_64-linux"; modules = [
+  nixie.nixosModules.default
+  { system.stateVersion = "25.11"; fileSystems."/".device = "/dev/x"; boot.loader.grub.enable = false; }
+  (${config})
+]; })`;
+const one = (services: string) =>
+  system(
+    `{ services.nixie = { enable = true; flake = "/etc/nixos"; hosts.m1.macAddress = "aa:bb:cc:dd:ee:01"; } // ${services}; }`,
+  );
+
+const unitOf = (of: string, name: string) => `${of}.config.systemd.units."${name}.service".text`;
+
+/** `Name=value` lines of a unit, by name. */
+function settings(unit: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const line of unit.split('\n')) {
+    const [, name, value] = /^([A-Za-z0-9]+)=(.*)$/.exec(line) ?? [];
+    if (name !== undefined) found.set(name, [...(found.get(name) ?? []), value!]);
+  }
+  return found;
+}
+
+/** A command line of a unit as systemd takes it apart. */
+function words(line: string): string[] {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map((match) =>
+    (match[1] ?? match[2]!).replaceAll('%%', '%').replaceAll('$$', '$'),
+  );
+}
+
+function verify(name: string, unit: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-unit-'));
+  try {
+    // Its programs are nowhere here; everything else is judged.
+    const text = unit.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true');
+    writeFileSync(join(folder, `${name}.service`), text);
+    execFileSync('systemd-analyze', ['verify', '--man=no', '--recursive-errors=no', join(folder, `${name}.service`)], {
+      stdio: 'pipe',
+      timeout: 30_000,
+    });
+    return '';
+  } catch (error) {
+    return String((error as { stderr?: Buffer }).stderr);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const full = `{
+  hosts = {
+    m1 = { macAddress = "AA-BB-CC-DD-EE-01"; address = "10.0.0.5"; tags = [ "web" ]; boot = [ "console=ttyS0" ]; wipe = true; };
+    arm = {
+      macAddresses = [ "aabb.ccdd.ee02" "aa:bb:cc:dd:ee:03" ]; system = "aarch64-linux"; flakeAttr = "edge";
+      expectDisks = [ { serial = "S1"; minSize = "400G"; rotational = false; } { wwn = "w"; maxSize = 5; } ];
+      secrets.diskKeys."/tmp/disk.key" = "credential:disk";
+      secrets.files."/etc/a" = "env:A";
+      secrets.files."/etc/b" = { source = "command:pass show b"; mode = "0400"; owner = "1:2"; };
+    };
+  };
+  installer = { x86_64-linux = "/etc/nixos#i"; aarch64-linux = "/etc/nixos#arm"; };
+  interfaces = [ "eth1" "eth2" ]; address = "10.0.0.1"; dhcp = { mode = "range"; from = "10.0.0.100"; to = "10.0.0.199"; };
+  jobs = 4; timeouts.boot = 900; sshKeyFile = "/run/keys/ssh"; credentials.disk = "/run/keys/disk"; openFirewall = true;
+  extraArgs = [ "--debug" ];
+}`;
+
+test('services.nixie: as little as can be said', { skip }, async () => {
+  const unit = await box!.value<string>(unitOf(one('{ }'), 'nixie'));
+  const s = settings(unit);
+  const [program, ...args] = words(s.get('ExecStart')![0]!);
+  assert.match(program!, /^\/nix\/store\/.*-nixie-[\d.]+\/bin\/nixie$/);
+  assert.deepEqual(args, [
+    'serve',
+    ...['--flake', '/etc/nixos', '--installer', '/etc/nixos#nixosConfigurations.installer'],
+    ...['--hosts', '/etc/nixie/hosts.json', '--state', '/var/lib/nixie', '--dhcp', 'proxy', '--jobs', '16'],
+  ]);
+  for (const [name, value] of [
+    ['DynamicUser', 'true'],
+    ['StateDirectory', 'nixie'],
+    ['AmbientCapabilities', 'CAP_NET_BIND_SERVICE'],
+    ['CapabilityBoundingSet', 'CAP_NET_BIND_SERVICE'],
+    ['ProtectSystem', 'strict'],
+    ['NoNewPrivileges', 'true'],
+    ['Restart', 'on-failure'],
+    ['WantedBy', 'multi-user.target'],
+  ] as const)
+    assert.deepEqual(s.get(name), [value], name);
+  assert.ok(s.get('Environment')!.some((line) => line.includes('HOME=/var/lib/nixie')));
+  assert.equal(s.has('LoadCredential'), false);
+  // compiled JavaScript
+  assert.equal(s.has('MemoryDenyWriteExecute'), false);
+});
+
+test('services.nixie: everything said', { skip }, async () => {
+  const of = one(full);
+  const all = await box!.value<{ unit: string; hosts: string; firewall: unknown; closed: unknown }>(`{
+    unit = ${unitOf(of, 'nixie')};
+    hosts = ${of}.config.environment.etc."nixie/hosts.json".source.text;
+    firewall = lib.mapAttrs (_: i: { inherit (i) allowedTCPPorts allowedUDPPorts; }) ${of}.config.networking.firewall.interfaces;
+    closed = ${of}.config.networking.firewall.allowedUDPPorts;
+  }`);
+  const s = settings(all.unit);
+  const args = words(s.get('ExecStart')![0]!).slice(2);
+  assert.deepEqual(args, [
+    ...[
+      '--flake',
+      '/etc/nixos',
+      '--installer',
+      'aarch64-linux=/etc/nixos#arm',
+      '--installer',
+      'x86_64-linux=/etc/nixos#i',
+    ],
+    ...['--hosts', '/etc/nixie/hosts.json', '--state', '/var/lib/nixie', '--dhcp', 'range=10.0.0.100-10.0.0.199'],
+    ...['--jobs', '4', '--interface', 'eth1', '--interface', 'eth2', '--address', '10.0.0.1'],
+    ...['--ssh-key', '/run/credentials/nixie.service/ssh-key', '--boot-timeout', '900', '--debug'],
+  ]);
+  assert.deepEqual(s.get('LoadCredential'), ['disk:/run/keys/disk', 'ssh-key:/run/keys/ssh']);
+  const doors = { allowedTCPPorts: [7480, 7481], allowedUDPPorts: [67, 69, 4011] };
+  assert.deepEqual(all.firewall, { eth1: doors, eth2: doors });
+  assert.deepEqual(all.closed, []);
+
+  // The program itself reads what the module wrote.
+  const read = parseHosts(new TextEncoder().encode(all.hosts), 'hosts.json');
+  assert.ok(read.ok, JSON.stringify(read));
+  assert.deepEqual(JSON.parse(all.hosts), {
+    m1: { mac_address: 'AA-BB-CC-DD-EE-01', address: '10.0.0.5', tags: ['web'], boot: ['console=ttyS0'], wipe: true },
+    arm: {
+      mac_addresses: ['aabb.ccdd.ee02', 'aa:bb:cc:dd:ee:03'],
+      system: 'aarch64-linux',
+      flake_attr: 'edge',
+      expect_disks: [
+        { serial: 'S1', min_size: '400G', rotational: false },
+        { wwn: 'w', max_size: 5 },
+      ],
+      secrets: {
+        disk_keys: { '/tmp/disk.key': 'file:/run/credentials/nixie.service/disk' },
+        files: { '/etc/a': 'env:A', '/etc/b': { source: 'command:pass show b', mode: '0400', owner: '1:2' } },
+      },
+    },
+  });
+  // …and its command line, as that of `install`, whose options `serve` has.
+  let said = '';
+  const out = (text: string) => {
+    said += text;
+  };
+  let asked: readonly string[] = [];
+  await runProgram(
+    ['install', ...args],
+    {
+      install: async (config) => {
+        asked = config.interfaces;
+        return 0;
+      },
+      check: async () => 0,
+      explain: async () => 0,
+      wake: async () => 0,
+    },
+    {
+      around: {
+        cwd: '/',
+        uid: 61_000,
+        env: {},
+        readFile: (path) => (path.endsWith('hosts.json') ? new TextEncoder().encode(all.hosts) : sshKey()),
+        look: (path) =>
+          path === '/var/lib/nixie'
+            ? { kind: 'folder', mode: 0o40700, uid: 61_000 }
+            : { kind: 'file', mode: 0o100400, uid: 61_000 },
+      },
+      out,
+      err: out,
+      version: '0',
+    },
+  );
+  assert.deepEqual(asked, ['eth1', 'eth2'], said);
+});
+
+function sshKey(): Uint8Array {
+  const blob = Buffer.concat([
+    Buffer.from([0, 0, 0, 11]),
+    Buffer.from('ssh-ed25519'),
+    Buffer.from([0, 0, 0, 32]),
+    Buffer.alloc(32, 7),
+  ]);
+  return Buffer.from(`ssh-ed25519 ${blob.toString('base64')}\n`);
+}
+
+test('services.nixie: what is refused, and how', { skip }, async () => {
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    [
+      'doubled MAC',
+      'hosts = { a.macAddress = "aa:bb:cc:dd:ee:01"; b.macAddresses = [ "AABB.CCDD.EE01" ]; };',
+      /aabbccddee01 is of a, b/,
+    ],
+    ['no MAC', 'hosts.a = { };', /needs macAddress or macAddresses, missing at a/],
+    ['no such MAC', 'hosts.a.macAddress = "aa:bb";', /not a MAC address: aabb of a/],
+    ['no hosts', 'hosts = { };', /either hosts or hostsFile/],
+    [
+      'hosts twice',
+      'hosts.a.macAddress = "aa:bb:cc:dd:ee:01"; hostsFile = "/etc/h.json";',
+      /either hosts or hostsFile/,
+    ],
+    ['half a range', 'dhcp.mode = "range"; dhcp.from = "10.0.0.1";', /needs both/],
+    ['a range for nothing', 'dhcp.from = "10.0.0.1"; dhcp.to = "10.0.0.2";', /belong to mode "range"/],
+    ['unknown credential', 'hosts.a.secrets.diskKeys."/k" = "credential:x";', /credentials: no entry for x/],
+    ['a key in the store', 'sshKeyFile = "/nix/store/x";', /can be read by everybody: \/nix\/store\/x/],
+    ['unknown time limit', 'timeouts.boots = 3;', /found boots, accepted: build, probe/],
+  ];
+  const failing = `{ ${cases
+    .map(
+      ([, text], i) =>
+        `c${i} = map (a: a.message) (lib.filter (a: !a.assertion) ${system(
+          `{ services.nixie = { enable = true; flake = "x"; ${
+            /hosts/.test(text) ? '' : 'hosts.m.macAddress = "aa:bb:cc:dd:ee:09";'
+          } ${text} }; }`,
+        )}.config.assertions);`,
+    )
+    .join('\n')} }`;
+  const found = await box!.value<Record<string, string[]>>(failing);
+  cases.forEach(([name, , pattern], i) => {
+    const messages = found[`c${i}`]!.filter((message) => message.startsWith('services.nixie'));
+    assert.ok(
+      messages.some((message) => pattern.test(message)),
+      `${name}: ${JSON.stringify(messages)}`,
+    );
+  });
+
+  // A failed assertion stops the system, and types do their part.
+  for (const [config, pattern] of [
+    ['{ hosts = { }; }', /Failed assertions[\s\S]*either hosts or hostsFile/],
+    ['{ dhcp.mode = "both"; }', /services\.nixie\.dhcp\.mode/],
+    ['{ sshKeyFile = ./key; }', /services\.nixie\.sshKeyFile/],
+    ['{ hosts.a.macAdress = "x"; }', /services\.nixie\.hosts\.a\.macAdress' does not exist/],
+    ['{ hosts.a.secrets.diskKeys."/k" = "hunter2"; }', /services\.nixie\.hosts\.a\.secrets\.diskKeys/],
+  ] as const) {
+    const shown = box!.value(`${one(config)}.config.system.build.toplevel.drvPath`);
+    await assert.rejects(
+      shown,
+      (error: Error) => pattern.test(error.message) || assert.fail(`${config}: ${error.message}`),
+    );
+  }
+});
+
+test('the options of a host mirror hosts.schema.json', { skip }, async () => {
+  const schema = JSON.parse(readFileSync(join(root, 'controller/hosts.schema.json'), 'utf8')).additionalProperties;
+  const names = await box!.value<Record<string, string[]>>(`let
+    opts = (lib.nixosSystem { system = "x86_64-linux"; modules = [ nixie.nixosModules.nixie { services.nixie.flake = "x"; } ]; }).options.services.nixie.hosts.type.getSubOptions [ ];
+    plain = set: lib.filter (name: name != "_module" && name != "_freeformOptions") (lib.attrNames set);
+  in {
+    host = plain opts; secrets = plain opts.secrets;
+    disk = plain (opts.expectDisks.type.getSubOptions [ ]); file = plain (opts.secrets.files.type.getSubOptions [ ]);
+  }`);
+  const camel = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+  const keys = (part: { properties: object }) => Object.keys(part.properties).map(camel).sort();
+  assert.deepEqual(names.host, keys(schema));
+  assert.deepEqual(names.disk, keys(schema.properties.expect_disks.items));
+  assert.deepEqual(names.secrets, keys(schema.properties.secrets));
+  const [, file] = schema.properties.secrets.properties.files.additionalProperties.anyOf;
+  assert.deepEqual(names.file, keys(file));
+});
+
+test('the time limits are those of the command line', { skip }, async () => {
+  const accepted = await box!.value<string[]>(
+    `map (a: a.message) (lib.filter (a: !a.assertion) ${one(
+      `{ timeouts = { ${timeouts.map(({ key }) => `${key.replace('Timeout', '')} = 1;`).join(' ')} }; }`,
+    )}.config.assertions)`,
+  );
+  assert.deepEqual(
+    accepted.filter((message) => message.includes('nixie')),
+    [],
+  );
+});
+
+test('the agent in an image of ours', { skip }, async () => {
+  const image = (config: string) => `(nixie.lib.mkInstaller { system = "x86_64-linux"; modules = [ (${config}) ]; })`;
+  const all = await box!.value<{
+    plain: string;
+    told: string;
+    ssh: Record<string, unknown>;
+    keys: { type: string }[];
+    substituters: string[];
+    variant: string;
+    zfs: boolean[];
+    docs: boolean[];
+    network: Record<string, unknown>;
+    firewall: boolean;
+    bundle: string;
+  }>(`let plain = ${image('{ }')}; in {
+    plain = ${unitOf('plain', 'nixie-agent')};
+    told = ${unitOf(image('{ services.nixie-agent = { controller = "10.0.0.1:7481"; refused = "wait"; }; }'), 'nixie-agent')};
+    ssh = { inherit (plain.config.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
+    keys = plain.config.services.openssh.hostKeys;
+    inherit (plain.config.nix.settings) substituters;
+    variant = plain.config.system.nixos.variant_id;
+    zfs = map (i: i.config.boot.supportedFilesystems.zfs) [ plain ${image('{ services.nixie-agent.zfs = true; }')} ];
+    docs = map (i: i.config.documentation.enable) [ plain ${image('{ services.nixie-agent.slim = false; }')} ];
+    network = plain.config.systemd.network.networks."10-nixie".dhcpV4Config;
+    firewall = plain.config.networking.firewall.enable;
+    bundle = plain.config.system.build.nixie.drvPath;
+  }`);
+  const s = settings(all.plain);
+  assert.match(s.get('ExecStart')![0]!, /bin\/nixie-agent'?$/);
+  for (const [name, value] of [
+    ['Type', 'notify'],
+    ['NotifyAccess', 'all'],
+    ['Restart', 'always'],
+    ['OOMScoreAdjust', '-900'],
+    ['ConditionKernelCommandLine', 'nixie.controller'],
+    ['StartLimitIntervalSec', '0'],
+  ] as const)
+    assert.deepEqual(s.get(name), [value], name);
+  assert.ok(Number(s.get('WatchdogSec')) >= 60);
+  assert.match(s.get('After')!.join(' '), /sshd\.service/);
+  const told = settings(all.told);
+  assert.deepEqual(words(told.get('ExecStart')![0]!).slice(1), ['--controller', '10.0.0.1:7481', '--refused', 'wait']);
+  assert.equal(told.has('ConditionKernelCommandLine'), false);
+  assert.deepEqual(all.ssh, {
+    PasswordAuthentication: false,
+    KbdInteractiveAuthentication: false,
+    PermitRootLogin: 'prohibit-password',
+  });
+  assert.deepEqual(
+    all.keys.map(({ type }) => type),
+    ['ed25519'],
+  );
+  assert.deepEqual(all.substituters, ['auto?trusted=1']);
+  assert.equal(all.variant, 'installer');
+  assert.deepEqual(all.zfs, [false, true]);
+  assert.deepEqual(all.docs, [false, true]);
+  assert.equal(all.network.ClientIdentifier, 'mac');
+  assert.equal(all.firewall, false);
+  assert.match(all.bundle, /nixie-installer-x86_64-linux\.drv$/);
+});
+
+test("the agent in somebody else's image", { skip }, async () => {
+  const unit = await box!.value<string>(unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent'));
+  assert.match(unit, /nixie-agent-[\d.]+\/bin\/nixie-agent/);
+});
+
+test('the word of an installed system', { skip }, async () => {
+  const unit = await box!.value<string>(
+    unitOf(
+      system(
+        `{ networking.hostName = "web1"; services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`,
+      ),
+      'nixie-host',
+    ),
+  );
+  const s = settings(unit);
+  const [, ...args] = words(s.get('ExecStart')![0]!);
+  const command = readCommand(args);
+  assert.ok(command.kind === 'check-in');
+  assert.deepEqual(command.settings, {
+    controllers: ['10.0.0.1:7481'],
+    fingerprint,
+    host: 'web1',
+    root: '/',
+    sshHostKeyFile: '/etc/ssh/ssh_host_ed25519_key',
+  });
+  // Once: what it leaves behind keeps the unit from being started again.
+  assert.equal(s.get('ConditionPathExists')![0], '!/var/lib/nixie-host/told');
+  assert.match(s.get('ExecStartPost')![0]!, /touch \/var\/lib\/nixie-host\/told$/);
+  assert.deepEqual(s.get('Type'), ['oneshot']);
+});
+
+const analyze =
+  skip || isReal || findProgram('systemd-analyze') === undefined ? skip || 'needs systemd-analyze' : false;
+test('systemd takes each unit', { skip: analyze }, async () => {
+  assert.match(verify('bad', '[Service]\nExecStart=/bin/true\nRestart=perhaps\n'), /restart specifier/);
+  const units = await box!.value<Record<string, string>>(`{
+    nixie = ${unitOf(one(full), 'nixie')};
+    nixie-agent = ${unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent')};
+    nixie-host = ${unitOf(
+      system(
+        `{ services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`,
+      ),
+      'nixie-host',
+    )};
+  }`);
+  for (const [name, unit] of Object.entries(units)) assert.equal(verify(name, unit), '', `${name}:\n${unit}`);
+});

@@ -1,0 +1,11 @@
+{
+  nixpkgs.hostPlatform = "x86_64-linux";
+  networking.hostName = "desk1";
+
+  services.openssh.enable = true;
+  users.users.root.openssh.authorizedKeys.keys = [
+    # your public key
+  ];
+
+  system.stateVersion = "25.11";
+}

@@ -1,0 +1,43 @@
+{
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    disko = {
+      url = "github:nix-community/disko";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+    # where you got Nixie from
+    nixie = {
+      url = "git+https://example.org/nixie";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    {
+      nixpkgs,
+      disko,
+      nixie,
+      ...
+    }:
+    {
+      nixosConfigurations = {
+        installer = nixie.lib.mkInstaller { system = "x86_64-linux"; };
+
+        # the machine that serves the others
+        controller = nixpkgs.lib.nixosSystem {
+          modules = [
+            nixie.nixosModules.nixie
+            ./controller.nix
+          ];
+        };
+
+        desk1 = nixpkgs.lib.nixosSystem {
+          modules = [
+            disko.nixosModules.disko
+            ./disk.nix
+            ./desk1.nix
+          ];
+        };
+      };
+    };
+}

@@ -1,0 +1,4 @@
+{
+  boot.kernelParams = [ "console=ttyAMA0" ];
+  services.prometheus.exporters.node.enable = true;
+}

@@ -1,0 +1,7 @@
+{
+  services.nginx.enable = true;
+  networking.firewall.allowedTCPPorts = [
+    80
+    443
+  ];
+}

@@ -1,0 +1,52 @@
+{
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    disko = {
+      url = "github:nix-community/disko";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+    # where you got Nixie from
+    nixie = {
+      url = "git+https://example.org/nixie";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    {
+      nixpkgs,
+      disko,
+      nixie,
+      ...
+    }:
+    let
+      inherit (nixpkgs) lib;
+      node =
+        name:
+        lib.nixosSystem {
+          modules = [
+            disko.nixosModules.disko
+            ./disk.nix
+            ./node.nix
+            { networking.hostName = name; }
+          ];
+        };
+    in
+    {
+      nixosConfigurations =
+        lib.genAttrs [
+          "node1"
+          "node2"
+          "node3"
+        ] node
+        // {
+          installer = nixie.lib.mkInstaller { system = "x86_64-linux"; };
+          controller = lib.nixosSystem {
+            modules = [
+              nixie.nixosModules.nixie
+              ./controller.nix
+            ];
+          };
+        };
+    };
+}

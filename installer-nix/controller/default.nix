@@ -1,0 +1,9 @@
+# services.nixie: the controller as a service.
+{
+  imports = [
+    ./options.nix
+    ./checks.nix
+    ./unit.nix
+    ./firewall.nix
+  ];
+}
