@@ -9,6 +9,7 @@ import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
 import { install } from './install.ts';
+import { cancel, names, retry, status } from './operate.ts';
 
 const { stdout, stderr, env } = process;
 // The reader of a pipe may go away; a run that writes to disks goes on.
@@ -33,12 +34,18 @@ const screen: Screen = {
 };
 const { cwd, uid } = around;
 const world: InspectWorld = { env, cwd, uid, out, err, paint };
+const runWorld = { env, cwd, uid, screen, paint, exit: (code: number) => process.exit(code) };
+const operateWorld = { out, err, now: Date.now };
 const handlers: Handlers = {
-  install: (config, warnings) =>
-    install(config, warnings, { env, cwd, uid, screen, paint, exit: (code) => process.exit(code) }),
+  install: (config, warnings) => install(config, warnings, runWorld),
+  serve: (config, warnings, read) => install(config, warnings, runWorld, read),
   check: (config, warnings) => check(config, warnings, world),
   explain: (request) => explain(request, world),
   wake: (request) => wake(request, world),
+  retry: (request) => retry(request, operateWorld),
+  cancel: (request) => cancel(request, operateWorld),
+  status: (request) => status(request, operateWorld),
+  names,
 };
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -53,7 +60,8 @@ try {
     around,
     out,
     err,
-    version: `${version} (Node ${process.version})`,
+    // A package knows the commit that it was made of.
+    version: `${version} (${env.NIXIE_COMMIT ? `commit ${clean(env.NIXIE_COMMIT).slice(0, 12)}, ` : ''}Node ${process.version})`,
     ...(stdout.isTTY && { columns: stdout.columns }),
   });
   await written();

@@ -264,3 +264,16 @@ test('the real surroundings', () => {
   assert.equal(real.look('/nothing/here'), undefined);
   assert.throws(() => real.readFile('/nothing/here'), { code: 'ENOENT' });
 });
+
+test("a package's iPXE is taken unless another one is named, and never asked for by check", () => {
+  const packaged = { ...around, env: { ...around.env, NIXIE_IPXE: '/w/ipxe' } };
+  const of = (options: InstallOptions, needs: 'install' | 'check' = 'install') => {
+    const result = readInstallOptions({ ...least, ...options }, packaged, needs);
+    assert.ok(result.ok);
+    return result.config.ipxeDir;
+  };
+  assert.equal(of({}), '/w/ipxe');
+  assert.equal(of({ ipxe: '/w' }), '/w');
+  assert.equal(of({}, 'check'), undefined);
+  assert.equal(configOf({}).config.ipxeDir, undefined);
+});

@@ -121,7 +121,8 @@ export function readInstallOptions(
       no(option, `found a file that is not executable at ${full}, accepted: ${what}`);
     return full;
   };
-  const ipxeDir = place('--ipxe', options.ipxe, 'folder');
+  // A package names the iPXE that it brings along; `nixie check` has no such option and asks for none.
+  const ipxeDir = place('--ipxe', options.ipxe ?? (needs === 'check' ? undefined : around.env.NIXIE_IPXE), 'folder');
   const nixosAnywhere = place('--nixos-anywhere', options.nixosAnywhere, 'file', true);
 
   const knownHosts = options.knownHosts === undefined ? undefined : path(options.knownHosts);
