@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { type CheckInRequest, HostServiceService } from '@nixie/proto/host';
+import { type CheckInRequest, type HostServiceServer, HostServiceService } from '@nixie/proto/host';
 import { checkIn } from './check-in.ts';
 
 const system = `/nix/store/${'a'.repeat(32)}-nixos-system-m1`;
@@ -26,15 +26,15 @@ const fingerprint = new X509Certificate(readFileSync(certPem)).fingerprint256.re
 async function withService(answer: number | undefined, use: (to: string, got: CheckInRequest[]) => Promise<void>) {
   const got: CheckInRequest[] = [];
   const server = new Server();
-  server.addService(HostServiceService, {
-    challenge: (_call: unknown, done: (error: null, response: unknown) => void) =>
-      done(null, { challenge: Buffer.from('c0ffee', 'hex') }),
-    checkIn: (call: { request: CheckInRequest }, done: (error: unknown, response?: unknown) => void) => {
+  const service: HostServiceServer = {
+    challenge: (_call, done) => done(null, { challenge: Buffer.from('c0ffee', 'hex') }),
+    checkIn: (call, done) => {
       got.push(call.request);
       if (answer === undefined) done(null, {});
       else done({ code: answer, details: 'no host of this name has this key' });
     },
-  });
+  };
+  server.addService(HostServiceService, service);
   const pair = { private_key: readFileSync(keyPem), cert_chain: readFileSync(certPem) };
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createSsl(null, [pair]), (error, bound) =>

@@ -1,4 +1,4 @@
-// One run, built from top to bottom: configuration → memory → core → sockets → build → machines → results. One part ends, all end.
+// One run or service, built from top to bottom: configuration → memory → core → sockets → build → machines → results. One part ends, all end.
 // It is long because every part is put into its place here, and nowhere else.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -9,10 +9,12 @@ import type { RunConfig } from './config/run-config.ts';
 import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
 import { Answers } from './core/answers.ts';
+import { CheckIns } from './core/check-in.ts';
 import { after, sleep } from './core/clock.ts';
 import { Core, iso } from './core/core.ts';
 import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
+import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
 import { makeFinder, makeLookup } from './core/place.ts';
@@ -22,27 +24,31 @@ import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
 import { parseNeighbours } from './install/find.ts';
 import { killAllGroups } from './install/groups.ts';
-import { keygen } from './install/keys.ts';
+import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
+import { launch } from './launch.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
-import { startHttp } from './listen/http.ts';
+import { type HttpFile, startHttp } from './listen/http.ts';
 import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
-import type { System } from './machine/host.ts';
+import type { Host, System } from './machine/host.ts';
 import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
 import { killNixGroups } from './nix/command.ts';
 import { callerOf } from './nix/runner.ts';
+import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
+import { Roster } from './roster.ts';
+import { consentRenewed, gcPart, onlyHosts, reload, type Service } from './service.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
@@ -69,6 +75,8 @@ export interface DaemonWorld {
   readonly prompted?: ReadonlyMap<string, Buffer>;
   /** Ends the run: sockets are closed, children ended. */
   readonly signal: AbortSignal;
+  /** Absent: the run ends when every host has ended. */
+  readonly service?: Service;
 }
 
 export interface RunEnd {
@@ -76,14 +84,16 @@ export interface RunEnd {
 }
 
 /**
- * Installs what the configuration says; resolves when every host has ended, or after the signal.
+ * Installs what the configuration says; resolves when every host has ended, or after the signal. A service ends by the signal alone, and takes
+ * what its hosts file says whenever that is read again.
  * @throws Unusable, NixError (the flake as a whole), PortTaken, NoSuchInterface, NotRoot, LoaderMissing, ProgramMissing
  */
 export async function runInstall(config: RunConfig, world: DaemonWorld): Promise<RunEnd> {
-  const { signal } = world;
-  const { hosts, stateDir } = config;
+  const { signal, service } = world;
+  const { stateDir } = config;
+  const book = new HostBook(service === undefined ? config.hosts : []);
   // Children don't get the variables that hold secrets.
-  const env = withoutSecrets(world.env, hosts);
+  const env = withoutSecrets(world.env, config.hosts);
   const searchPath = env.PATH ?? '';
   const now = () => Date.now();
   // For waits: the clock on the wall may be set meanwhile.
@@ -95,7 +105,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     interfaces: config.interfaces,
     ...given('address', config.address),
   });
-  const found = findLoaders(neededLoaders(hosts.map((host) => host.system)), config.ipxeDir);
+  const found = findLoaders(neededLoaders(config.hosts.map((host) => host.system)), config.ipxeDir);
   const notice = (text: string) => world.emit({ event: 'notice', at: iso(now()), level: 'warning', text });
   const generate = keygen(searchPath);
 
@@ -113,11 +123,20 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     closers.push(() => state.close());
     const { tls, registrations, marks } = state;
-    const planned = planNetwork(links, config.dhcp, hosts, state.leases, state.declined);
+    const planFor = (hosts: readonly Host[]) => planNetwork(links, config.dhcp, hosts, leases, state.declined);
+    let leases = state.leases;
+    const planned = planFor(config.hosts);
     if ('problems' in planned) throw new Unusable(planned.problems);
     let network = planned.plan;
+    const replan = () => {
+      const other = planFor(book.all());
+      if ('plan' in other) network = other.plan;
+      leases = { ...leases, ...network.addresses };
+      state.keepLeases(leases);
+    };
     const { interfaces } = network;
-    state.keepLeases({ ...state.leases, ...network.addresses });
+    leases = { ...leases, ...network.addresses };
+    state.keepLeases(leases);
     const tokens = new TokenBook(randomBytes);
     state.restoreTokens(tokens);
     const heard = new Heard(ticks);
@@ -125,11 +144,15 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const inventories = new Map<string, Inventory>();
     const plans = new Map<string, Plan>();
     const installers = new Map<System, InstallerFiles>();
-    const hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
+    const hostOfMac = { get: (mac: Mac) => book.withMac(mac)?.name };
+    /** Hosts whose consent to the loss of data was used up: what was installed by it is not lost by it. */
+    const consentUsed = new Set<string>();
+    const checkedIn = new Map<string, string>();
 
     // The core, and what is told of it. The sockets come later and are reached through these two.
     let boot: BootServer | undefined;
     let agents: AgentServer | undefined;
+    let roster: Roster | undefined;
     // Resolves when every machine has ended, or at the signal; rejects when a part that all need has ended.
     let ended = Promise.withResolvers<void>();
     const broken = Promise.withResolvers<never>();
@@ -141,7 +164,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const patience = { ...usualPatience, ...config.patience };
     const redactor = makeRedactor();
     const account: Account = new Account({
-      hosts,
+      hosts: book,
       life: (host) => core.life(host),
       toplevel: (host) => plans.get(host)?.system.toplevel.out,
       agentConnected: (host) => agents?.sessions().includes(host) ?? false,
@@ -154,7 +177,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
     });
     const { emit } = account;
-    const scene = () => makeScene({ ...network, loaders: found.loaders, httpPort }, hosts, core.lives());
+    const scene = () =>
+      makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
+        book.isLeaving(host),
+      );
     const answers = new Answers(scene, async (next) => boot?.setScene(next), broken.reject);
     const core: Core = new Core(
       {
@@ -163,7 +189,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         journal: state.journal,
         emit(event) {
           emit(event);
-          if (event.event === 'stage' && isEnd(event.stage)) marks.clear(event.host);
+          if (event.event !== 'stage') return;
+          if (event.stage === 'rebooting') consentUsed.add(event.host);
+          if (isEnd(event.stage)) marks.clear(event.host);
         },
         run: async (task, life, taskSignal) => {
           try {
@@ -174,14 +202,16 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         changed: () => {
           answers.changed();
+          roster?.moved();
           if (core.ended) ended.resolve();
         },
+        rested: () => roster?.moved(),
       },
       patience,
     );
     const admission = new Admission({
       core,
-      hosts,
+      hosts: book,
       tokens,
       tokensChanged: () => state.tokensChanged(tokens),
       alive: (host) => heard.lately(host),
@@ -211,9 +241,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       network: () => network,
       avoid(address) {
         state.decline(address);
-        const other = planNetwork(links, config.dhcp, hosts, network.addresses, state.declined);
-        if ('plan' in other) network = other.plan;
-        state.keepLeases({ ...state.leases, ...network.addresses });
+        replan();
         answers.changed();
         return network;
       },
@@ -257,6 +285,19 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       addresses: own,
       port: grpcPort,
       tls,
+      checkIns: new CheckIns({
+        life: (host) => core.life(host),
+        toplevel: (host) => plans.get(host)?.system.toplevel.out,
+        placedKey: (host) => placedHostKey(stateDir, host),
+        happened: (host, happening) => core.happened(host, happening),
+        log: (host, text) => account.notice('info', text, host),
+        seenAt: (host, address) => checkedIn.set(host, address),
+        secret: randomBytes(32),
+        fingerprint: tls.fingerprint,
+        randomBytes,
+        ticks,
+        now,
+      }),
       core: {
         onRegister(request, peer) {
           const answer = admission.register(request, peer);
@@ -304,7 +345,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
       },
-      leased: (macs) => macs.flatMap((mac) => network.addresses[mac] ?? []),
+      // Of the installed system, where it checked in; and what we gave.
+      leased: (macs) =>
+        macs.flatMap((mac) => [checkedIn.get(hostOfMac.get(mac) ?? '') ?? [], network.addresses[mac] ?? []].flat()),
       lookup: makeLookup({ own }),
       keysFor: (bootId) => admission.keysFor(bootId),
       keysGiven: (bootId) => admission.keysGiven(bootId),
@@ -328,7 +371,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       },
       inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
       keepLog: (host, lines) => account.keepLog(host, lines),
-      mayLoseData: (host) => host.wipe || config.reinstall.has(host.name),
+      mayLoseData: (host) => (host.wipe || config.reinstall.has(host.name)) && !consentUsed.has(host.name),
+      ...(service === undefined ? {} : { asksFirst: true }),
       runKey: state.runKey,
       proofKey: state.proofKey,
       proofFolder: state.folder.path,
@@ -356,6 +400,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account,
       admission,
       built: (host: string) => plans.has(host),
+      ...(service === undefined ? {} : { prepareAgain: (host: string) => roster?.again(host) }),
       bootOf: (host: string) => heard.bootOf(host),
     };
     signal.throwIfAborted();
@@ -364,47 +409,89 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       inventory: (host) => inventories.get(host),
       retry: (host) => retry(desk, host),
       cancel: (host) => cancel(desk, host),
-      wake: (host) => tasks.wake(hosts.find((each) => each.name === host)?.macs ?? [], signal),
+      wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
       watch: (listener) => account.watch(listener),
     });
     closers.push(() => operator.close());
     for (const { name, address, prefixLength, dhcp } of interfaces)
       account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
 
-    // Build.
-    for (const host of hosts) core.add(host.name);
-    const preparation = prepareRun(config, { ...world, env }, emit);
-    // Its children get the signal, too; a moment later they are killed.
-    closers.push(() => preparation.then(() => undefined));
-    const prepared = await Promise.race([preparation, stopped, broken.promise]);
-    if (prepared === undefined || signal.aborted) return endsOf(core);
-    for (const [system, installer] of prepared.installers) installers.set(system, filesOf(installer));
-    for (const warning of prepared.warnings) account.notice('warning', warning);
-    http.setFiles(
-      new Map(
-        [...prepared.installers.values()].flatMap(({ kernel, initrd }) => [
-          [`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes }] as const,
-          [`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes }] as const,
-        ]),
-      ),
-    );
-
-    // Machines.
-    for (const [name, plan] of prepared.plans) {
-      const problem = unbootable(plan.host, installers.get(plan.host.system)!, {
-        address: own[0]!,
-        httpPort,
-        grpcPort,
+    // Build, and machines.
+    const files = new Map<string, HttpFile>();
+    const launchWorld = {
+      hosts: book,
+      core,
+      account,
+      plans,
+      marks,
+      takeInstaller(system: System, installer: Installer) {
+        installers.set(system, filesOf(installer));
+        const { kernel, initrd } = installer;
+        files.set(`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes });
+        files.set(`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes });
+        http.setFiles(new Map(files));
+      },
+      unbootable: (plan: Plan) =>
+        unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
+    };
+    let parts = 0;
+    const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
+      const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
+      const part = service === undefined ? {} : { part: gcPart(stateDir, parts++) };
+      const preparation = prepareRun(wanted, { ...world, env: childEnv, ...part }, emit);
+      // Its children get the signal, too; a moment later they are killed.
+      preparing = preparation.catch(() => undefined);
+      const prepared = await preparation;
+      if (!signal.aborted) launch(launchWorld, wanted.hosts, prepared);
+    };
+    let preparing: Promise<unknown> = Promise.resolve();
+    closers.push(() => preparing.then(() => undefined));
+    if (service === undefined) {
+      for (const host of config.hosts) core.add(host.name);
+      await Promise.race([prepareAndLaunch(config), stopped, broken.promise]);
+    } else {
+      let current = config;
+      roster = new Roster({
+        book,
+        core,
+        notice: (level, text, host) => account.notice(level, text, host),
+        forget(host, why) {
+          for (const memory of [plans, inventories, checkedIn]) memory.delete(host);
+          account.forgetLog(host);
+          admission.forget(host);
+          sessions.drop(host, why);
+        },
+        changed() {
+          replan();
+          answers.changed();
+        },
+        prepare: (hosts) => prepareAndLaunch(onlyHosts(current, hosts)),
       });
-      if (problem === undefined) plans.set(name, plan);
-      else core.happened(name, { kind: 'failed', reason: problem });
+      const served = roster;
+      service.onReload(() =>
+        reload({
+          service,
+          hostsFile: config.hostsFile,
+          loaders: found.loaders,
+          unplaceable(hosts) {
+            const other = planFor(hosts);
+            return 'problems' in other ? other.problems : [];
+          },
+          notice: (level, text) => account.notice(level, text),
+          current: () => current.hosts,
+          take(next) {
+            const before = new Map(current.hosts.map((host) => [host.name, host]));
+            for (const host of next.hosts)
+              if (consentRenewed(before.get(host.name), host)) consentUsed.delete(host.name);
+            current = next;
+            served.wish(next.hosts).catch((error: Error) => account.notice('error', error.message));
+          },
+        }),
+      );
+      service.ready();
+      await Promise.race([served.wish(config.hosts), stopped, broken.promise]);
+      await Promise.race([stopped, broken.promise]);
     }
-    for (const [name, failure] of prepared.failures) {
-      account.keepLog(name, failure.log);
-      core.happened(name, { kind: 'failed', reason: failure.text });
-    }
-    for (const [name, { system }] of plans)
-      core.happened(name, { kind: marks.get(name) === system.toplevel.out ? 'reboot-marked' : 'begin' });
     // A machine that was refused is still being switched off at the end, and the operator may have one begin anew meanwhile.
     for (;;) {
       await Promise.race([ended.promise, stopped, broken.promise]);

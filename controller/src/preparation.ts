@@ -10,6 +10,8 @@ import { folderProbe, makeRunner } from './nix/runner.ts';
 import { storeReader } from './nix/store-reader.ts';
 
 export interface PreparationWorld {
+  /** Folder below `gcroots` for what is built beside an earlier preparation of this run; absent: `gcroots` itself. */
+  readonly part?: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly signal: AbortSignal;
@@ -28,7 +30,7 @@ export async function prepareRun(
     folders: refs.flatMap((ref) => ref.folder ?? []),
     homeDir: join(config.stateDir, 'home'),
   });
-  const gcRootsDir = join(config.stateDir, 'gcroots');
+  const gcRootsDir = join(config.stateDir, 'gcroots', world.part ?? '');
   await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
   return await prepare({
     flake: config.flake,

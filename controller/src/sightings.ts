@@ -9,7 +9,7 @@ import type { Mac } from './machine/mac.ts';
 import type { Stage } from './machine/stage.ts';
 
 export interface SightingsWorld {
-  readonly hostOfMac: ReadonlyMap<Mac, string>;
+  readonly hostOfMac: { get(mac: Mac): string | undefined };
   stageOf(host: string): Stage | undefined;
   happened(host: string, happening: Happening): void;
   emit(event: RunEvent): void;

@@ -42,10 +42,19 @@ test('every nixie command line in the documents is understood', async (t) => {
       check: async () => 0,
       explain: async () => 0,
       wake: async () => 0,
+      serve: async () => 0,
+      retry: async () => 0,
+      cancel: async () => 0,
+      status: async () => 0,
+      names: async () => [],
     };
     const lines = pages
       .flatMap(code)
-      .filter((line) => /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install) -/.test(line));
+      .filter((line) =>
+        /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install|serve) -|^(?:sudo )?nixie (?:status|retry|cancel)\b/.test(
+          line,
+        ),
+      );
     assert.ok(lines.length >= 3, lines.join('\n'));
     for (const line of lines) {
       await t.test(line, async () => {

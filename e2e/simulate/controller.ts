@@ -8,6 +8,7 @@ import { Account } from '../../controller/src/core/account.ts';
 import { Admission } from '../../controller/src/core/admission.ts';
 import { Answers } from '../../controller/src/core/answers.ts';
 import { Core } from '../../controller/src/core/core.ts';
+import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
@@ -103,7 +104,7 @@ export class ControllerLife {
     kept.leases = { ...kept.leases, ...planned.plan.addresses };
     this.#hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
     this.#account = new Account({
-      hosts,
+      hosts: new HostBook(hosts),
       life: (host) => this.core.life(host),
       toplevel: (host) => this.#plans.get(host)?.system.toplevel.out,
       agentConnected: (host) => this.#sessions.has(host),
@@ -144,7 +145,7 @@ export class ControllerLife {
     this.#copies = new Turns(parts.jobs);
     this.#admission = new Admission({
       core: this.core,
-      hosts,
+      hosts: new HostBook(hosts),
       tokens: this.#tokens,
       registrations: {
         get: (host) => kept.registrations.get(host),

@@ -1,4 +1,4 @@
-// `nixie install`: the daemon with the view on one side and the signals on the other.
+// `nixie install` and `nixie serve`: the daemon with the view on one side and the signals on the other.
 import { askSecrets } from '../cli/ask.ts';
 import type { Paint } from '../cli/colour.ts';
 import {
@@ -6,11 +6,13 @@ import {
   exitCodeOfEnds,
   exitCodeOfError,
   exitCodeOfSignal,
+  exitCodes,
   type StopSignal,
 } from '../cli/exit-codes.ts';
 import { watchSignals } from '../cli/signals.ts';
 import { openTerminal } from '../cli/terminal.ts';
 import { openView, type Screen, type View } from '../cli/view.ts';
+import type { ConfigResult } from '../config/flags.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { killAllGroups } from '../install/groups.ts';
@@ -18,6 +20,7 @@ import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
 import { killNixGroups } from '../nix/command.ts';
 import { prepareRun } from '../preparation.ts';
+import { notify } from './notify.ts';
 import { becomeUndumpable } from './undumpable.ts';
 
 export interface InstallWorld {
@@ -30,8 +33,17 @@ export interface InstallWorld {
   readonly exit: (code: ExitCode) => never;
 }
 
-/** Resolves with the exit status; what went wrong with the run as a whole has been said by then. */
-export async function install(config: RunConfig, warnings: readonly string[], world: InstallWorld): Promise<ExitCode> {
+/**
+ * Resolves with the exit status; what went wrong with the run as a whole has been said by then.
+ * @param read absent: it ends when all hosts have ended. Otherwise it is a service: SIGHUP has options and files read again by this, SIGTERM is
+ *   its usual end, and it writes lines for a journal.
+ */
+export async function install(
+  config: RunConfig,
+  warnings: readonly string[],
+  world: InstallWorld,
+  read?: () => ConfigResult,
+): Promise<ExitCode> {
   const began = Date.now();
   const now = () => new Date().toISOString();
   const ticker = {
@@ -52,7 +64,7 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
       debug: config.debug,
       paint: world.paint,
     },
-    world.screen,
+    read === undefined ? world.screen : { ...world.screen, isTerminal: false },
     ticker,
   );
   // However this process ends, also by a defect: no child of it goes on writing to a machine.
@@ -63,12 +75,16 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
   process.on('exit', endChildren);
   const abort = new AbortController();
   let stoppedBy: StopSignal | undefined;
+  let reload: (() => void) | undefined;
+  const unsaid = (text: string) => view.show({ event: 'notice', at: now(), level: 'warning', text });
   const unwatch = watchSignals(process, Date.now, {
     first: (signal) => {
       stoppedBy = signal;
       view.show({ event: 'notice', at: now(), level: 'warning', text: `${signal}: ending; once more ends at once` });
+      if (read !== undefined) notify(world.env, 'STOPPING=1', unsaid);
       abort.abort();
     },
+    ...(read === undefined ? {} : { reload: () => reload?.() }),
     second: (signal) => {
       view.close({ table: false });
       endChildren();
@@ -76,7 +92,8 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
     },
   });
   const end = (code: ExitCode, table: boolean): ExitCode => {
-    const told = stoppedBy === undefined ? code : exitCodeOfSignal[stoppedBy];
+    const usual = read !== undefined && stoppedBy === 'SIGTERM';
+    const told = stoppedBy === undefined ? code : usual ? exitCodes.done : exitCodeOfSignal[stoppedBy];
     view.show({ event: 'end', at: now(), exit_code: told, seconds: Math.round((Date.now() - began) / 100) / 10 });
     view.close({ table });
     return told;
@@ -87,9 +104,27 @@ export async function install(config: RunConfig, warnings: readonly string[], wo
       : [];
     for (const text of [...warnings, ...more]) view.show({ event: 'notice', at: now(), level: 'warning', text });
     const { env, cwd, uid } = world;
-    const daemonWorld: DaemonWorld = { env, cwd, uid, prompted, emit: view.show, signal: abort.signal };
+    const service =
+      read === undefined
+        ? undefined
+        : {
+            read,
+            onReload: (call: () => void) => {
+              reload = call;
+            },
+            ready: () => notify(env, 'READY=1', unsaid),
+          };
+    const daemonWorld: DaemonWorld = {
+      env,
+      cwd,
+      uid,
+      prompted,
+      emit: view.show,
+      signal: abort.signal,
+      ...(service === undefined ? {} : { service }),
+    };
     const ends = config.dryRun ? await dryRun(config, daemonWorld, view) : (await runInstall(config, daemonWorld)).ends;
-    return end(exitCodeOfEnds(ends.values()), !config.dryRun);
+    return end(exitCodeOfEnds(ends.values()), !config.dryRun && read === undefined);
   } catch (error) {
     if (stoppedBy === undefined)
       for (const text of (error as Error).message.split('\n'))

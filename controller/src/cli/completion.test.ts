@@ -9,7 +9,17 @@ import { buildProgram, type Handlers } from './program.ts';
 import { offers } from './run-options.ts';
 
 const never = () => Promise.reject(new Error('not to be called'));
-const handlers: Handlers = { install: never, check: never, explain: never, wake: never };
+const handlers: Handlers = {
+  install: never,
+  serve: never,
+  check: never,
+  explain: never,
+  wake: never,
+  retry: never,
+  cancel: never,
+  status: never,
+  names: never,
+};
 const around = { cwd: '/', uid: 0, env: {}, readFile: () => new Uint8Array(), look: () => undefined };
 const program = buildProgram(handlers, { around, version: '1', out: () => {}, err: () => {} }, () => {});
 
@@ -22,7 +32,7 @@ test('bash: what is offered at each place', (t) => {
   // Stands for the program when the script asks for the names of hosts.
   writeFileSync(
     join(folder, 'nixie'),
-    '#!/bin/sh\n[ "$1 $2" = "complete-hosts hosts.json" ] && printf "web1\\nweb2\\ndb\\n"\n',
+    '#!/bin/sh\n[ "$*" = "complete-hosts hosts.json" ] && printf "web1\\nweb2\\ndb\\n"; [ "$*" = "complete-hosts --state s" ] && echo live\n',
     { mode: 0o755 },
   );
   const complete = (...words: string[]): string[] => {
@@ -30,7 +40,17 @@ test('bash: what is offered at each place', (t) => {
     const text = execFileSync('bash', ['--norc', '-c', line, 'bash', ...words], { cwd: folder, encoding: 'utf8' });
     return text.split('\n').filter(Boolean).sort();
   };
-  assert.deepEqual(complete(''), ['check', 'completion', 'explain', 'install', 'wake']);
+  assert.deepEqual(complete(''), [
+    'cancel',
+    'check',
+    'completion',
+    'explain',
+    'install',
+    'retry',
+    'serve',
+    'status',
+    'wake',
+  ]);
   assert.deepEqual(complete('w'), ['wake']);
   assert.deepEqual(complete('--inst'), ['--install-timeout', '--installer']);
   assert.deepEqual(complete('check', '--inst'), ['--installer']);
@@ -41,6 +61,8 @@ test('bash: what is offered at each place', (t) => {
   assert.deepEqual(complete('--hosts', 'hosts.json', '--only', 'w'), ['web1', 'web2']);
   assert.deepEqual(complete('--hosts', '=', 'hosts.json', '--reinstall', ''), ['db', 'web1', 'web2']);
   assert.deepEqual(complete('wake', '--hosts', 'hosts.json', ''), ['db', 'web1', 'web2']);
+  assert.deepEqual(complete('retry', '--state', 's', ''), ['live']);
+  assert.deepEqual(complete('cancel', '--state', '=', 's', 'li'), ['live']);
   assert.deepEqual(complete('--only', ''), []);
   assert.deepEqual(complete('--jobs', ''), []);
   assert.deepEqual(complete('completion', ''), ['bash', 'fish', 'zsh']);

@@ -14,7 +14,13 @@ interface CommandWords {
   readonly argument?: Offer;
 }
 
-const argumentsOf: Readonly<Record<string, Offer>> = { explain: 'file', wake: 'host', completion: shells };
+const argumentsOf: Readonly<Record<string, Offer>> = {
+  explain: 'file',
+  wake: 'host',
+  retry: 'host',
+  cancel: 'host',
+  completion: shells,
+};
 
 function commandsOf(program: Command): CommandWords[] {
   return program.commands
@@ -60,15 +66,20 @@ function bash(commands: readonly CommandWords[]): string {
   const values = [...options.values()].filter(takesValue);
   const lines = [
     '_nixie_hosts() {',
-    '  local i file',
+    '  local i file state command',
     '  for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do',
     '    case "${COMP_WORDS[i]}" in',
     // bash breaks words at `=`: --hosts=FILE is three.
     '      --hosts) file="${COMP_WORDS[i+1]}"; [ "$file" = "=" ] && file="${COMP_WORDS[i+2]}" ;;',
     '      --hosts=*) file="${COMP_WORDS[i]#--hosts=}" ;;',
+    '      --state) state="${COMP_WORDS[i+1]}"; [ "$state" = "=" ] && state="${COMP_WORDS[i+2]}" ;;',
+    '      --state=*) state="${COMP_WORDS[i]#--state=}" ;;',
+    '      retry|cancel) command="${COMP_WORDS[i]}" ;;',
     '    esac',
     '  done',
-    '  [ -n "$file" ] && "${COMP_WORDS[0]}" complete-hosts "${file/#\\~/$HOME}" 2>/dev/null',
+    // Those two speak of the hosts of the controller that runs.
+    '  if [ -n "$command" ]; then "${COMP_WORDS[0]}" complete-hosts ${state:+--state "${state/#\\~/$HOME}"} 2>/dev/null',
+    '  elif [ -n "$file" ]; then "${COMP_WORDS[0]}" complete-hosts "${file/#\\~/$HOME}" 2>/dev/null; fi',
     '}',
     '_nixie() {',
     '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" command=install i',
@@ -113,11 +124,17 @@ function fish(commands: readonly CommandWords[]): string {
     'function __nixie_hosts',
     '  set -l words (commandline -opc)',
     '  set -l file',
+    '  set -l state',
     '  for i in (seq (count $words))',
     '    test $words[$i] = --hosts; and test $i -lt (count $words); and set file $words[(math $i + 1)]',
     "    string match -q -- '--hosts=*' $words[$i]; and set file (string replace -- '--hosts=' '' $words[$i])",
+    '    test $words[$i] = --state; and test $i -lt (count $words); and set state --state $words[(math $i + 1)]',
     '  end',
-    '  test -n "$file"; and $words[1] complete-hosts $file 2>/dev/null',
+    '  if contains -- retry $words; or contains -- cancel $words',
+    '    $words[1] complete-hosts $state 2>/dev/null',
+    '  else if test -n "$file"',
+    '    $words[1] complete-hosts $file 2>/dev/null',
+    '  end',
     'end',
     'complete -c nixie -f',
     ...commands.map(

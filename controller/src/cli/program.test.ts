@@ -4,6 +4,7 @@ import type { Surroundings } from '../config/flags.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import type { ExitCode } from './exit-codes.ts';
+import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
 import type { WakeRequest } from './wake-request.ts';
 
@@ -22,7 +23,7 @@ const around: Surroundings = {
 
 interface Call {
   readonly command: string;
-  readonly given: RunConfig | ExplainRequest | WakeRequest;
+  readonly given: RunConfig | ExplainRequest | WakeRequest | OperatorRequest | StatusRequest;
   readonly warnings?: readonly string[];
 }
 
@@ -37,6 +38,11 @@ async function run(line: string, code: ExitCode = 0) {
     check: (given, warnings) => took({ command: 'check', given, warnings }),
     explain: (given) => took({ command: 'explain', given }),
     wake: (given) => took({ command: 'wake', given }),
+    serve: (given, warnings) => took({ command: 'serve', given, warnings }),
+    retry: (given) => took({ command: 'retry', given }),
+    cancel: (given) => took({ command: 'cancel', given }),
+    status: (given) => took({ command: 'status', given }),
+    names: async ({ socket }) => [`of ${socket}`],
   };
   let out = '';
   let err = '';
@@ -112,6 +118,25 @@ test('wake takes names and MACs, each machine once', async () => {
   });
 });
 
+test('retry, cancel and status name hosts and the socket of a state folder', async () => {
+  const socket = '/h/.local/state/nixie/operator.sock';
+  const given = async (line: string) => (await run(line)).calls[0];
+  assert.deepEqual(await given('retry a b a'), { command: 'retry', given: { hosts: ['a', 'b'], socket } });
+  assert.deepEqual(await given('cancel --state s a'), {
+    command: 'cancel',
+    given: { hosts: ['a'], socket: '/w/s/operator.sock' },
+  });
+  assert.deepEqual((await given('status --watch --json'))?.given, { watch: true, json: true, socket });
+  assert.equal((await run('complete-hosts --state=~/x')).out, 'of /h/x/operator.sock\n');
+  assert.equal((await run('retry')).status, 2);
+});
+
+test('serve takes the options of install, but for a dry run', async () => {
+  const { calls, status } = await run(`serve ${needed} --only web2 --dhcp off`);
+  assert.deepEqual([status, calls[0]!.command, (calls[0]!.given as RunConfig).dhcp.mode], [0, 'serve', 'off']);
+  assert.equal((await run(`serve ${needed} --dry-run`)).status, 2);
+});
+
 const refused: readonly [line: string, problems: readonly RegExp[]][] = [
   ['', [/^--hosts: not given/, /^--flake: not given/, /^--installer: not given/]],
   ['check --flake . --hosts none.json', [/^--hosts: read \/w\/none\.json: there is no such file/]],
@@ -151,7 +176,10 @@ test('an unknown command is named, with the nearest', async () => {
     run('instal'),
     (error) => error instanceof UsageError && /did you mean install\?/.test(error.message),
   );
-  await assert.rejects(run('frobnicate'), /commands: install, check, explain, wake, completion, help$/);
+  await assert.rejects(
+    run('frobnicate'),
+    /commands: install, serve, check, explain, wake, retry, cancel, status, completion, help$/,
+  );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });
 

@@ -1,6 +1,7 @@
 // The command line: which commands and options there are, and what each hands to its handler. Reads configuration, starts nothing.
 import { Command, CommanderError } from 'commander';
 import {
+  type ConfigResult,
   checkAddress,
   type InstallOptions,
   readDhcp,
@@ -13,14 +14,17 @@ import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import { completionScript, shells } from './completion.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
+import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
 import {
   addConfigOptions,
   addInstallOptions,
+  addRunOptions,
   addressOption,
   dhcpOption,
   hostsOption,
   interfaceOption,
   jsonOption,
+  stateOption,
 } from './run-options.ts';
 import { readWake, type WakeRequest } from './wake-request.ts';
 
@@ -38,9 +42,16 @@ export interface ExplainRequest {
 /** What the commands do. Each resolves with the exit status; a rejection is mapped by exit-codes.ts. */
 export interface Handlers {
   install(config: RunConfig, warnings: readonly string[]): Promise<ExitCode>;
+  /** @param read the same options and files, read again */
+  serve(config: RunConfig, warnings: readonly string[], read: () => ConfigResult): Promise<ExitCode>;
   check(config: RunConfig, warnings: readonly string[]): Promise<ExitCode>;
   explain(request: ExplainRequest): Promise<ExitCode>;
   wake(request: WakeRequest): Promise<ExitCode>;
+  retry(request: OperatorRequest): Promise<ExitCode>;
+  cancel(request: OperatorRequest): Promise<ExitCode>;
+  status(request: StatusRequest): Promise<ExitCode>;
+  /** Names of the hosts of the controller that runs; none when there is no such. */
+  names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
 }
 
 export interface ProgramWorld {
@@ -67,11 +78,30 @@ Examples:
   $ nixie check --flake . --hosts hosts.json
   $ nixie explain --hosts hosts.json capture.pcap
   $ sudo nixie wake --hosts hosts.json web1
+  $ sudo nixie serve --installer .#installer --flake . --hosts hosts.json
+  $ sudo nixie status
+  $ sudo nixie retry web1 web2
+  $ sudo nixie cancel web1
 `;
 const exitHelp = `
 Exit status:
 ${exitCodeHelp.map(([code, text]) => `  ${String(code).padEnd(4)}${text}`).join('\n')}
 `;
+
+const serveHelp = `
+It ends by SIGTERM, with 0. A bad hosts file is said in full, and what held before holds on.
+
+Example:
+  $ sudo nixie serve --installer .#installer --flake . --hosts /etc/nixie/hosts.json --dhcp proxy
+`;
+const operatorExits = `
+Exit status: 0 done; 1 the controller refused, and said why; 2 it has no such host; 3 no controller answers there
+`;
+const operatorHelp: Readonly<Record<string, string>> = {
+  retry: `\nExample:\n  $ sudo nixie retry web1 web2\n${operatorExits}`,
+  cancel: `\nExample:\n  $ sudo nixie cancel --state /srv/nixie web1\n${operatorExits}`,
+  status: `\nExamples:\n  $ sudo nixie status\n  $ sudo nixie status --watch --json\n${operatorExits}`,
+};
 
 /**
  * The program; `settle` is told the exit status of the command that ran. Without a command it is `install`, as in the Go Nixie.
@@ -115,6 +145,15 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .action(async (options: InstallOptions) => {
       const { config, warnings } = configOf(options, 'install');
       settle(await handlers.install(config, warnings));
+    });
+
+  addRunOptions(
+    command('serve', 'install machines for as long as it runs; SIGHUP reads the hosts file again (as root)'),
+  )
+    .addHelpText('after', serveHelp)
+    .action(async (options: InstallOptions) => {
+      const { config, warnings } = configOf(options, 'install');
+      settle(await handlers.serve(config, warnings, () => readInstallOptions(options, world.around, 'install')));
     });
 
   addConfigOptions(command('check', 'check hosts file and flake; nothing is built or started')).action(
@@ -164,6 +203,27 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       settle(await handlers.wake(request));
     });
 
+  const operatorCommand = (name: string, description: string): Command =>
+    command(name, description).addOption(stateOption()).addHelpText('after', operatorHelp[name]!);
+  for (const name of ['retry', 'cancel'] as const)
+    operatorCommand(
+      name,
+      name === 'retry'
+        ? 'have machines that failed or were refused begin anew'
+        : 'end what is being done to machines; they count as failed',
+    )
+      .argument('<host...>', 'names of hosts of the controller that runs')
+      .action(async (hosts: string[], options: OperatorOptions) => {
+        settle(await handlers[name]({ hosts: [...new Set(hosts)], ...readOperator(options, world.around) }));
+      });
+  operatorCommand('status', 'say where the machines of the controller that runs are')
+    .option('--watch', 'go on, with a line for each change, until the controller ends')
+    .addOption(jsonOption('print one JSON object for each machine'))
+    .action(async (options: OperatorOptions & { watch?: boolean; json?: boolean }) => {
+      const { watch = false, json = false } = options;
+      settle(await handlers.status({ watch, json, ...readOperator(options, world.around) }));
+    });
+
   command('completion', 'print a completion script for your shell')
     .argument('<shell>', shells.join(', '))
     .addHelpText('after', '\nFor bash: source <(nixie completion bash)')
@@ -178,8 +238,14 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
   // Asked by the completion scripts; prints nothing when there is nothing to offer.
   program
     .command('complete-hosts', { hidden: true })
-    .argument('<file>')
-    .action((file: string) => {
+    .argument('[file]')
+    .addOption(stateOption())
+    .action(async (file: string | undefined, options: OperatorOptions) => {
+      if (file === undefined) {
+        // Without a hosts file on the line: those of the controller that runs.
+        for (const name of await handlers.names(readOperator(options, world.around))) world.out(`${name}\n`);
+        return settle(exitCodes.done);
+      }
       const problems: Problem[] = [];
       for (const { name } of hostsOf(file, world.around, problems)) world.out(`${name}\n`);
       settle(exitCodes.done);

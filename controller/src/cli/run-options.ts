@@ -33,6 +33,8 @@ export const interfaceOption = () => several('--interface <name>', 'network inte
 export const addressOption = () => one('--address <ip>', 'IPv4 address of this machine to use');
 export const dhcpOption = () =>
   one('--dhcp <mode>', 'proxy: beside another DHCP server; range=FROM-TO: as the only one; off (default: proxy)');
+export const stateOption = () =>
+  one('--state <dir>', 'where to keep state (default: /var/lib/nixie as root, else $XDG_STATE_HOME/nixie)');
 export const jsonOption = (what: string) => one('--json', what);
 
 /** Options that `check` understands as well. */
@@ -43,15 +45,20 @@ export function addConfigOptions(command: Command): Command {
     .addOption(hostsOption())
     .addOption(one('--ssh-key <file>', 'your SSH key, also let in to the installer and tried for the proof'))
     .addOption(several('--only <host>', 'leave the other hosts of the file alone'))
-    .addOption(
-      one('--state <dir>', 'where to keep state (default: /var/lib/nixie as root, else $XDG_STATE_HOME/nixie)'),
-    )
+    .addOption(stateOption())
     .addOption(jsonOption('print one JSON object a line'))
     .addOption(one('--debug', 'show logs and what is seen on the wire'));
 }
 
 /** Options that only an installation has. */
 export function addInstallOptions(command: Command): Command {
+  return addRunOptions(command).addOption(
+    one('--dry-run', 'evaluate and build, say what would be done; no socket is opened, nothing is woken'),
+  );
+}
+
+/** Options of all that installs. */
+export function addRunOptions(command: Command): Command {
   addConfigOptions(command)
     .addOption(several('--reinstall <host>', "this host's disks may be overwritten although they hold data"))
     .addOption(addressOption())
@@ -60,8 +67,7 @@ export function addInstallOptions(command: Command): Command {
     .addOption(one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi"))
     .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
     .addOption(one('--known-hosts <file>', 'add the proved SSH host keys to this file'))
-    .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`))
-    .addOption(one('--dry-run', 'evaluate and build, say what would be done; no socket is opened, nothing is woken'));
+    .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`));
   for (const { option, description } of timeouts)
     command.addOption(one(`${option} <seconds>`, description).helpGroup('Time limits:'));
   return command;

@@ -1,4 +1,4 @@
-// SIGINT, SIGTERM, SIGHUP: the first asks for an orderly end, the second ends at once.
+// SIGINT, SIGTERM, SIGHUP: the first asks for an orderly end, the second ends at once. A service takes SIGHUP for something else.
 import type { StopSignal } from './exit-codes.ts';
 
 export interface SignalSource {
@@ -9,6 +9,8 @@ export interface SignalSource {
 export interface OnSignal {
   first(signal: StopSignal): void;
   second(signal: StopSignal): void;
+  /** What SIGHUP asks for, each time. Absent: to end. */
+  reload?(): void;
 }
 
 const signals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
@@ -24,6 +26,10 @@ export function watchSignals(source: SignalSource, now: () => number, on: OnSign
   let last: { signal: StopSignal; at: number } | undefined;
   const listeners = signals.map((signal) => {
     const listener = () => {
+      if (signal === 'SIGHUP' && on.reload !== undefined) {
+        on.reload();
+        return;
+      }
       const at = now();
       const double = last?.signal === signal && at - last.at < sameSignalMs;
       if (double) return;

@@ -2,13 +2,13 @@
 import type { Machine, WatchResponse } from '@nixie/proto/operator';
 import type { Redactor } from '../install/redact.ts';
 import type { RunEvent } from '../machine/event.ts';
-import type { Host } from '../machine/host.ts';
 import type { Life } from '../machine/life.ts';
 import { isEnd, type Stage } from '../machine/stage.ts';
 import { iso } from './core.ts';
+import type { Hosts } from './hosts.ts';
 
 export interface AccountWorld {
-  readonly hosts: readonly Host[];
+  readonly hosts: Pick<Hosts, 'all' | 'named'>;
   life(host: string): Life | undefined;
   /** Store path of what was built for it. */
   toplevel(host: string): string | undefined;
@@ -68,12 +68,12 @@ export class Account {
   }
 
   machines(): Machine[] {
-    return this.#world.hosts.flatMap((host) => this.machine(host.name) ?? []);
+    return this.#world.hosts.all().flatMap((host) => this.machine(host.name) ?? []);
   }
 
   machine(name: string): Machine | undefined {
     const life = this.#world.life(name);
-    const host = this.#world.hosts.find((each) => each.name === name);
+    const host = this.#world.hosts.named(name);
     if (life === undefined || host === undefined) return undefined;
     return {
       host: name,

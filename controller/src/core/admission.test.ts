@@ -11,6 +11,7 @@ import { TokenBook } from '../machine/token.ts';
 import type { KeptRegistration } from '../store/registrations.ts';
 import { Admission } from './admission.ts';
 import { Core } from './core.ts';
+import { HostBook } from './hosts.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
 const host: Host = {
@@ -43,7 +44,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   core.add('m1');
   const admission = new Admission({
     core,
-    hosts: [host],
+    hosts: new HostBook([host]),
     tokens: new TokenBook(randomBytes),
     registrations: { get: (name) => registrations.get(name), put: (name, kept) => void registrations.set(name, kept) },
     installer: () => ({

@@ -4,18 +4,19 @@ import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
 import type { RunEvent } from '../machine/event.ts';
-import type { Host, System } from '../machine/host.ts';
+import type { System } from '../machine/host.ts';
 import { marked, offerIn } from '../machine/life.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { isEnd } from '../machine/stage.ts';
 import { type Credential, makeCredential, readCredential, type TokenBook } from '../machine/token.ts';
 import type { KeptRegistration, Registrations } from '../store/registrations.ts';
 import { type Core, iso } from './core.ts';
+import type { Hosts } from './hosts.ts';
 import { Warnings } from './warnings.ts';
 
 export interface AdmissionWorld {
   readonly core: Core;
-  readonly hosts: readonly Host[];
+  readonly hosts: Hosts;
   readonly tokens: TokenBook;
   readonly registrations: Registrations;
   readonly installer: (system: System) => InstallerFiles | undefined;
@@ -44,7 +45,6 @@ const heartbeatMs = 5000;
 
 export class Admission {
   readonly #world: AdmissionWorld;
-  readonly #hostOfMac: ReadonlyMap<Mac, Host>;
   /** When each host's scripts were fetched lately, milliseconds: firmware that boots in a circle. */
   readonly #fetched = new Map<string, number[]>();
   /** Boots of machines that have the keys of this life of the controller. */
@@ -64,13 +64,12 @@ export class Admission {
         ...(host === undefined ? {} : { host }),
       });
     this.#warnings = new Warnings(say, world.now);
-    this.#hostOfMac = new Map(world.hosts.flatMap((host) => host.macs.map((mac) => [mac, host] as const)));
   }
 
   /** The script of this boot of this machine, with a token of its own. `refuse` is shown to nobody but the asker. */
   script(ask: { mac: Mac; remoteAddress: string; localAddress: string }): { script: string } | { refuse: string } {
-    const { core, now } = this.#world;
-    const host = this.#hostOfMac.get(ask.mac);
+    const { core, hosts, now } = this.#world;
+    const host = hosts.withMac(ask.mac);
     const life = host === undefined ? undefined : core.life(host.name);
     if (host === undefined || life === undefined) return { refuse: 'no machine of this run has this MAC' };
     const seen = this.#world.macAt(ask.remoteAddress);
@@ -81,6 +80,7 @@ export class Admission {
       );
       return { refuse: 'this script is for the machine that has this MAC' };
     }
+    if (hosts.isLeaving(host.name)) return { refuse: 'this machine is not of this run any more' };
     const offer = offerIn(life.stage);
     if (offer === 'silent')
       return { script: refusalScript(`${host.name} is not ready to be installed yet: it is still being built`) };
@@ -163,6 +163,8 @@ export class Admission {
     }
     if (!isIPv4(address)) return { refused: 'invalid', why: 'address: not an IPv4 address' };
     const host = taken.host;
+    if (this.#world.hosts.withMac(mac)?.name !== host)
+      return { refused: 'denied', why: 'this machine is not of this run any more' };
     const life = core.life(host);
     if (life?.bootId !== undefined && life.bootId !== request.bootId && this.#world.alive?.(host) === true) {
       this.#twoClaim(host, mac, peer);
@@ -213,6 +215,10 @@ export class Admission {
     const { core, registrations } = this.#world;
     const life = core.life(host);
     if (life === undefined) return { refused: 'denied', why: 'no machine of this run has this name' };
+    // Its MAC may be another host's by now, or nobody's.
+    const mac = parseMac(about.mac);
+    if (mac === undefined || this.#world.hosts.withMac(mac)?.name !== host)
+      return { refused: 'denied', why: 'this machine is not of this run any more' };
     const address = addressOf(about.peer) ?? about.address;
     if (isIPv4(address)) this.#addresses.set(about.bootId, address);
     if (life.bootId === about.bootId) return undefined;
@@ -236,13 +242,19 @@ export class Admission {
 
   /** The operator has it begin anew: what was counted of it is forgotten, and an agent that is still there takes up its registration again. */
   begunAnew(host: string, bootId: string | undefined): void {
-    this.#fetched.delete(host);
-    const { core, registrations } = this.#world;
+    this.forget(host);
+    const { core, hosts, registrations } = this.#world;
     const life = core.life(host);
     const kept = registrations.get(host);
-    if (life?.stage !== 'waking' || kept === undefined || bootId !== kept.bootId || life.address !== undefined) return;
+    if (kept === undefined || hosts.withMac(kept.mac)?.name !== host) return;
+    if (life?.stage !== 'waking' || bootId !== kept.bootId || life.address !== undefined) return;
     const address = this.#addresses.get(kept.bootId);
     if (address !== undefined) core.happened(host, { kind: 'agent-registered', ...registered(kept), address });
+  }
+
+  /** What was counted of a host. */
+  forget(host: string): void {
+    this.#fetched.delete(host);
   }
 
   /** Port numbers apart, the same stranger says the same thing. */

@@ -33,6 +33,8 @@ export interface CoreWorld {
   run(task: Task, life: Life, signal: AbortSignal): Promise<void>;
   /** After every move: the answers to firmware may have changed. */
   changed(): void;
+  /** No task of this host runs any more. */
+  rested?(host: string): void;
 }
 
 interface Running {
@@ -58,6 +60,20 @@ export class Core {
   /** A host joins the run. */
   add(host: string): void {
     if (!this.#lives.has(host)) this.#lives.set(host, newLife(host, this.#world.now()));
+  }
+
+  /** A host leaves the run: its task is called off, and nothing happens to it any more. */
+  remove(host: string): void {
+    this.#alarms.get(host)?.();
+    this.#alarms.delete(host);
+    this.#running.get(host)?.abort.abort();
+    this.#running.delete(host);
+    if (this.#lives.delete(host)) this.#outside(() => this.#world.changed());
+  }
+
+  /** A task of it runs, or is on its way out. */
+  working(host: string): boolean {
+    return this.#tails.has(host);
   }
 
   life(host: string): Life | undefined {
@@ -174,7 +190,9 @@ export class Core {
       })
       .then(() => {
         if (this.#running.get(life.host)?.abort === abort) this.#running.delete(life.host);
-        if (this.#tails.get(life.host) === done) this.#tails.delete(life.host);
+        if (this.#tails.get(life.host) !== done) return;
+        this.#tails.delete(life.host);
+        this.#outside(() => this.#world.rested?.(life.host));
       });
     this.#running.set(life.host, { task, abort });
     this.#tails.set(life.host, done);

@@ -9,6 +9,8 @@ export interface DeskWorld {
   readonly admission: Pick<Admission, 'begunAnew'>;
   /** Something was built for it. */
   built(host: string): boolean;
+  /** Has it evaluated and built anew, and begin when that is done. Absent: what failed there stays as it is. */
+  prepareAgain?(host: string): void;
   /** The boot whose agent has a session now. */
   bootOf(host: string): string | undefined;
 }
@@ -18,6 +20,11 @@ export type Refusal = { readonly refused: string } | undefined;
 /** Has a machine that failed or was refused begin anew. What was counted and kept of its first attempt is forgotten. */
 export function retry(world: DeskWorld, host: string): Refusal {
   const life = world.core.life(host);
+  if (life?.stage === 'failed' && !world.built(host) && world.prepareAgain !== undefined) {
+    world.account.forgetLog(host);
+    world.prepareAgain(host);
+    return undefined;
+  }
   if (life !== undefined && !world.built(host))
     return {
       refused:

@@ -13,7 +13,7 @@ export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: Ab
   const tools = world.tools ?? realTools;
   const tell = (happening: Happening) => world.tell(life.host, happening);
   // The operator has said that it is to be installed again, so what it runs doesn't matter.
-  if (world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
+  if (world.asksFirst !== true && world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
   const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
   const [seen, named] = await Promise.all([seenAt(world, plan, signal), known ? nameSays(world, plan) : []]);
   const scan = async (address: string) => {

@@ -12,7 +12,12 @@ export interface SceneParts {
   readonly addresses: Readonly<Record<Mac, string>>;
 }
 
-export function makeScene(parts: SceneParts, hosts: readonly Host[], lives: readonly Life[]): Scene {
+export function makeScene(
+  parts: SceneParts,
+  hosts: readonly Host[],
+  lives: readonly Life[],
+  leaving: (host: string) => boolean = () => false,
+): Scene {
   const stageOf = new Map(lives.map((life) => [life.host, life.stage]));
   const machineOfMac: Record<Mac, string> = {};
   const machines: Record<string, SceneMachine> = {};
@@ -26,7 +31,7 @@ export function makeScene(parts: SceneParts, hosts: readonly Host[], lives: read
     const stage = stageOf.get(host.name);
     machines[host.name] = {
       name: host.name,
-      offer: stage === undefined ? 'silent' : offerIn(stage),
+      offer: stage === undefined || leaving(host.name) ? 'silent' : offerIn(stage),
       system: host.system,
       addresses,
     };

@@ -139,7 +139,7 @@ test('what is told of a run is masked, whoever tells it', async () => {
   const shown: string[] = [];
   const watched: string[] = [];
   const account = new Account({
-    hosts: [],
+    hosts: { all: () => [], named: () => undefined },
     life: () => undefined,
     toplevel: () => undefined,
     agentConnected: () => false,

@@ -90,6 +90,8 @@ export interface TaskWorld {
   /** Keeps the last lines of a host for the report. */
   keepLog(host: string, lines: readonly string[]): void;
   mayLoseData(host: Host): boolean;
+  /** Also of a machine that may lose its data it is asked first what it runs: a service that starts anew must not install what it has installed. */
+  readonly asksFirst?: boolean;
   readonly runKey: KeyPair;
   readonly proofKey: KeyPair;
   /** Private keys for the proof, best first. */

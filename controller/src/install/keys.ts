@@ -96,6 +96,17 @@ export async function installedHostKey(
   return await keptKey(stateFolder, host, 'ssh_host_ed25519_key', host, run);
 }
 
+/** The host key that was placed on a host, or will be; undefined when there is none yet. Only looks. */
+export async function placedHostKey(stateFolder: string, host: string): Promise<string | undefined> {
+  if (!plainName(host)) return undefined;
+  const file = join(stateFolder, 'hostkeys', host, 'ssh_host_ed25519_key.pub');
+  try {
+    return onlyKey(await readFile(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The key that may ask an installed system what it runs, and nothing else (see `proofLine`). Kept with the state, one for all hosts, so that a later
  * run can prove a machine again.
@@ -105,10 +116,13 @@ export async function proofKey(stateFolder: string, run: Keygen): Promise<KeyPai
   return await keep(join(stateFolder, 'proof'), 'id_ed25519', 'nixie-proof', run);
 }
 
+/** Host names come from the hosts file, whose grammar has no slash; a name of dots alone would still leave the folder. */
+function plainName(host: string): boolean {
+  return /^[A-Za-z0-9_.-]+$/.test(host) && !/^\.+$/.test(host);
+}
+
 async function keptKey(stateFolder: string, host: string, name: string, comment: string, run: Keygen) {
-  // Host names come from the hosts file, whose grammar has no slash; a name of dots alone would still leave the folder.
-  if (!/^[A-Za-z0-9_.-]+$/.test(host) || /^\.+$/.test(host))
-    throw new Error(`host key: expected a plain host name, found "${host}"`);
+  if (!plainName(host)) throw new Error(`host key: expected a plain host name, found "${host}"`);
   await makePrivate(stateFolder);
   await makePrivate(join(stateFolder, 'hostkeys'));
   return await keep(join(stateFolder, 'hostkeys', host), name, comment, run);

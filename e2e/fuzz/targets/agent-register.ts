@@ -2,6 +2,7 @@
 import { RegisterRequest } from '@nixie/proto/agent';
 import { Inventory } from '@nixie/proto/inventory';
 import { Admission, type AdmissionWorld } from '../../../controller/src/core/admission.ts';
+import { HostBook } from '../../../controller/src/core/hosts.ts';
 import type { Host } from '../../../controller/src/machine/host.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
 import { readCredential, TokenBook } from '../../../controller/src/machine/token.ts';
@@ -27,7 +28,7 @@ function admission(): Admission {
   tokens.issue(mac, 'machine1', 0);
   return new Admission({
     core: { life: () => ({ stage: 'loading' }), happened: () => ({ moved: true }) },
-    hosts: [host],
+    hosts: new HostBook([host]),
     tokens,
     registrations: { get: () => undefined, put: () => {} },
     installer: () => undefined,

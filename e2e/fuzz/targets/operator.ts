@@ -1,4 +1,5 @@
-// Messages of the operator's service, as the controller gets requests and the client gets answers.
+// Messages of the operator's service and of installed systems, as the controller gets requests and the client gets answers.
+import * as host from '@nixie/proto/host';
 import * as operator from '@nixie/proto/operator';
 import { bytesOf, must, type Target } from '../target.ts';
 import { decoded, WireError } from '../wire-message.ts';
@@ -7,7 +8,7 @@ interface Message {
   decode(bytes: Uint8Array): unknown;
   encode(message: never): { finish(): Uint8Array };
 }
-const messages = Object.entries(operator as unknown as Record<string, Partial<Message>>)
+const messages = Object.entries({ ...operator, ...host } as unknown as Record<string, Partial<Message>>)
   .filter((entry): entry is [string, Message] => typeof entry[1].decode === 'function')
   .sort(([a], [b]) => (a < b ? -1 : 1));
 

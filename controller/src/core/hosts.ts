@@ -1,0 +1,63 @@
+// The hosts of a run as they are now. They may come, change and go while it lasts, so nobody keeps a list of his own: all read this one.
+import type { Host } from '../machine/host.ts';
+import type { Mac } from '../machine/mac.ts';
+
+/** What readers need of it. */
+export interface Hosts {
+  all(): readonly Host[];
+  named(name: string): Host | undefined;
+  withMac(mac: Mac): Host | undefined;
+  /** It is to be left alone, but what was begun on its disks is brought to its end: it gets no boot file any more. */
+  isLeaving(name: string): boolean;
+}
+
+export class HostBook implements Hosts {
+  readonly #hosts = new Map<string, Host>();
+  readonly #byMac = new Map<Mac, Host>();
+  readonly #leaving = new Set<string>();
+
+  constructor(hosts: readonly Host[] = []) {
+    for (const host of hosts) this.put(host);
+  }
+
+  all(): readonly Host[] {
+    return [...this.#hosts.values()];
+  }
+
+  named(name: string): Host | undefined {
+    return this.#hosts.get(name);
+  }
+
+  withMac(mac: Mac): Host | undefined {
+    return this.#byMac.get(mac);
+  }
+
+  isLeaving(name: string): boolean {
+    return this.#leaving.has(name);
+  }
+
+  /** Takes a host in, in place of one of that name. @throws Error when another host has one of its MACs */
+  put(host: Host): void {
+    const other = host.macs
+      .map((mac) => this.#byMac.get(mac))
+      .find((each) => each !== undefined && each.name !== host.name);
+    if (other !== undefined) throw new Error(`take in ${host.name}: ${other.name} has one of its MACs`);
+    this.remove(host.name);
+    this.#hosts.set(host.name, host);
+    for (const mac of host.macs) this.#byMac.set(mac, host);
+  }
+
+  leave(name: string): void {
+    if (this.#hosts.has(name)) this.#leaving.add(name);
+  }
+
+  stay(name: string): void {
+    this.#leaving.delete(name);
+  }
+
+  remove(name: string): void {
+    for (const mac of this.#hosts.get(name)?.macs ?? []) this.#byMac.delete(mac);
+    this.#hosts.delete(name);
+    this.#leaving.delete(name);
+  }
+}

@@ -1,0 +1,106 @@
+// A run without an end, seen from outside: its hosts file is read again when the operator says so, and taken as a whole or not at all.
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Loaders } from './answer/scene.ts';
+import type { ConfigResult } from './config/flags.ts';
+import { problemLine } from './config/problem.ts';
+import type { RunConfig } from './config/run-config.ts';
+import { secretsOf } from './install/secrets.ts';
+import type { Host } from './machine/host.ts';
+
+export interface Service {
+  /** Reads options and files again. */
+  read(): ConfigResult;
+  /** Has it called each time that the operator wants the hosts file read again. */
+  onReload(call: () => void): void;
+  /** All sockets are open. */
+  ready(): void;
+}
+
+export interface ReloadWorld {
+  readonly service: Service;
+  readonly hostsFile: string;
+  readonly loaders: Loaders;
+  /** Why these hosts can't be on our networks together. */
+  unplaceable(hosts: readonly Host[]): readonly string[];
+  notice(level: 'info' | 'warning' | 'error', text: string): void;
+  /** The hosts that hold now. */
+  current(): readonly Host[];
+  take(config: RunConfig): void;
+}
+
+/** Reads the hosts file again and takes it, or says all that is wrong with it and leaves everything as it was. */
+export function reload(world: ReloadWorld): void {
+  const { notice, hostsFile } = world;
+  const read = world.service.read();
+  const before = world.current();
+  const problems = read.ok
+    ? [...unservable(before, read.config.hosts, world.loaders), ...world.unplaceable(read.config.hosts)]
+    : read.problems.map(problemLine);
+  if (!read.ok || problems.length > 0) {
+    for (const problem of problems) notice('error', problem);
+    notice('error', `${hostsFile} was read again and can not be used: what held before holds on`);
+    return;
+  }
+  for (const warning of read.warnings) notice('warning', warning);
+  notice('info', `${hostsFile} was read again: ${difference(before, read.config.hosts)}`);
+  world.take(read.config);
+}
+
+/** What a service that runs already can't do for a host that is new or changed. */
+function unservable(before: readonly Host[], after: readonly Host[], loaders: Loaders): string[] {
+  const fresh = after.filter((host) => !before.some((each) => isDeepStrictEqual(each, host)));
+  return fresh.flatMap((host) => {
+    const missing = host.system === 'aarch64-linux' ? !loaders.arm64 : !loaders.x64 || !loaders.bios;
+    const typed = secretsOf(host).filter(({ source }) => source.kind === 'prompt');
+    return [
+      ...(missing
+        ? [`${host.name}: there is no boot loader for ${host.system}; install it, and start the service anew`]
+        : []),
+      ...typed.map(({ name }) => `${name}: it would have to be typed, and that is asked only when the service starts`),
+    ];
+  });
+}
+
+function difference(before: readonly Host[], after: readonly Host[]): string {
+  const was = new Map(before.map((host) => [host.name, host]));
+  const is = new Map(after.map((host) => [host.name, host]));
+  const words = [
+    ['new', after.filter(({ name }) => !was.has(name))],
+    ['changed', after.filter((host) => was.has(host.name) && !isDeepStrictEqual(was.get(host.name), host))],
+    ['removed', before.filter(({ name }) => !is.has(name))],
+  ] as const;
+  const parts = words.flatMap(([word, hosts]) =>
+    hosts.length === 0 ? [] : [`${word}: ${hosts.map(({ name }) => name).join(', ')}`],
+  );
+  return parts.length === 0 ? 'nothing has changed' : parts.join('; ');
+}
+
+/** May the data of this host be lost once more, though an install has used up the consent? When it is given anew, or for another machine. */
+export function consentRenewed(before: Host | undefined, after: Host): boolean {
+  if (before === undefined || !after.wipe) return false;
+  return !before.wipe || !after.macs.some((mac) => before.macs.includes(mac));
+}
+
+/** The same run with these hosts alone. */
+export function onlyHosts(config: RunConfig, hosts: readonly Host[]): RunConfig {
+  const systems = new Set<string>(hosts.map(({ system }) => system));
+  const installers = Object.fromEntries(Object.entries(config.installers).filter(([system]) => systems.has(system)));
+  return { ...config, hosts, installers };
+}
+
+const partForm = /^reload-\d+$/;
+
+/** Folder below gcroots for the preparation of this number; the first has the whole. Those of an earlier life go with it. */
+export function gcPart(stateDir: string, number: number): string {
+  if (number > 0) return `reload-${number}`;
+  const folder = join(stateDir, 'gcroots');
+  try {
+    for (const name of readdirSync(folder))
+      if (partForm.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
+  } catch {
+    // There is none yet.
+  }
+  return '';
+}
