@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { readCommand } from '../../agent/src/settings.ts';
-import { runProgram } from '../../controller/src/cli/program.ts';
+import { type Handlers, runProgram } from '../../controller/src/cli/program.ts';
+import type { Surroundings } from '../../controller/src/config/flags.ts';
 import { parseHosts } from '../../controller/src/config/hosts.ts';
+import type { RunConfig } from '../../controller/src/config/run-config.ts';
 import { timeouts } from '../../controller/src/config/timeouts.ts';
-import { findProgram } from '../lab/need.ts';
+import { needPrograms, skipUnless } from '../lab/need.ts';
 import { isReal, makeNixBox, type NixBox, root, skip } from './nix.ts';
 
 const box: NixBox | undefined = skip ? undefined : makeNixBox();
@@ -156,40 +158,36 @@ test('services.nixie: everything said', { skip }, async () => {
       },
     },
   });
-  // …and its command line, as that of `install`, whose options `serve` has.
+  // …and understands the command line.
   let said = '';
   const out = (text: string) => {
     said += text;
   };
-  let asked: readonly string[] = [];
-  await runProgram(
-    ['install', ...args],
-    {
-      install: async (config) => {
-        asked = config.interfaces;
-        return 0;
-      },
-      check: async () => 0,
-      explain: async () => 0,
-      wake: async () => 0,
+  let asked: RunConfig | undefined;
+  // Whatever commands there are: only `serve` is asked for.
+  const handlers = new Proxy({} as Handlers, {
+    get: (_, name) => async (config: RunConfig) => {
+      if (name === 'serve') asked = config;
+      return 0;
     },
-    {
-      around: {
-        cwd: '/',
-        uid: 61_000,
-        env: {},
-        readFile: (path) => (path.endsWith('hosts.json') ? new TextEncoder().encode(all.hosts) : sshKey()),
-        look: (path) =>
-          path === '/var/lib/nixie'
-            ? { kind: 'folder', mode: 0o40700, uid: 61_000 }
-            : { kind: 'file', mode: 0o100400, uid: 61_000 },
-      },
-      out,
-      err: out,
-      version: '0',
-    },
-  );
-  assert.deepEqual(asked, ['eth1', 'eth2'], said);
+  });
+  const owned = { uid: 61_000 };
+  const around: Surroundings = {
+    cwd: '/',
+    ...owned,
+    env: {},
+    readFile: (path) => (path.endsWith('hosts.json') ? new TextEncoder().encode(all.hosts) : sshKey()),
+    look: (path) =>
+      path === '/var/lib/nixie'
+        ? { kind: 'folder', mode: 0o40700, ...owned }
+        : { kind: 'file', mode: 0o100400, ...owned },
+  };
+  await runProgram(['serve', ...args], handlers, { around, out, err: out, version: '0' });
+  assert.ok(asked, said);
+  assert.deepEqual(asked.interfaces, ['eth1', 'eth2']);
+  assert.deepEqual(asked.dhcp, { mode: 'range', from: '10.0.0.100', to: '10.0.0.199' });
+  assert.equal(asked.sshKey?.path, '/run/credentials/nixie.service/ssh-key');
+  assert.equal(asked.hosts.length, 2);
 });
 
 function sshKey(): Uint8Array {
@@ -380,8 +378,8 @@ test('the word of an installed system', { skip }, async () => {
   assert.deepEqual(s.get('Type'), ['oneshot']);
 });
 
-const analyze =
-  skip || isReal || findProgram('systemd-analyze') === undefined ? skip || 'needs systemd-analyze' : false;
+// Units of a real nixpkgs name files of a real store.
+const analyze = skip || (isReal ? 'the stub alone' : skipUnless(needPrograms(['systemd-analyze'])));
 test('systemd takes each unit', { skip: analyze }, async () => {
   assert.match(verify('bad', '[Service]\nExecStart=/bin/true\nRestart=perhaps\n'), /restart specifier/);
   const units = await box!.value<Record<string, string>>(`{

@@ -19,6 +19,7 @@ export const debianPackages = [
   ['curl', 'an HTTP client that we did not write'],
   ['openssh-client', 'ssh and ssh-keygen, as nixie uses them'],
   ['openssh-server', 'sshd, for tests of the install phases over real SSH'],
+  ['systemd', 'systemd-analyze, which judges the units of the NixOS modules'],
   ['nix-bin', 'nix; the lab gives it a store of its own'],
   ['git', 'flakes in git repositories, as operators have them'],
   ['cpio', 'the installer image'],
