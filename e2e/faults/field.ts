@@ -16,6 +16,8 @@ export interface Strike {
   readonly host: string;
   /** In which the machine was; undefined before its first. */
   readonly stage: Stage | undefined;
+  /** When it is over the worst; default: the machine is in that stage again, or further. */
+  readonly until?: Stage;
 }
 
 export class Field {
@@ -74,8 +76,9 @@ export class Field {
   }
 
   /** The fault strikes now. */
-  struck(host = 'machine1'): void {
-    this.strikes.push({ at: Date.now(), host, stage: this.stages(host).at(-1)?.stage });
+  struck(host = 'machine1', until?: Stage): void {
+    const stage = this.stages(host).at(-1)?.stage;
+    this.strikes.push({ at: Date.now(), host, stage, ...(until === undefined ? {} : { until }) });
   }
 
   /** Waits until the machine enters this stage, or has. */
@@ -145,7 +148,7 @@ export class Field {
     const order: readonly string[] = [...waySteps, 'unproved', 'proved', 'skipped'];
     const place = (stage: Stage | undefined) => (stage === undefined ? 0 : order.indexOf(stage));
     const back = this.stages(strike.host).find(
-      (event) => Date.parse(event.at) > strike.at && place(event.stage) >= place(strike.stage),
+      (event) => Date.parse(event.at) > strike.at && place(event.stage) >= place(strike.until ?? strike.stage),
     );
     return back === undefined ? undefined : (Date.parse(back.at) - strike.at) / 1000;
   }

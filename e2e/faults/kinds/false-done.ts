@@ -13,7 +13,7 @@ export const falseDone: Fault = {
     await field.logged(/Waiting for the machine to become unreachable/);
     await sleep(8000);
     await field.inInstaller('systemctl unmask --runtime reboot.target');
-    field.struck();
+    field.struck('machine1', 'proved');
     await field.unplug(20_000);
   },
   expect: allProved,
