@@ -1,10 +1,21 @@
 {
   description = "Nixie turns racks of blank machines into proved NixOS installations with one command";
 
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    # for the test that installs a machine
+    disko = {
+      url = "github:nix-community/disko";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
 
   outputs =
-    { self, nixpkgs }:
+    {
+      self,
+      nixpkgs,
+      disko,
+    }:
     let
       inherit (nixpkgs) lib;
       systems = [
@@ -42,7 +53,17 @@
       );
 
       templates = import ./installer-nix/templates.nix;
-      checks = each (pkgs: import ./installer-nix/checks { inherit self pkgs; });
+      checks = each (
+        pkgs:
+        import ./installer-nix/checks {
+          inherit
+            self
+            nixpkgs
+            disko
+            pkgs
+            ;
+        }
+      );
       devShells = each (pkgs: { default = import ./installer-nix/dev-shell.nix { inherit pkgs; }; });
       formatter = each (pkgs: pkgs.nixfmt-tree);
     };

@@ -9,6 +9,7 @@
     nixie = {
       url = "path:..";
       inputs.nixpkgs.follows = "nixpkgs";
+      inputs.disko.follows = "disko";
     };
   };
 

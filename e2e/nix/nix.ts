@@ -71,7 +71,8 @@ export function makeNixBox(): NixBox {
       const prelude = `let
         nixpkgs = builtins.getFlake "${places.nixpkgs}";
         inherit (nixpkgs) lib;
-        nixie = (import ${tree}/flake.nix).outputs { self = nixie // { outPath = ${tree}; }; inherit nixpkgs; };
+        disko = builtins.getFlake "${places.disko}";
+        nixie = (import ${tree}/flake.nix).outputs { self = nixie // { outPath = ${tree}; }; inherit nixpkgs disko; };
       in `;
       const { stdout } = await nix(['nix', 'eval', '--impure', '--json', '--expr', prelude + expression]);
       return JSON.parse(stdout);

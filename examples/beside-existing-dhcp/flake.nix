@@ -9,6 +9,7 @@
     nixie = {
       url = "git+https://example.org/nixie";
       inputs.nixpkgs.follows = "nixpkgs";
+      inputs.disko.follows = "disko";
     };
   };
 

@@ -1,12 +1,30 @@
 # `nix flake check`: the packages run, the image builds, and in virtual machines it registers and a machine is installed.
-{ self, pkgs }:
+{
+  self,
+  nixpkgs,
+  disko,
+  pkgs,
+}:
 let
+  inherit (pkgs) lib;
   inherit (pkgs.stdenv.hostPlatform) system;
   installer = self.nixosConfigurations."installer-${system}";
+  machine = nixpkgs.lib.nixosSystem {
+    modules = [
+      disko.nixosModules.disko
+      ./machine.nix
+      { nixpkgs.hostPlatform = system; }
+    ];
+  };
+  inVm = file: pkgs.testers.runNixOSTest (import file { inherit self pkgs installer machine; });
 in
 {
   # each of them has run its program once when it is built
   inherit (self.packages.${system}) nixie nixie-agent nixie-agent-script;
   installer = installer.config.system.build.nixie;
-  image-registers = pkgs.testers.runNixOSTest (import ./image-registers.nix { inherit self installer system; });
+}
+# the blank machine's firmware is that of a PC
+// lib.optionalAttrs (system == "x86_64-linux") {
+  image-registers = inVm ./image-registers.nix;
+  full-install = inVm ./full-install.nix;
 }
