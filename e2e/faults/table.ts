@@ -40,12 +40,15 @@ export function plainRow(row: Row): string {
 
 export const plainHead = `     ${heads.join(' | ')}`;
 
-export function page(rows: readonly Row[]): string {
+/** @param kinds how many there are */
+export function page(rows: readonly Row[], kinds: number): string {
+  const missing =
+    rows.length < kinds ? ` (${kinds - rows.length} of the ${kinds} were not run on this computer yet)` : '';
   const days = [...new Set(rows.map(({ at }) => at.slice(0, 10)))].sort();
   const line = (each: readonly string[]) => `| ${each.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return `# Faults
 
-Written by \`npm run faults\`, run on ${days.join(', ')}: the real Nixie on real firmware (emulated machines), each time with one fault.
+Written by \`npm run faults\`, run on ${days.join(', ')}${missing}: the real Nixie on real firmware (emulated machines), each time with one fault.
 
 *Time to recovery* runs from the strike until the machine was again as far as it had been, or further; where the run must end without it, until the end
 of the run. *Data lost* is looked for on a second disk of each machine that holds data and that no layout names, on the disks of machines that were never
