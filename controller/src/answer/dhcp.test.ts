@@ -81,11 +81,12 @@ test('what each client is offered, in each mode', () => {
     assert.equal(hexOf(decision.packet, 60), vendorClass && hexText(latin1Bytes(vendorClass)), name);
     assert.equal(typeOf(decision.packet), 'OFFER', name);
     assert.equal(decision.packet.yiaddr, setting.mode === 'proxy' ? '0.0.0.0' : leased, name);
-    // Option 43 only where ROMs need it, 175 only where no proxy must be heard.
+    // Option 43 only where ROMs need it; in 175, not to wait for a proxy, or that we are the one to take.
     const bios = want === 'undionly.kpxe' || (client === 'biosIpxe' && setting.mode === 'proxy');
     assert.equal(hexOf(decision.packet, 43), bios ? '060108ff' : undefined, name);
-    const hurry = setting.mode !== 'proxy' && (client === 'ipxe' || client === 'biosIpxe');
-    assert.equal(hexOf(decision.packet, 175), hurry ? 'b00101' : undefined, name);
+    const ipxe = client === 'ipxe' || client === 'biosIpxe';
+    const words = setting.mode === 'proxy' ? '01017f' : 'b00101';
+    assert.equal(hexOf(decision.packet, 175), ipxe ? words : undefined, name);
   }
 });
 

@@ -4,6 +4,7 @@ import {
   addressesBytes,
   code,
   integerBytes,
+  ipxeHighestPriority,
   ipxeNoProxyWait,
   type MessageType,
   messageTypeBytes,
@@ -86,8 +87,8 @@ function bootOptions(asked: Asked, parts: ReplyParts, boot: Extract<Boot, { kind
     [code.bootFile, terminatedText(boot.file)],
     // Old EDK2 drops the first proxy offer with option 43 (tianocore/edk2#6944); BIOS ROMs would search for boot servers without it.
     ...(bios && pxeClass ? [[code.vendor, pxeTakeBootFile] as const] : []),
-    // Never as proxy: iPXE would stop listening for us as well.
-    ...(ipxe && !parts.proxy ? [[code.ipxe, ipxeNoProxyWait] as const] : []),
+    // As proxy never the word that it need not wait: iPXE would stop listening for us as well. But another proxy must not outdo us.
+    ...(ipxe ? [[code.ipxe, parts.proxy ? ipxeHighestPriority : ipxeNoProxyWait] as const] : []),
   ];
 }
 

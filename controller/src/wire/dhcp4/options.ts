@@ -226,6 +226,12 @@ export function readIpxeFeatures(value: Uint8Array): Set<number> {
   );
 }
 
+/**
+ * Option 175 with sub-option 1 = 127, the highest priority (a signed byte; iPXE src/include/ipxe/dhcp.h, DHCP_EB_PRIORITY): of several offers iPXE takes
+ * the one that ranks highest, and of equals the last.
+ */
+export const ipxeHighestPriority: Uint8Array = Uint8Array.of(1, 1, 127);
+
 /** Option 175 with sub-option 176 = 1: iPXE doesn't wait for a ProxyDHCP server. */
 export const ipxeNoProxyWait = Uint8Array.of(176, 1, 1);
 
