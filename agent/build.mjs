@@ -60,20 +60,21 @@ export function bundleAgent() {
 }
 
 /**
- * Builds the executable unless an up-to-date one is there.
+ * Builds the executable unless an up-to-date one is there. `base`: the same version of Node for another platform, which can't be run here.
  * @returns {Promise<{path: string, built: boolean, bytes: number, sha256: string}>} sha256 is that of the inputs
  */
-export async function buildAgent({ outDir = join(here, 'dist'), force = false } = {}) {
+export async function buildAgent({ outDir = join(here, 'dist'), force = false, base = '' } = {}) {
   const target = join(outDir, 'nixie-agent');
   const stamp = join(outDir, 'nixie-agent.inputs');
   mkdirSync(outDir, { recursive: true });
   const script = bundleAgent();
   const node = realpathSync(process.execPath);
-  const { size, mtimeMs } = statSync(node);
+  const carrier = base === '' ? node : base;
+  const { size, mtimeMs } = statSync(carrier);
   const inputs = createHash('sha256')
     .update(script)
     .update(readFileSync(fileURLToPath(import.meta.url)))
-    .update(`${process.version} ${node} ${size} ${mtimeMs}`)
+    .update(`${process.version} ${carrier} ${size} ${mtimeMs}`)
     .digest('hex');
   if (!force && existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) {
     return { path: target, built: false, bytes: statSync(target).size, sha256: inputs };
@@ -88,17 +89,19 @@ export async function buildAgent({ outDir = join(here, 'dist'), force = false } 
         main: file('agent.cjs'),
         output: file('agent.blob'),
         disableExperimentalSEAWarning: true,
-        useCodeCache: true,
+        // made by this platform's compiler
+        useCodeCache: base === '',
       }),
     );
     execFileSync(node, ['--experimental-sea-config', file('sea.json')], { stdio: 'pipe', timeout: 60_000 });
-    copyFileSync(node, file('nixie-agent'));
+    copyFileSync(carrier, file('nixie-agent'));
     chmodSync(file('nixie-agent'), 0o755);
     try {
       execFileSync('strip', [file('nixie-agent')], { stdio: 'pipe', timeout: 60_000 });
     } catch (error) {
-      if (error.code !== 'ENOENT') throw error;
-      say('strip is missing (package binutils): the executable gets 17 MB larger');
+      // Debian's knows its own platform only.
+      if (error.code !== 'ENOENT' && base === '') throw error;
+      say('strip is missing or does not know the platform (package binutils): the executable gets 17 MB larger');
     }
     const postject = createRequire(import.meta.url)('postject');
     // postject prints progress, and a warning for each section that strip emptied; stdout is the caller's.
@@ -111,8 +114,10 @@ export async function buildAgent({ outDir = join(here, 'dist'), force = false } 
     } finally {
       Object.assign(console, { log, warn, error });
     }
-    const version = execFileSync(file('nixie-agent'), ['--version'], { encoding: 'utf8', timeout: 30_000 }).trim();
-    if (!/^nixie-agent \d/.test(version)) throw new Error(`run the new executable: it printed ${version}`);
+    if (base === '') {
+      const version = execFileSync(file('nixie-agent'), ['--version'], { encoding: 'utf8', timeout: 30_000 }).trim();
+      if (!/^nixie-agent \d/.test(version)) throw new Error(`run the new executable: it printed ${version}`);
+    }
     rmSync(stamp, { force: true });
     renameSync(file('nixie-agent'), target);
     writeFileSync(stamp, inputs);

@@ -69,6 +69,10 @@ const targets = {
     installWorkspace(root, say);
     return await run(testArguments(root, 'all', [...rest, 'e2e/nix/**/*.test.ts']));
   },
+  async pack() {
+    installWorkspace(root, say);
+    return await run(['e2e/release/pack.ts']);
+  },
   async hashes() {
     installWorkspace(root, say);
     return await run(['e2e/nix/hashes.ts']);

@@ -1,7 +1,7 @@
 // The one invocation of Node's test runner, so that there is one summary and one exit status.
 import { join } from 'node:path';
 
-// Files are run in the order of their names: agent, controller, e2e/fuzz, e2e/house, e2e/lab, e2e/nix, e2e/scenarios, e2e/setup, e2e/simulate, proto. Two at a time keeps two
+// Files are run in the order of their names: agent, controller, e2e/fuzz, e2e/house, e2e/lab, e2e/nix, e2e/release, e2e/scenarios, e2e/setup, e2e/simulate, proto. Two at a time keeps two
 // cores busy with unit tests and never has more than two scenarios with emulated machines at once, which the scenarios' time limits assume.
 const atOnce = 2;
 const unit = [
@@ -12,7 +12,13 @@ const unit = [
   'e2e/setup/**/*.test.ts',
   'e2e/simulate/**/*.test.ts',
 ];
-const rest = ['e2e/fuzz/**/*.test.ts', 'e2e/house/**/*.test.ts', 'e2e/nix/**/*.test.ts', 'e2e/scenarios/**/*.test.ts'];
+const rest = [
+  'e2e/fuzz/**/*.test.ts',
+  'e2e/house/**/*.test.ts',
+  'e2e/nix/**/*.test.ts',
+  'e2e/release/**/*.test.ts',
+  'e2e/scenarios/**/*.test.ts',
+];
 
 /**
  * @param {string} root

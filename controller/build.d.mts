@@ -1,0 +1,2 @@
+/** See build.mjs. */
+export function buildController(outDir?: string): string;
