@@ -84,7 +84,7 @@ test('what each client is offered, in each mode', () => {
     // Option 43 only where ROMs need it; in 175, not to wait for a proxy, or that we are the one to take.
     const bios = want === 'undionly.kpxe' || (client === 'biosIpxe' && setting.mode === 'proxy');
     assert.equal(hexOf(decision.packet, 43), bios ? '060108ff' : undefined, name);
-    const ipxe = client === 'ipxe' || client === 'biosIpxe';
+    const ipxe = /ipxe/i.test(client);
     const words = setting.mode === 'proxy' ? '01017f' : 'b00101';
     assert.equal(hexOf(decision.packet, 175), ipxe ? words : undefined, name);
   }
