@@ -256,6 +256,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       loaderFiles: found.files,
       interfaces: links,
       onSeen: seen,
+      onNotice: (text) => emit({ event: 'notice', at: iso(now()), level: 'info', text }),
       onFailure: broken.reject,
       dhcp: config.dhcp.mode !== 'off',
     });

@@ -68,3 +68,12 @@ test('a flood of strangers is a few lines, and displaces no machine of ours', ()
   seen({ kind: 'http-script', mac });
   assert.equal(events.length, 101);
 });
+
+test('of strangers a share is told, and always that there is a flood', () => {
+  const { seen, events } = world();
+  for (let index = 0; index < 1000; index++) seen({ kind: 'dhcp-silent', why: 'unknown machine', interface: 'lan0' });
+  assert.equal(events.length, 100);
+  seen({ kind: 'dhcp-flood', detail: '900 packets' });
+  const { at: _at, ...told } = events.at(-1)!;
+  assert.deepEqual(told, { event: 'seen', kind: 'dhcp-flood', detail: '900 packets' });
+});

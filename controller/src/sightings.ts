@@ -28,7 +28,7 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
   return (seen) => {
     const { mac, kind, why } = seen;
     const host = seen.machine ?? (mac === undefined ? undefined : world.hostOfMac.get(mac));
-    if (host === undefined && !strangers.take(world.ticks())) return;
+    if (host === undefined && kind !== 'dhcp-flood' && !strangers.take(world.ticks())) return;
     const detail = [why, seen.detail].filter((part) => part !== undefined).join(': ');
     world.emit({
       event: 'seen',

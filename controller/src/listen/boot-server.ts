@@ -7,7 +7,7 @@ import type { DhcpCounters } from './dhcp.ts';
 import type { LinkInterface } from './interfaces.ts';
 import type { Seen } from './seen.ts';
 import type { TftpCounters } from './tftp.ts';
-import { closeDescriptor, openUdpDescriptor, openUdpPair } from './udp.ts';
+import { closeDescriptor, grantedReceiveBuffer, openUdpDescriptor, openUdpPair, receiveBufferBytes } from './udp.ts';
 
 export interface BootServerOptions {
   readonly scene: Scene;
@@ -17,6 +17,8 @@ export interface BootServerOptions {
   readonly onSeen: (seen: Seen) => void;
   /** The thread ended by itself; nothing is answered any more. */
   readonly onFailure: (error: Error) => void;
+  /** Told once, in words for the operator, of what will work less well here than it could. */
+  readonly onNotice?: (text: string) => void;
   /** DHCP (67) and PXE (4011) are left out when `dhcp` is false; TFTP stays. */
   readonly dhcp?: boolean;
   /** File of the thread; a bundle has it elsewhere. */
@@ -68,12 +70,23 @@ function closeDoors(doors: readonly OpenDoor[]): void {
   }
 }
 
+/** What to say when the kernel granted less room for packets that wait than was wanted; undefined when it granted all. Sizes in bytes. */
+export function shortBuffer(granted: readonly number[], wanted = receiveBufferBytes): string | undefined {
+  const least = Math.min(...granted);
+  if (granted.length === 0 || least >= wanted) return undefined;
+  const mib = (bytes: number) => `${Number((bytes / 1048576).toFixed(2))} MiB`;
+  return `the kernel keeps ${mib(least)} of waiting DHCP packets, not the ${mib(wanted)} asked for: when very many machines ask at once some may have to ask twice; to change that: sysctl -w net.core.rmem_max=${wanted}`;
+}
+
 /**
  * Opens UDP 67, 4011 and 69 on each interface and answers from then on.
  * @throws PortTaken, NoSuchInterface, NotRoot: then nothing is left open
  */
 export async function startBootServer(options: BootServerOptions): Promise<BootServer> {
   const doors = openDoors(options);
+  const dhcpDescriptors = doors.flatMap(({ any, own }) => (any === undefined ? [] : [any, own]));
+  const short = shortBuffer(dhcpDescriptors.map(grantedReceiveBuffer));
+  if (short !== undefined) options.onNotice?.(short);
   const data: BootThreadData = {
     scene: options.scene,
     loaderFiles: options.loaderFiles,

@@ -4,10 +4,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { answerDhcp } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { BootThreadData, FromThread, OpenDoor, ToThread } from './boot-messages.ts';
-import { createDhcpDoor } from './dhcp.ts';
+import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
+import { FloodWatch } from './flood-watch.ts';
 import { type Seen, SeenQueue } from './seen.ts';
 import { serveTftp, type TftpCounters, type TftpDoor } from './tftp.ts';
-import { adoptUdp, openUdpDescriptor } from './udp.ts';
+import { adoptUdp, datagramsLost, openUdpDescriptor } from './udp.ts';
 
 const data = workerData as BootThreadData;
 const port = parentPort!;
@@ -17,6 +18,7 @@ let scene: Scene = data.scene;
 
 const queue = new SeenQueue();
 const batchEveryMs = 50;
+const floodLookEveryMs = 5000;
 const flush = (): void => {
   const batch = queue.take();
   if (batch) say({ kind: 'seen', ...batch });
@@ -61,11 +63,26 @@ async function openTftp(door: OpenDoor): Promise<TftpDoor> {
 }
 
 const dhcpSockets: dgram.Socket[] = [];
+const dhcpDescriptors: number[] = [];
 const tftpDoors: TftpDoor[] = [];
 for (const door of data.doors) {
   if (door.any === undefined) tftpDoors.push(await openTftp(door));
-  else dhcpSockets.push(...(await openDhcp(door, door.any)));
+  else {
+    dhcpSockets.push(...(await openDhcp(door, door.any)));
+    dhcpDescriptors.push(door.own, door.any);
+  }
 }
+
+function dhcpCounters(): DhcpCounters {
+  const lost = dhcpDescriptors.map(datagramsLost).filter((count) => count !== undefined);
+  return { ...dhcp.counters(), ...(lost.length > 0 && { kernelDropped: lost.reduce((sum, count) => sum + count, 0) }) };
+}
+
+const flood = new FloodWatch();
+const watchingFloods = setInterval(() => {
+  const detail = flood.look(dhcpCounters());
+  if (detail !== undefined) onSeen({ kind: 'dhcp-flood', detail });
+}, floodLookEveryMs);
 
 function tftpCounters(): TftpCounters {
   const sum = { started: 0, sent: 0, probed: 0, stopped: 0, refused: 0, repeated: 0, malformed: 0, active: 0 };
@@ -78,6 +95,7 @@ function tftpCounters(): TftpCounters {
 
 async function close(id: number): Promise<void> {
   clearInterval(flushing);
+  clearInterval(watchingFloods);
   await Promise.all([
     ...tftpDoors.map((door) => door.close()),
     ...dhcpSockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
@@ -91,7 +109,7 @@ port.on('message', (message: ToThread) => {
     scene = message.scene;
     say({ kind: 'done', id: message.id });
   } else if (message.kind === 'counters') {
-    say({ kind: 'counters', id: message.id, dhcp: dhcp.counters(), tftp: tftpCounters() });
+    say({ kind: 'counters', id: message.id, dhcp: dhcpCounters(), tftp: tftpCounters() });
   } else {
     void close(message.id);
   }

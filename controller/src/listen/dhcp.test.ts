@@ -30,6 +30,11 @@ function door(answer: AnswerDhcp) {
   const parts = { scene: () => scene, answer, nowMs: () => clock.nowMs, onSeen: (one: Seen) => seen.push(one) };
   return { door: createDhcpDoor(parts), seen, clock };
 }
+function changingDoor() {
+  const current = { of: scene };
+  const parts = { scene: () => current.of, answer: silent, nowMs: () => 0, onSeen: () => {} };
+  return { door: createDhcpDoor(parts), scene: current };
+}
 const silent: AnswerDhcp = () => ({ kind: 'silence', why: 'unknown machine' });
 
 test('a reply is encoded and goes where the answer says; what was seen carries the word', () => {
@@ -74,6 +79,27 @@ test('a flood of strangers takes nothing from ours', () => {
   assert.equal(one.counters().strangersDropped, 19_000);
   one.receive(discover(1), at);
   assert.equal(one.counters().silent, 1001);
+});
+
+test('who is listed is read from the scene of the moment; a cut off message is nobody’s', () => {
+  const { door: one, scene: current } = changingDoor();
+  for (let index = 0; index < 1001; index++) one.receive(discover(9, 9), at); // no stranger is looked at any more
+  const looked = (bytes: Uint8Array): boolean => {
+    const before = one.counters().silent;
+    one.receive(bytes, at);
+    return one.counters().silent > before;
+  };
+  assert.deepEqual(
+    [looked(discover(1)), looked(discover(2)), looked(discover(1).subarray(0, 33))],
+    [true, false, false],
+  );
+  const high = 'fe:ff:ff:ff:ff:ff' as Mac; // all 48 bits count
+  current.of = { ...scene, machineOfMac: { [high]: 'm2' } };
+  const asked = discover(1);
+  asked.set([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff], 28);
+  assert.deepEqual([looked(discover(1)), looked(asked)], [false, true]);
+  asked[28] = 0xfc;
+  assert.equal(looked(asked), false);
 });
 
 test('neither bad bytes nor a failing answer end it', () => {

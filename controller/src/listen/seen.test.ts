@@ -23,3 +23,10 @@ test('strangers displace nobody, and what is dropped is counted', () => {
   assert.equal(batch.dropped, 990 + 5);
   assert.equal(queue.take(), undefined);
 });
+
+test('word of a flood gets through it', () => {
+  const queue = new SeenQueue(20, 5);
+  for (let index = 0; index < 1000; index++) queue.push({ kind: 'dhcp-silent', why: 'unknown machine' }, 0);
+  queue.push({ kind: 'dhcp-flood', detail: '980 packets' }, 0);
+  assert.equal(queue.take()!.seen.at(-1)!.kind, 'dhcp-flood');
+});

@@ -7,6 +7,7 @@ export type SeenKind =
   | 'dhcp-silent'
   | 'dhcp-malformed'
   | 'dhcp-limited' // a machine of ours asks faster than any firmware does
+  | 'dhcp-flood' // more was asked than is looked at; of no machine
   | 'dhcp-unsent' // the network refused the reply
   | 'tftp-started'
   | 'tftp-sent'
@@ -52,7 +53,7 @@ export class SeenQueue {
   }
 
   push(seen: Seen, nowMs: number): void {
-    const known = seen.machine !== undefined || seen.kind.startsWith('tftp') || seen.kind.startsWith('http');
+    const known = seen.machine !== undefined || seen.kind === 'dhcp-flood' || /^(tftp|http)/.test(seen.kind);
     if (this.#seen.length >= this.#limit || (!known && !this.#strangers.take(nowMs))) this.#dropped++;
     else this.#seen.push(seen);
   }

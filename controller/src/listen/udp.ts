@@ -21,12 +21,14 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_BROADCAST = 6;
+const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
+const SO_MEMINFO = 55;
 const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENODEV, EPERM } = koffi.os.errno as Record<string, number>;
 
-/** A burst of a few ten thousand DISCOVERs must not push the one we know out of the kernel's queue. */
-const receiveBufferBytes = 8 << 20;
+/** A burst of ten thousand DISCOVERs must not push the one we know out of the kernel's queue: each takes about 800 bytes of this. */
+export const receiveBufferBytes = 8 << 20;
 
 function loadLibc() {
   const libc = koffi.load(null); // the C library that Node itself runs on
@@ -38,6 +40,13 @@ function loadLibc() {
       name: number,
       value: Uint8Array,
       length: number,
+    ) => number,
+    getsockopt: libc.func('int getsockopt(int, int, int, _Out_ void *, _Inout_ uint32_t *)') as (
+      fd: number,
+      level: number,
+      name: number,
+      value: Uint8Array,
+      length: [number],
     ) => number,
     bind: libc.func('int bind(int, const void *, uint32_t)') as (fd: number, to: Uint8Array, length: number) => number,
     close: libc.func('int close(int)') as (fd: number) => number,
@@ -52,6 +61,30 @@ function libc(): ReturnType<typeof loadLibc> {
 
 function setOption(fd: number, name: number, value: number): number {
   return libc().setsockopt(fd, SOL_SOCKET, name, Uint8Array.of(value, value >> 8, value >> 16, value >> 24), 4);
+}
+
+/** The words of an option's value; none when the kernel doesn't know it. Little-endian, as both our platforms are. */
+function optionWords(fd: number, name: number, words: number): number[] {
+  const value = new Uint8Array(words * 4);
+  const length: [number] = [value.length];
+  if (libc().getsockopt(fd, SOL_SOCKET, name, value, length) !== 0) return [];
+  const view = new DataView(value.buffer);
+  return Array.from({ length: Math.floor(length[0] / 4) }, (_, index) => view.getUint32(index * 4, true));
+}
+
+/** Without CAP_NET_ADMIN the kernel refuses to go beyond net.core.rmem_max, and grants that much. */
+function raiseReceiveBuffer(fd: number): void {
+  if (setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes) !== 0) setOption(fd, SO_RCVBUF, receiveBufferBytes);
+}
+
+/** Bytes that the kernel really granted of `receiveBufferBytes`; it keeps twice as much for its own book-keeping (socket(7)) and tells of both. */
+export function grantedReceiveBuffer(fd: number): number {
+  return (optionWords(fd, SO_RCVBUF, 1)[0] ?? 0) / 2;
+}
+
+/** Datagrams thrown away since the socket was made because its queue was full; undefined where the kernel doesn't tell. */
+export function datagramsLost(fd: number): number | undefined {
+  return optionWords(fd, SO_MEMINFO, 9)[8]; // SK_MEMINFO_DROPS
 }
 
 /** struct sockaddr_in: family in host order, port and address in network order. */
@@ -88,6 +121,7 @@ export function openUdpDescriptor(place: UdpPlace, shared = false): number {
   const fd = c.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw explain(place, 'make socket for', koffi.errno());
   const device = new TextEncoder().encode(`${place.interface}\0`);
+  if (place.port !== 0) raiseReceiveBuffer(fd); // before anything can arrive
   const steps: readonly (readonly [string, () => number])[] = [
     ['bind to device for', () => c.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length)],
     ['allow broadcasts for', () => setOption(fd, SO_BROADCAST, 1)],
@@ -100,8 +134,6 @@ export function openUdpDescriptor(place: UdpPlace, shared = false): number {
     c.close(fd);
     throw explain(place, verb, errno);
   }
-  // Refused without CAP_NET_ADMIN: then the usual size has to do.
-  if (place.port !== 0) setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes);
   return fd;
 }
 

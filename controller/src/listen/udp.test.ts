@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import { closeDescriptor, datagramsLost, grantedReceiveBuffer, openUdpDescriptor, receiveBufferBytes } from './udp.ts';
+
+async function freePort(): Promise<number> {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+test('a door gets as large a buffer as the kernel allows; what it granted is read back', async () => {
+  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port: await freePort() });
+  try {
+    const allowed = Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8'));
+    const granted = grantedReceiveBuffer(fd);
+    assert.ok([receiveBufferBytes, Math.min(allowed, receiveBufferBytes)].includes(granted), `${granted}`);
+  } finally {
+    closeDescriptor(fd);
+  }
+});
+
+test('what the kernel throws away is counted', async () => {
+  const port = await freePort();
+  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port });
+  const sender = dgram.createSocket('udp4');
+  try {
+    assert.equal(datagramsLost(fd), 0);
+    // Nobody reads: 16 MiB, twice the buffer, have no room.
+    const bytes = new Uint8Array(32 << 10);
+    let failed = 0;
+    for (let round = 0; round < 16; round++) {
+      const sends = Array.from(
+        { length: 64 },
+        () =>
+          new Promise<void>((resolve) => {
+            sender.send(bytes, port, '127.0.0.1', (error) => {
+              if (error) failed++;
+              resolve();
+            });
+          }),
+      );
+      await Promise.all(sends);
+    }
+    assert.equal(failed, 0);
+    const lost = datagramsLost(fd)!;
+    assert.ok(lost > 100 && lost < 1024, `${lost}`);
+  } finally {
+    sender.close();
+    closeDescriptor(fd);
+  }
+});
+
+test('of a descriptor that is no socket nothing is known', () => {
+  assert.equal(grantedReceiveBuffer(-1), 0);
+  assert.equal(datagramsLost(-1), undefined);
+});
