@@ -105,7 +105,9 @@ export class Roster {
       this.#enter(wanted);
       changed = true;
     }
-    if (changed) this.#world.changed();
+    if (!changed) return;
+    book.arrange(this.#wanted.keys());
+    this.#world.changed();
   }
 
   #say(name: string, text: string): void {

@@ -47,6 +47,16 @@ export class HostBook implements Hosts {
     for (const mac of host.macs) this.#byMac.set(mac, host);
   }
 
+  /** Puts them into this order; those that are not named stay behind the others. */
+  arrange(names: Iterable<string>): void {
+    const before = new Map(this.#hosts);
+    this.#hosts.clear();
+    for (const name of [...names, ...before.keys()]) {
+      const host = before.get(name);
+      if (host !== undefined) this.#hosts.set(name, host);
+    }
+  }
+
   leave(name: string): void {
     if (this.#hosts.has(name)) this.#leaving.add(name);
   }
