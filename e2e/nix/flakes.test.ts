@@ -1,9 +1,10 @@
 // `nix flake metadata` and `show` on this flake and on each example, with the inputs in their places.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { makeNixBox, type NixBox, root, skip } from './nix.ts';
+import { isReal, makeNixBox, type NixBox, root, skip } from './nix.ts';
 
 const box: NixBox | undefined = skip ? undefined : makeNixBox();
 after(() => box?.remove());
@@ -68,6 +69,25 @@ test('every example', { skip }, async (t) => {
       assert.deepEqual(Object.keys(locks.nodes.root.inputs).sort(), ['disko', 'nixie', 'nixpkgs']);
       const shown = await json(['nix', 'flake', 'show', '--json', flake, ...overrides]);
       assert.ok(Object.keys(shown.nixosConfigurations).includes('installer'));
+    });
+  }
+});
+
+test('in a checkout the examples find this flake by themselves', {
+  skip: skip || (isReal && 'a matter of nix'),
+}, async (t) => {
+  const git = (...argv: string[]) =>
+    execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', '-C', box!.tree, ...argv], {
+      stdio: 'pipe',
+    });
+  git('init', '-q');
+  git('add', '.');
+  git('commit', '-q', '-m', 'checkout');
+  for (const example of examples) {
+    await t.test(example, async () => {
+      const installer = `${join(box!.tree, example)}#nixosConfigurations.installer.config.system.build.toplevel.drvPath`;
+      const { stdout } = await box!.nix(['nix', 'eval', '--raw', ...box!.overrides(['nixpkgs', 'disko']), installer]);
+      assert.match(stdout, /-nixos-system-nixie-installer\.drv$/);
     });
   }
 });

@@ -5,9 +5,9 @@
       url = "github:nix-community/disko";
       inputs.nixpkgs.follows = "nixpkgs";
     };
-    # where you got Nixie from
+    # in this repository; elsewhere the place where you got Nixie from
     nixie = {
-      url = "git+https://example.org/nixie";
+      url = "path:../..";
       inputs.nixpkgs.follows = "nixpkgs";
       inputs.disko.follows = "disko";
     };
