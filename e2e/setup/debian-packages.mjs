@@ -12,6 +12,7 @@ export const debianPackages = [
   ['util-linux', 'setpriv: children of the lab end with it'],
   ['dnsmasq-base', 'the foreign DHCP server, and a peer to compare with'],
   ['isc-dhcp-relay', 'the relay of the second subnet'],
+  ['tcpreplay', 'floods from a generator that we did not write'],
   ['tcpdump', 'captures of the LAN'],
   ['udhcpc', 'a DHCP client that we did not write'],
   ['atftp', 'a TFTP client that we did not write, the only one with windowsize'],

@@ -66,6 +66,7 @@ const options: Omit<BootServerOptions, 'interfaces'> = {
   scene,
   loaderFiles,
   onSeen: (seen) => say({ seen }),
+  onNotice: (notice) => say({ notice }),
   onFailure: (error) => say({ failure: error.message }),
 };
 

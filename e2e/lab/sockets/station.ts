@@ -56,8 +56,9 @@ createInterface({ input: process.stdin })
       const knownAtMs = await flood(Buffer.from(request.hex, 'hex'), Buffer.from(request.known!, 'hex'), request.flood);
       say({ answer: true, knownAtMs });
     } else {
+      const atMs = performance.now();
       sockets.get(request.fromPort)!.send(Buffer.from(request.hex, 'hex'), request.port, request.to, (error) => {
-        say({ answer: true, error: error?.message });
+        say({ answer: true, atMs, error: error?.message });
       });
     }
   })

@@ -19,7 +19,7 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
   const heard: Record<string, unknown>[] = [];
   const answers: ((line: Record<string, unknown>) => void)[] = [];
   const errors: string[] = [];
-  let changed = (): void => {};
+  const hearers = new Set<() => void>();
   const child = start(argv, {
     deadlineMs,
     stdin: 'pipe',
@@ -30,8 +30,10 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
       }
       const line = JSON.parse(text) as Record<string, unknown>;
       if ('answer' in line) answers.shift()?.(line);
-      else heard.push(line);
-      changed();
+      else {
+        heard.push(line);
+        for (const look of [...hearers]) look();
+      }
     },
   });
   const within = <T>(what: string, ms: number, wait: Promise<T>): Promise<T> => {
@@ -53,20 +55,19 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
         child.write(`${JSON.stringify(request)}\n`);
       }),
     );
-  const hear: Talker['hear'] = (what, matches, withinMs = 5000) =>
-    within(
-      what,
-      withinMs,
-      (async () => {
-        for (;;) {
-          const at = heard.findIndex(matches);
-          if (at >= 0) return heard.splice(at, 1)[0]!;
-          await new Promise<void>((resolve) => {
-            changed = resolve;
-          });
-        }
-      })(),
-    );
+  const hear: Talker['hear'] = (what, matches, withinMs = 5000) => {
+    const line = Promise.withResolvers<Record<string, unknown>>();
+    const look = (): void => {
+      const at = heard.findIndex(matches);
+      if (at < 0) return;
+      hearers.delete(look);
+      line.resolve(heard.splice(at, 1)[0]!);
+    };
+    hearers.add(look);
+    look();
+    // Who no longer listens must not take the line from the next one who does.
+    return within(what, withinMs, line.promise).finally(() => hearers.delete(look));
+  };
   try {
     await within(
       `start ${argv.at(-2)}`,
