@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
+import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
 import type { RunConfig } from './config/run-config.ts';
 import { Account } from './core/account.ts';
@@ -47,8 +48,8 @@ import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
-import { Roster } from './roster.ts';
-import { consentRenewed, gcPart, onlyHosts, reload, type Service } from './service.ts';
+import type { Roster } from './roster.ts';
+import { gcPart, ServedHosts, type Service } from './service.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
@@ -89,9 +90,10 @@ export interface RunEnd {
  * @throws Unusable, NixError (the flake as a whole), PortTaken, NoSuchInterface, NotRoot, LoaderMissing, ProgramMissing
  */
 export async function runInstall(config: RunConfig, world: DaemonWorld): Promise<RunEnd> {
-  const { signal, service } = world;
+  const { signal } = world;
+  const endless = world.service !== undefined;
   const { stateDir } = config;
-  const book = new HostBook(service === undefined ? config.hosts : []);
+  const book = new HostBook(endless ? [] : config.hosts);
   // Children don't get the variables that hold secrets.
   const env = withoutSecrets(world.env, config.hosts);
   const searchPath = env.PATH ?? '';
@@ -299,35 +301,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         ticks,
         now,
       }),
-      core: {
-        onRegister(request, peer) {
-          const answer = admission.register(request, peer);
-          if (!('refused' in answer) && request.inventory !== undefined)
-            inventories.set(answer.host, request.inventory);
-          return answer;
-        },
-        readCredential: (text) => admission.credential(text),
-        onSessionUp(host, about) {
-          const kept = registrations.get(host);
-          if (!inventories.has(host) && kept !== undefined) inventories.set(host, kept.inventory);
-          const refusal = admission.session(host, about);
-          if (refusal === undefined) heard.up(host, about.bootId);
-          return refusal;
-        },
-        onSessionDown(host, why) {
-          heard.down(host);
-          emit({ event: 'log', at: iso(now()), host, source: 'session', text: `ended: ${why}` });
-        },
-        onHeartbeat: (host) => heard.beat(host),
-        onProgress: () => {},
-        onLog(host, lines, dropped) {
-          for (const { source, text } of lines) emit({ event: 'log', at: iso(now()), host, source, text });
-          if (dropped > 0)
-            emit({ event: 'log', at: iso(now()), host, source: 'agent', text: `${dropped} lines were lost` });
-        },
-        onOdd: (peer, what) =>
-          warnings.warn(`an agent at ${peer}: ${what}`, undefined, `${peer.replace(/:\d+$/, '')} ${what}`),
-      },
+      core: makeAgentDesk({ admission, registrations, heard, inventories, warnings, emit, now }),
     });
     closers.push(() => agents?.close());
     const sessions = agents;
@@ -373,7 +347,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
       keepLog: (host, lines) => account.keepLog(host, lines),
       mayLoseData: (host) => (host.wipe || config.reinstall.has(host.name)) && !consentUsed.has(host.name),
-      ...(service === undefined ? {} : { asksFirst: true }),
+      asksFirst: endless,
       runKey: state.runKey,
       proofKey: state.proofKey,
       proofFolder: state.folder.path,
@@ -401,7 +375,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account,
       admission,
       built: (host: string) => plans.has(host),
-      ...(service === undefined ? {} : { prepareAgain: (host: string) => roster?.again(host) }),
+      ...(endless ? { prepareAgain: (host: string) => roster?.again(host) } : {}),
       bootOf: (host: string) => heard.bootOf(host),
     };
     signal.throwIfAborted();
@@ -438,7 +412,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     let parts = 0;
     const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
       const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
-      const part = service === undefined ? {} : { part: gcPart(stateDir, parts++) };
+      const part = endless ? { part: gcPart(stateDir, parts++) } : {};
       const preparation = prepareRun(wanted, { ...world, env: childEnv, ...part }, emit);
       // Its children get the signal, too; a moment later they are killed.
       preparing = preparation.catch(() => undefined);
@@ -447,15 +421,22 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     };
     let preparing: Promise<unknown> = Promise.resolve();
     closers.push(() => preparing.then(() => undefined));
-    if (service === undefined) {
+    if (world.service === undefined) {
       for (const host of config.hosts) core.add(host.name);
       await Promise.race([prepareAndLaunch(config), stopped, broken.promise]);
     } else {
-      let current = config;
-      roster = new Roster({
+      const service = new ServedHosts({
+        outside: world.service,
+        config,
         book,
         core,
-        notice: (level, text, host) => account.notice(level, text, host),
+        account,
+        loaders: found.loaders,
+        consentUsed,
+        unplaceable(hosts) {
+          const other = planFor(hosts);
+          return 'problems' in other ? other.problems : [];
+        },
         forget(host, why) {
           for (const memory of [plans, inventories, checkedIn]) memory.delete(host);
           account.forgetLog(host);
@@ -466,31 +447,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           replan();
           answers.changed();
         },
-        prepare: (hosts) => prepareAndLaunch(onlyHosts(current, hosts)),
+        prepare: prepareAndLaunch,
       });
-      const served = roster;
-      service.onReload(() =>
-        reload({
-          service,
-          hostsFile: config.hostsFile,
-          loaders: found.loaders,
-          unplaceable(hosts) {
-            const other = planFor(hosts);
-            return 'problems' in other ? other.problems : [];
-          },
-          notice: (level, text) => account.notice(level, text),
-          current: () => current.hosts,
-          take(next) {
-            const before = new Map(current.hosts.map((host) => [host.name, host]));
-            for (const host of next.hosts)
-              if (consentRenewed(before.get(host.name), host)) consentUsed.delete(host.name);
-            current = next;
-            served.wish(next.hosts).catch((error: Error) => account.notice('error', error.message));
-          },
-        }),
-      );
-      service.ready();
-      await Promise.race([served.wish(config.hosts), stopped, broken.promise]);
+      roster = service.roster;
+      world.service.ready();
+      await Promise.race([service.begin(), stopped, broken.promise]);
       await Promise.race([stopped, broken.promise]);
     }
     // A machine that was refused is still being switched off at the end, and the operator may have one begin anew meanwhile.

@@ -6,8 +6,11 @@ import type { Loaders } from './answer/scene.ts';
 import type { ConfigResult } from './config/flags.ts';
 import { problemLine } from './config/problem.ts';
 import type { RunConfig } from './config/run-config.ts';
+import type { Account } from './core/account.ts';
+import type { HostBook } from './core/hosts.ts';
 import { secretsOf } from './install/secrets.ts';
 import type { Host } from './machine/host.ts';
+import { Roster, type RosterWorld } from './roster.ts';
 
 export interface Service {
   /** Reads options and files again. */
@@ -18,34 +21,70 @@ export interface Service {
   ready(): void;
 }
 
-export interface ReloadWorld {
-  readonly service: Service;
-  readonly hostsFile: string;
+export interface ServedWorld {
+  readonly outside: Pick<Service, 'read' | 'onReload'>;
+  /** With which it begins. */
+  readonly config: RunConfig;
+  readonly book: HostBook;
+  readonly core: RosterWorld['core'];
+  readonly account: Pick<Account, 'notice'>;
   readonly loaders: Loaders;
+  /** Hosts whose consent to the loss of data was used up. */
+  readonly consentUsed: Set<string>;
   /** Why these hosts can't be on our networks together. */
   unplaceable(hosts: readonly Host[]): readonly string[];
-  notice(level: 'info' | 'warning' | 'error', text: string): void;
-  /** The hosts that hold now. */
-  current(): readonly Host[];
-  take(config: RunConfig): void;
+  readonly forget: RosterWorld['forget'];
+  readonly changed: RosterWorld['changed'];
+  /** Evaluates and builds the hosts of this configuration, and lets them begin. */
+  prepare(config: RunConfig): Promise<void>;
 }
 
-/** Reads the hosts file again and takes it, or says all that is wrong with it and leaves everything as it was. */
-export function reload(world: ReloadWorld): void {
-  const { notice, hostsFile } = world;
-  const read = world.service.read();
-  const before = world.current();
-  const problems = read.ok
-    ? [...unservable(before, read.config.hosts, world.loaders), ...world.unplaceable(read.config.hosts)]
-    : read.problems.map(problemLine);
-  if (!read.ok || problems.length > 0) {
-    for (const problem of problems) notice('error', problem);
-    notice('error', `${hostsFile} was read again and can not be used: what held before holds on`);
-    return;
+export class ServedHosts {
+  readonly roster: Roster;
+  readonly #world: ServedWorld;
+  #config: RunConfig;
+
+  constructor(world: ServedWorld) {
+    this.#world = world;
+    this.#config = world.config;
+    const { book, core, account, forget, changed } = world;
+    this.roster = new Roster({
+      book,
+      core,
+      notice: (level, text, host) => account.notice(level, text, host),
+      forget,
+      changed,
+      prepare: (hosts) => world.prepare(onlyHosts(this.#config, hosts)),
+    });
+    world.outside.onReload(() => this.#reload());
   }
-  for (const warning of read.warnings) notice('warning', warning);
-  notice('info', `${hostsFile} was read again: ${difference(before, read.config.hosts)}`);
-  world.take(read.config);
+
+  /** Resolves when the first hosts have begun; rejects when the flake as a whole can't be read. */
+  begin(): Promise<void> {
+    return this.roster.wish(this.#config.hosts);
+  }
+
+  /** Reads the hosts file again and takes it, or says all that is wrong with it and leaves everything as it was. */
+  #reload(): void {
+    const { outside, account, loaders, consentUsed, unplaceable } = this.#world;
+    const { hosts, hostsFile } = this.#config;
+    const read = outside.read();
+    const problems = read.ok
+      ? [...unservable(hosts, read.config.hosts, loaders), ...unplaceable(read.config.hosts)]
+      : read.problems.map(problemLine);
+    if (!read.ok || problems.length > 0) {
+      for (const problem of problems) account.notice('error', problem);
+      account.notice('error', `${hostsFile} was read again and can not be used: what held before holds on`);
+      return;
+    }
+    for (const warning of read.warnings) account.notice('warning', warning);
+    account.notice('info', `${hostsFile} was read again: ${difference(hosts, read.config.hosts)}`);
+    const before = new Map(hosts.map((host) => [host.name, host]));
+    for (const host of read.config.hosts)
+      if (consentRenewed(before.get(host.name), host)) consentUsed.delete(host.name);
+    this.#config = read.config;
+    this.roster.wish(read.config.hosts).catch((error: Error) => account.notice('error', error.message));
+  }
 }
 
 /** What a service that runs already can't do for a host that is new or changed. */
@@ -78,13 +117,13 @@ function difference(before: readonly Host[], after: readonly Host[]): string {
 }
 
 /** May the data of this host be lost once more, though an install has used up the consent? When it is given anew, or for another machine. */
-export function consentRenewed(before: Host | undefined, after: Host): boolean {
+function consentRenewed(before: Host | undefined, after: Host): boolean {
   if (before === undefined || !after.wipe) return false;
   return !before.wipe || !after.macs.some((mac) => before.macs.includes(mac));
 }
 
 /** The same run with these hosts alone. */
-export function onlyHosts(config: RunConfig, hosts: readonly Host[]): RunConfig {
+function onlyHosts(config: RunConfig, hosts: readonly Host[]): RunConfig {
   const systems = new Set<string>(hosts.map(({ system }) => system));
   const installers = Object.fromEntries(Object.entries(config.installers).filter(([system]) => systems.has(system)));
   return { ...config, hosts, installers };

@@ -16,7 +16,17 @@ const floors: readonly (readonly string[])[] = [
   ['relay'],
   ['listen'],
   ['config', 'cli', 'explain'],
-  ['programs.ts', 'preparation.ts', 'launch.ts', 'roster.ts', 'service.ts', 'state.ts', 'sightings.ts', 'daemon.ts'],
+  [
+    'programs.ts',
+    'preparation.ts',
+    'launch.ts',
+    'agent-desk.ts',
+    'roster.ts',
+    'service.ts',
+    'state.ts',
+    'sightings.ts',
+    'daemon.ts',
+  ],
   ['bin'],
 ];
 const base = 'controller/src/';

@@ -56,3 +56,17 @@ test('exit status of an error, also of a wrapped one', () => {
   loop.cause = loop;
   assert.equal(exitCodeOfError(loop), exitCodes.failed);
 });
+
+test('a service takes each SIGHUP for a wish to read again', () => {
+  const source = new EventEmitter();
+  const told: string[] = [];
+  const stop = watchSignals(source, () => 0, {
+    first: (signal) => told.push(signal),
+    second: (signal) => told.push(signal),
+    reload: () => told.push('reload'),
+  });
+  for (const signal of ['SIGHUP', 'SIGHUP', 'SIGTERM', 'SIGHUP']) source.emit(signal);
+  assert.deepEqual(told, ['reload', 'reload', 'SIGTERM', 'reload']);
+  stop();
+  assert.equal(source.listenerCount('SIGHUP'), 0);
+});

@@ -42,9 +42,10 @@ function house(registrations = new Map<string, KeptRegistration>()) {
     patience,
   );
   core.add('m1');
+  const book = new HostBook([host]);
   const admission = new Admission({
     core,
-    hosts: new HostBook([host]),
+    hosts: book,
     tokens: new TokenBook(randomBytes),
     registrations: { get: (name) => registrations.get(name), put: (name, kept) => void registrations.set(name, kept) },
     installer: () => ({
@@ -69,6 +70,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   };
   return {
     core,
+    book,
     admission,
     events,
     walk: (...kinds: HappeningKind[]) => {
@@ -205,4 +207,20 @@ test('a retry forgets what was counted, and an agent that is still there goes on
   walk('failed', 'retry');
   admission.begunAnew('m1', undefined);
   assert.equal(core.life('m1')?.stage, 'waking');
+});
+
+test('a host that leaves gets no script; a MAC that is not its own any more neither registers nor has a session', () => {
+  const { admission, book, script, walk, register, token } = house();
+  walk('begin', 'found-nobody');
+  const known = token();
+  book.leave('m1');
+  assert.equal(script(), 'refused: this machine is not of this run any more');
+  book.put({ ...host, macs: ['02:00:00:00:00:77' as Mac] });
+  assert.equal(script(), 'refused: no machine of this run has this MAC');
+  const answer = register(known, 'b1');
+  assert.deepEqual('refused' in answer && [answer.refused, answer.why], [
+    'denied',
+    'this machine is not of this run any more',
+  ]);
+  assert.equal(admission.session('m1', session)?.why, 'this machine is not of this run any more');
 });
