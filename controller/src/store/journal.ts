@@ -9,7 +9,7 @@ export interface Journal {
 }
 
 export interface JournalOptions {
-  /** A larger file is set aside as `FILE.1` at the start of a run. */
+  /** A larger file is set aside as `FILE.1`: at the start of a run, and whenever it has grown so large. */
   readonly largestBytes?: number;
   /** Called once, with what is wrong; the run goes on without a journal. */
   readonly onTrouble?: (text: string) => void;
@@ -19,35 +19,46 @@ export interface JournalOptions {
 export function openJournal(file: string, options: JournalOptions = {}): Journal {
   const { largestBytes = 16 * 1024 * 1024, onTrouble } = options;
   let fd: number | undefined;
-  let syncing = false;
+  let size = 0;
+  /** The descriptor that is being synced; who syncs it closes it when it isn't ours any more. */
+  let syncing: number | undefined;
   let unsynced = false;
   const give = (verb: string, error: unknown): void => {
     const broken = fd;
     fd = undefined;
     // A sync may be under way: then it closes.
-    if (broken !== undefined && !syncing) close(broken);
+    if (broken !== undefined && broken !== syncing) close(broken);
     onTrouble?.(`${verb} ${file}: ${(error as Error).message}; this run has no journal from here on`);
   };
   const sync = (): void => {
     if (fd === undefined) return;
-    if (syncing) {
+    if (syncing !== undefined) {
       unsynced = true;
       return;
     }
     const syncs = fd;
-    syncing = true;
+    syncing = syncs;
     fdatasync(syncs, (error) => {
-      syncing = false;
-      if (fd !== syncs) return close(syncs);
-      if (error !== null) return give('sync', error);
+      syncing = undefined;
+      // It was closed, or set aside, meanwhile.
+      if (fd !== syncs) close(syncs);
+      else if (error !== null) return give('sync', error);
       if (unsynced) {
         unsynced = false;
         sync();
       }
     });
   };
+  const setAside = (): void => {
+    const old = fd;
+    renameSync(file, `${file}.1`);
+    fd = openSync(file, 'a+', 0o600);
+    size = 0;
+    if (old !== undefined && old !== syncing) close(old);
+  };
   try {
     fd = open(file, largestBytes);
+    size = fstatSync(fd).size;
   } catch (error) {
     give('open', error);
   }
@@ -55,7 +66,8 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     write(entry) {
       if (fd === undefined) return;
       try {
-        writeSync(fd, `${JSON.stringify(entry)}\n`);
+        if (size > largestBytes) setAside();
+        size += writeSync(fd, `${JSON.stringify(entry)}\n`);
         sync();
       } catch (error) {
         give('write', error);
@@ -64,7 +76,7 @@ export function openJournal(file: string, options: JournalOptions = {}): Journal
     close() {
       const last = fd;
       fd = undefined;
-      if (last === undefined || syncing) return;
+      if (last === undefined || last === syncing) return;
       try {
         fsyncSync(last);
       } catch {
