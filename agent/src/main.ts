@@ -11,6 +11,7 @@ import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
 import { Instructions } from './instructions.ts';
 import { collectInventory } from './inventory/collect.ts';
+import { nixosOn } from './inventory/foreign-system.ts';
 import { printInventory } from './inventory/print.ts';
 import { followJournal } from './journal.ts';
 import { live } from './life.ts';
@@ -94,7 +95,14 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   const instructions = new Instructions({
     inspect: async () => {
       await settle();
-      return collectInventory({ root, bootMac: settings.bootMac, reachedBy, diskDeadlineMs: 20_000 });
+      return collectInventory({
+        root,
+        bootMac: settings.bootMac,
+        reachedBy,
+        diskDeadlineMs: 20_000,
+        // Not at registration: a boot should be quick, and nothing is written before a disk is looked at again.
+        ...(real ? { findSystem: nixosOn } : {}),
+      });
     },
     resetDisks: async () => {
       guard();

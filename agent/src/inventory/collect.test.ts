@@ -287,3 +287,28 @@ test("permanent addresses from ip's JSON", () => {
   assert.deepEqual([...readPermanent('[{')], []);
   assert.deepEqual([...readPermanent('{"a":1}')], []);
 });
+
+test('whose NixOS is on a disk is asked of its file systems only, and not of a disk in use', async () => {
+  const partitions: Laid = {};
+  for (const number of [1, 2, 3]) partitions[`${nvme}/nvme0n1/nvme0n1p${number}/partition`] = `${number}\n`;
+  const { root, remove } = layTree({ ...machine, ...partitions });
+  try {
+    const asked: string[] = [];
+    const findSystem = async (device: string, fs: string) => {
+      asked.push(`${device.slice(root.length)} ${fs}`);
+      return fs === 'ext4' ? 'web2' : undefined;
+    };
+    const { disks } = await collectInventory({ root, findSystem });
+    assert.deepEqual(
+      disks.flatMap(({ name, nixosHost }) => (nixosHost === undefined ? [] : [[name, nixosHost]])),
+      [['nvme0n1', 'web2']],
+    );
+    assert.ok(
+      asked.every((each) => /^\/dev\/nvme0n1p\d (vfat|ext4)$/.test(each)),
+      asked.join(),
+    );
+    assert.ok((await collectInventory({ root })).disks.every(({ nixosHost }) => nixosHost === undefined));
+  } finally {
+    remove();
+  }
+});

@@ -7,7 +7,7 @@ import { agentVersion } from '../version.ts';
 import { collectBoot } from './boot.ts';
 import { collectCpu } from './cpu.ts';
 import { withDeadline } from './deadline.ts';
-import { collectDisks } from './disks.ts';
+import { collectDisks, type FindSystem } from './disks.ts';
 import { collectMemory } from './memory.ts';
 import { collectNics, type NicSurroundings, readPermanent } from './nics.ts';
 import { collectSystem } from './system.ts';
@@ -22,13 +22,15 @@ export interface CollectOptions {
   readonly reachedBy?: string | undefined;
   /** For looking at the contents of each disk; all disks are looked at at once. */
   readonly diskDeadlineMs?: number;
+  /** Tells whose NixOS a file system holds; absent: nobody asks. */
+  readonly findSystem?: FindSystem;
 }
 
 const sectionMs = 2000;
 
 /** Never throws. */
 export async function collectInventory(options: CollectOptions): Promise<Inventory> {
-  const { root, reachedBy, diskDeadlineMs = 5000 } = options;
+  const { root, reachedBy, diskDeadlineMs = 5000, findSystem } = options;
   const began = performance.now();
   const errors: ReadError[] = [];
   const section = async <T>(name: string, ms: number, work: (tree: Tree) => Promise<T>): Promise<T | undefined> => {
@@ -53,7 +55,9 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     section('system', sectionMs, collectSystem),
     section('cpu', sectionMs, collectCpu),
     section('memory', sectionMs, collectMemory),
-    section('disks', diskDeadlineMs + 4000, (tree) => collectDisks(tree, diskDeadlineMs)),
+    section('disks', diskDeadlineMs + (findSystem === undefined ? 4000 : 13_000), (tree) =>
+      collectDisks(tree, diskDeadlineMs, undefined, findSystem),
+    ),
     section('nics', 2 * sectionMs, async (tree) => collectNics(tree, await surroundings(tree, bootMac, reachedBy))),
   ]);
   return {

@@ -5,14 +5,29 @@ import { withDeadline } from './deadline.ts';
 import { identifyDisk } from './disk-identity.ts';
 import { lookAtDisk } from './disk-look.ts';
 import { diskNames } from './disk-names.ts';
+import { mayHoldSystem } from './foreign-system.ts';
 import { type MountPoint, mountsOf, readMountInfo } from './mount-info.ts';
 import type { Tree } from './tree.ts';
 
 /** Not disks of the machine: in memory, made of other disks, optical, or parts of a memory card that hold no system. */
 const skipped = /^(loop|ram|zram|fd|dm-|md|sr|nbd|mtdblock|pmem_s)|^mmcblk\d+(boot\d+|rpmb|gp\d+)$/;
 
-/** @param look replaced by tests that need a disk which hangs */
-export async function collectDisks(tree: Tree, deadlineMs: number, look = lookInto): Promise<Disk[]> {
+/** Whose NixOS a file system holds: see `nixosOn`. */
+export type FindSystem = (device: string, fs: string) => Promise<string | undefined>;
+
+/** For all file systems of a disk together. */
+const findSystemMs = 8000;
+
+/**
+ * @param look replaced by tests that need a disk which hangs
+ * @param findSystem absent: nobody looks for systems
+ */
+export async function collectDisks(
+  tree: Tree,
+  deadlineMs: number,
+  look = lookInto,
+  findSystem?: FindSystem,
+): Promise<Disk[]> {
   const mounts = readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
   const names = (await tree.list('/sys/block')).filter((name) => !skipped.test(name)).slice(0, 4096);
   const links = await diskNames(tree);
@@ -22,6 +37,7 @@ export async function collectDisks(tree: Tree, deadlineMs: number, look = lookIn
       try {
         const late = await withDeadline(collectDisk(tree, disk, links, mounts, deadlineMs, look), deadlineMs + 3000);
         if (late) tree.note(disk.path, 'deadline');
+        else if (findSystem !== undefined) await withDeadline(nameSystem(tree, disk, findSystem), findSystemMs);
       } catch (error) {
         tree.note(disk.path, error, true);
       }
@@ -96,6 +112,25 @@ async function collectDisk(
   disk.partitions = look.partitions;
   disk.signatures = look.signatures;
   disk.hasData = disk.hasData === true ? true : look.hasData;
+}
+
+/** A disk in use is left alone: what holds it is told already. */
+async function nameSystem(tree: Tree, disk: Disk, findSystem: FindSystem): Promise<void> {
+  if (disk.hasData !== true || disk.mountedAt.length > 0 || disk.holders.length > 0) return;
+  const base = `/sys/block/${disk.name}`;
+  const places: [device: string, fs: string][] = [];
+  const whole = disk.signatures.find(mayHoldSystem);
+  if (whole !== undefined && disk.partitions.length === 0) places.push([disk.path, whole]);
+  for (const name of (await tree.list(base)).filter((each) => each.startsWith(disk.name))) {
+    const number = await tree.count(`${base}/${name}/partition`);
+    const fs = disk.partitions.find((each) => each.number === number)?.fs;
+    if (number !== undefined && mayHoldSystem(fs)) places.push([`/dev/${name}`, fs]);
+  }
+  for (const [device, fs] of places.slice(0, 16)) {
+    const name = await findSystem(tree.at(device), fs);
+    if (name !== undefined) disk.nixosHost = name;
+    if (name) return;
+  }
 }
 
 async function withDeadlineValue<T>(work: Promise<T>, ms: number): Promise<T | undefined> {

@@ -122,6 +122,8 @@ export interface Disk {
   hasData?: boolean | undefined;
   holders: string[];
   mountedAt: string[];
+  /** Name of the host whose NixOS is on it, empty when it doesn't say. Absent: none was found, or nobody looked: only a look asked for does. */
+  nixosHost?: string | undefined;
 }
 
 export interface Partition {
@@ -1387,6 +1389,7 @@ function createBaseDisk(): Disk {
     hasData: undefined,
     holders: [],
     mountedAt: [],
+    nixosHost: undefined,
   };
 }
 
@@ -1460,6 +1463,9 @@ export const Disk: MessageFns<Disk> = {
     }
     for (const v of message.mountedAt) {
       writer.uint32(178).string(v!);
+    }
+    if (message.nixosHost !== undefined) {
+      writer.uint32(186).string(message.nixosHost);
     }
     return writer;
   },
@@ -1653,6 +1659,14 @@ export const Disk: MessageFns<Disk> = {
             message.mountedAt.push(reader.string());
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.nixosHost = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1731,6 +1745,11 @@ export const Disk: MessageFns<Disk> = {
         : globalThis.Array.isArray(object?.mounted_at)
         ? object.mounted_at.map((e: any) => globalThis.String(e))
         : [],
+      nixosHost: isSet(object.nixosHost)
+        ? globalThis.String(object.nixosHost)
+        : isSet(object.nixos_host)
+        ? globalThis.String(object.nixos_host)
+        : undefined,
     };
   },
 
@@ -1802,6 +1821,9 @@ export const Disk: MessageFns<Disk> = {
     if (message.mountedAt?.length) {
       obj.mountedAt = message.mountedAt;
     }
+    if (message.nixosHost !== undefined) {
+      obj.nixosHost = message.nixosHost;
+    }
     return obj;
   },
 
@@ -1832,6 +1854,7 @@ export const Disk: MessageFns<Disk> = {
     message.hasData = object.hasData ?? undefined;
     message.holders = object.holders?.map((e) => e) || [];
     message.mountedAt = object.mountedAt?.map((e) => e) || [];
+    message.nixosHost = object.nixosHost ?? undefined;
     return message;
   },
 };
