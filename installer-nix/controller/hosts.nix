@@ -18,6 +18,7 @@ let
     };
     maxSize = optional size { description = "The disk has at most this size."; };
     rotational = optional types.bool { description = "`true`: a disk with platters; `false`: a solid-state disk."; };
+    count = optional (types.ints.between 1 256) { description = "So many disks meet it, no more and no fewer; one unless given."; };
   };
 
   secretFile.options = {
@@ -65,7 +66,12 @@ let
       description = "IPv4 address that Nixie's DHCP server gives to the first MAC.";
     };
     expectDisks = list (types.submodule disk) {
-      description = "Nothing is written unless each entry is met by exactly one disk of the machine.";
+      description = "Nothing is written unless each entry is met by exactly one disk of the machine, or as many as it says.";
+    };
+    allowRemovable = mkOption {
+      type = types.bool;
+      default = false;
+      description = "`true`: its disks may be of the removable kind, such as sticks and memory cards.";
     };
     wipe = mkOption {
       type = types.bool;
@@ -106,12 +112,13 @@ in
       expect_disks = map (
         d:
         given {
-          inherit (d) serial wwn rotational;
+          inherit (d) serial wwn rotational count;
           min_size = d.minSize;
           max_size = d.maxSize;
         }
       ) h.expectDisks;
       wipe = if h.wipe then true else null;
+      allow_removable = if h.allowRemovable then true else null;
       secrets = given {
         disk_keys = lib.mapAttrs (_: place credentials) h.secrets.diskKeys;
         files = lib.mapAttrs (

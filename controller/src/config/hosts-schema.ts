@@ -50,8 +50,9 @@ const diskText = (what: string) => text(what, '^[!-~]([ -~]{0,126}[!-~])?$', `${
 const flag = (description: string) => z.boolean(accepted('true or false')).meta({ description });
 
 const diskAccepted =
-  'an object with at least one of "serial", "wwn", "min_size", "max_size", "rotational" (min_size not above max_size)';
+  'an object with at least one of "serial", "wwn", "min_size", "max_size", "rotational", "count" (min_size not above max_size)';
 const bytes = (given: string | number | undefined) => (typeof given === 'string' ? parseSize(given) : given);
+const countAccepted = 'a number of disks from 1 to 256';
 const disk = z
   .strictObject(
     {
@@ -60,6 +61,12 @@ const disk = z
       min_size: size('The disk has at least this size.').optional(),
       max_size: size('The disk has at most this size.').optional(),
       rotational: flag('true: a disk with platters; false: a solid-state disk.').optional(),
+      count: z
+        .int(accepted(countAccepted))
+        .min(1, accepted(countAccepted))
+        .max(256, accepted(countAccepted))
+        .meta({ description: 'So many disks of the machine meet the conditions, no more and no fewer.', default: 1 })
+        .optional(),
     },
     accepted(diskAccepted),
   )
@@ -67,7 +74,10 @@ const disk = z
     const [min, max] = [bytes(given.min_size), bytes(given.max_size)];
     return Object.values(given).some((value) => value !== undefined) && !(min! > max!);
   }, accepted(diskAccepted))
-  .meta({ minProperties: 1, description: 'Conditions that exactly one disk of the machine meets.' });
+  .meta({
+    minProperties: 1,
+    description: 'Conditions that exactly one disk of the machine meets, or as many as `count` says.',
+  });
 
 const systems = ['x86_64-linux', 'aarch64-linux'] as const;
 const bootAccepted =
@@ -118,9 +128,10 @@ const hostFields = {
   expect_disks: z
     .array(disk, list('objects, one for each disk'))
     .max(256, list('at most 256 objects'))
-    .meta({ description: 'Nothing is written unless each entry is met by exactly one disk.' })
+    .meta({ description: 'Nothing is written unless each entry is met by exactly one disk, or as many as it says.' })
     .optional(),
   wipe: flag("What is on the machine's disks may be lost, in every run.").optional(),
+  allow_removable: flag("The machine's disks may be of the removable kind: sticks, memory cards.").optional(),
   secrets: secretsSchema.optional(),
 };
 

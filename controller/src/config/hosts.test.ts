@@ -45,7 +45,8 @@ test('every field arrives, in the order of the file', () => {
       "mac_address": "02-00-00-00-00-01", "mac_addresses": ["0200.0000.0001", "020000000002"],
       "system": "aarch64-linux", "flake_attr": "rack.b", "tags": ["rack:1"], "boot": ["console=ttyS0,115200"],
       "address": "10.0.0.5", "wipe": true,
-      "expect_disks": [{"serial": "S4EV NF0M", "min_size": "400G", "max_size": "1.5TiB", "rotational": false}, {"wwn": "0x5000c500a1b2c3d4", "min_size": 512}]
+      "expect_disks": [{"serial": "S4EV NF0M", "min_size": "400G", "max_size": "1.5TiB", "rotational": false}, {"wwn": "0x5000c500a1b2c3d4", "min_size": 512}, {"count": 2, "rotational": true}],
+      "allow_removable": true
     },
     "1": {"mac_address": "02:00:00:00:00:03"}
   }`);
@@ -61,8 +62,10 @@ test('every field arrives, in the order of the file', () => {
     expectDisks: [
       { serial: 'S4EV NF0M', minSizeBytes: 400e9, maxSizeBytes: 1.5 * 2 ** 40, rotational: false },
       { wwn: '0x5000c500a1b2c3d4', minSizeBytes: 512 },
+      { rotational: true, count: 2 },
     ],
     wipe: true,
+    allowRemovable: true,
   });
 });
 

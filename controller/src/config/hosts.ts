@@ -202,6 +202,7 @@ function toHost(name: string, entry: HostEntry): Host {
     ...(entry.address !== undefined && { address: entry.address }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
     wipe: entry.wipe ?? false,
+    ...(entry.allow_removable === true && { allowRemovable: true }),
     ...(entry.secrets !== undefined && { secrets: toSecrets(entry.secrets) }),
   };
 }
@@ -214,5 +215,6 @@ function toDisk(entry: NonNullable<HostEntry['expect_disks']>[number]): ExpectDi
     ...(entry.min_size !== undefined && { minSizeBytes: bytes(entry.min_size) }),
     ...(entry.max_size !== undefined && { maxSizeBytes: bytes(entry.max_size) }),
     ...(entry.rotational !== undefined && { rotational: entry.rotational }),
+    ...(entry.count !== undefined && { count: entry.count }),
   };
 }

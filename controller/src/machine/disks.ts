@@ -30,7 +30,11 @@ export function judgeDisks(
   if (changed !== undefined) reasons.push(changed);
   const targets: Disk[] = [];
   if (declared === undefined || declared.length === 0) {
-    targets.push(...now.disks.filter((disk) => disk.removable !== true && disk.readOnly !== true));
+    targets.push(
+      ...now.disks.filter(
+        (disk) => (disk.removable !== true || host.allowRemovable === true) && disk.readOnly !== true,
+      ),
+    );
     if (targets.length === 0) reasons.push('it has no fixed disk');
   } else {
     const namedBy = new Map<Disk, string>();
@@ -51,22 +55,23 @@ export function judgeDisks(
   }
   for (const disk of targets) {
     if (disk.readOnly === true) reasons.push(`${describe(disk)} is read-only`);
-    if (disk.removable === true) reasons.push(`${describe(disk)} is removable`);
+    if (disk.removable === true && host.allowRemovable !== true)
+      reasons.push(`${describe(disk)} is removable, and the hosts file doesn't say "allow_removable": true`);
     if (disk.mountedAt.length > 0) reasons.push(`${describe(disk)} is in use at ${disk.mountedAt.join(', ')}`);
     if (!consent.loseData && !begunByUs(disk, consent)) {
       if (disk.hasData === undefined)
         reasons.push(`${describe(disk)} could not be read, so nobody knows what is on it`);
       else if (disk.hasData)
         reasons.push(
-          `${describe(disk)} holds data (${contents(disk)}); to lose it: --reinstall ${host.name}, or "wipe": true in the hosts file`,
+          `${describe(disk)} ${holds(disk, host)} (${contents(disk)}); to lose it: --reinstall ${host.name}, or "wipe": true in the hosts file`,
         );
     }
   }
   host.expectDisks.forEach((expected, index) => {
     const met = now.disks.filter((disk) => meets(disk, expected));
-    if (met.length !== 1)
+    if (met.length !== (expected.count ?? 1))
       reasons.push(
-        `expect_disks[${index}] (${JSON.stringify(expected)}) is met by ${met.length === 0 ? 'no disk' : list(met)}; it has ${list(now.disks)}`,
+        `expect_disks[${index}] (${JSON.stringify(expected)}) is met by ${met.length === 0 ? 'no disk' : `${expected.count === undefined ? '' : `${met.length}: `}${list(met)}`}; it has ${list(now.disks)}`,
       );
   });
   return reasons.length === 0 ? { ok: true, targets } : { ok: false, reasons };
@@ -84,6 +89,15 @@ export function describe(disk: Disk): string {
 
 function list(disks: readonly Disk[]): string {
   return disks.length === 0 ? 'no disk' : disks.map(describe).join('; ');
+}
+
+/** Another host's system is named: that is what nobody wants to lose by a cable in the wrong port. */
+function holds(disk: Disk, host: Host): string {
+  if (disk.nixosHost === undefined) return 'holds data';
+  if (disk.nixosHost === '') return 'holds a NixOS that does not say whose';
+  return disk.nixosHost === host.name
+    ? `holds the NixOS of "${host.name}", this very host`
+    : `holds the NixOS of "${disk.nixosHost}", another host`;
 }
 
 function contents(disk: Disk): string {
@@ -141,10 +155,14 @@ const byOrder = /^\/dev\/(?:sd[a-z]+|[vhx]d[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d
 
 /** With the operator's consent data will be lost: then the name must not be one that may mean another disk that holds data, too. */
 function loosely(host: Host, namedBy: ReadonlyMap<Disk, string>, disks: readonly Disk[]): string[] {
-  const others = disks.filter((disk) => !namedBy.has(disk) && disk.removable !== true && disk.hasData !== false);
+  const others = disks.filter(
+    (disk) => !namedBy.has(disk) && (disk.removable !== true || host.allowRemovable === true) && disk.hasData !== false,
+  );
   if (others.length === 0) return [];
+  // One that several disks meet tells a disk from the others only when the layout names them all.
+  const onlyNamed = (expected: ExpectDisk) => disks.every((disk) => namedBy.has(disk) || !meets(disk, expected));
   return [...namedBy].flatMap(([disk, device]) =>
-    !byOrder.test(device) || host.expectDisks.some((expected) => meets(disk, expected))
+    !byOrder.test(device) || host.expectDisks.some((expected) => meets(disk, expected) && onlyNamed(expected))
       ? []
       : [
           `its layout names ${device}, which may be another disk at each start, and it has more that hold data (${list(others)}): name it by ${disk.byId[0] ?? disk.byPath ?? '/dev/disk/by-path/…'}, or say in expect_disks which disk it must be`,

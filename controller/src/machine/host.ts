@@ -12,6 +12,8 @@ export interface ExpectDisk {
   /** bytes */
   readonly maxSizeBytes?: number;
   readonly rotational?: boolean;
+  /** Disks that meet it, no more and no fewer; absent: one. */
+  readonly count?: number;
 }
 
 /** Where the value of a secret is read; the value itself is never kept with the host. */
@@ -60,10 +62,12 @@ export interface Host {
   readonly boot: readonly string[];
   /** The address that Nixie's DHCP server gives to the first MAC. */
   readonly address?: string;
-  /** Each entry must be met by exactly one disk of the machine. */
+  /** Each entry must be met by exactly as many disks of the machine as it says. */
   readonly expectDisks: readonly ExpectDisk[];
   /** The operator agreed in the hosts file that what is on the disks is lost. */
   readonly wipe: boolean;
+  /** Its disks may be of the removable kind; absent: no. */
+  readonly allowRemovable?: boolean;
   /** Absent: there are none. */
   readonly secrets?: HostSecrets;
 }
