@@ -313,8 +313,10 @@ export class ControllerLife {
             if (clock.ticks > until) throw new Error('its agent registered but opened no session');
           }
         },
-        instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) =>
-          this.#sessions.instruct(host, action, deadlineMs),
+        instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) => {
+          if (action.$case === 'reboot') this.#tools.rebooting.add(host);
+          return this.#sessions.instruct(host, action, deadlineMs);
+        },
       },
       leased: (macs: readonly Mac[]) => macs.flatMap((mac) => this.#plan.addresses[mac] ?? []),
       inventory: (host: string) => this.#inventories.get(host),

@@ -53,7 +53,11 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
         },
       ],
     ]),
-    agents: { connected: async () => {}, instruct: async () => ({ ok: true, inventory }) },
+    // It can't let go of the disks, so that the reboot is nixos-anywhere's.
+    agents: {
+      connected: async () => {},
+      instruct: async (_host: string, { $case }: { $case: string }) => ({ ok: $case !== 'resetDisks', inventory }),
+    },
     inventory: () => inventory,
     keepInventory: () => {},
     tell: (_host: string, happening: Happening) => void told.push(happening),

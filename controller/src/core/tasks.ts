@@ -149,20 +149,30 @@ async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSig
   await world.answersCurrent();
   // An earlier run ordered the reboot, or was about to: the task that proves it sees to that.
   if (life.bootId === undefined) return world.tell(life.host, { kind: 'reboot-ordered' });
-  const result = await phase(world, plan, life, 'reboot', signal);
-  if (signal.aborted) return;
-  if (!result.ok) {
-    world.emit({
-      event: 'notice',
-      at: iso(world.now()),
-      host: life.host,
-      level: 'warning',
-      text: `${result.sentence}; its agent is told to reboot`,
-    });
-    // Whether it hears or not: the proof will show.
-    await world.agents.instruct(life.host, { $case: 'reboot', value: { delayMs: 0 } }, 10_000).catch(() => undefined);
+  if (!(await rebootByAgent(world, life, signal))) {
+    if (signal.aborted) return;
+    const result = await phase(world, plan, life, 'reboot', signal);
+    if (signal.aborted) return;
+    if (!result.ok)
+      // Whether it is on its way all the same: the proof will show.
+      world.emit({ event: 'notice', at: iso(world.now()), host: life.host, level: 'warning', text: result.sentence });
   }
   if (!signal.aborted) world.tell(life.host, { kind: 'reboot-ordered' });
+}
+
+/**
+ * The agent lets go of the disks and reboots: some ten seconds sooner than nixos-anywhere, which logs in anew, sleeps, and polls until the
+ * machine has gone. False when the agent isn't there or could not unmount; nixos-anywhere's own phase is then the way.
+ */
+async function rebootByAgent(world: TaskWorld, life: Life, signal: AbortSignal): Promise<boolean> {
+  try {
+    await world.agents.connected(life.host, 5000, signal, life.bootId);
+    const free = await world.agents.instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs);
+    if (!free.ok || signal.aborted) return false;
+    return (await world.agents.instruct(life.host, { $case: 'reboot', value: { delayMs: 0 } }, 10_000)).ok;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -7,12 +7,13 @@ export const falseDone: Fault = {
   what: 'no reboot, and the link cut while nixos-anywhere waits for it (it says Done!)',
   where: 'rebooting',
   async inject(field) {
-    // Its first order to reboot comes to nothing.
+    // Without its agent the reboot is nixos-anywhere's, and its first order comes to nothing.
     await field.reached('install');
+    await field.inInstaller('systemctl stop nixie-agent');
     await field.inInstaller('systemctl mask --runtime reboot.target');
     await field.logged(/Waiting for the machine to become unreachable/);
     await sleep(8000);
-    await field.inInstaller('systemctl unmask --runtime reboot.target');
+    await field.inInstaller('systemctl unmask --runtime reboot.target; systemctl start nixie-agent');
     field.struck('machine1', 'proved');
     await field.unplug(20_000);
   },
