@@ -12,7 +12,7 @@ import { falseDone } from './kinds/false-done.ts';
 import { linkDowns } from './kinds/link-down.ts';
 import { portTaken } from './kinds/port-taken.ts';
 import { sshdKilled } from './kinds/sshd-killed.ts';
-import { strangeProxyBios, strangeProxyUefi } from './kinds/strange-proxy.ts';
+import { strangeProxyAnswers } from './kinds/strange-proxy.ts';
 import { targetResets } from './kinds/target-reset.ts';
 
 export const faults: readonly Fault[] = [
@@ -22,8 +22,7 @@ export const faults: readonly Fault[] = [
   buildFails,
   dhcpBack,
   dhcpDead,
-  strangeProxyUefi,
-  strangeProxyBios,
+  strangeProxyAnswers,
   ...clocks,
   ...linkDowns,
   ...agentKills,
