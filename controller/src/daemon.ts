@@ -19,6 +19,7 @@ import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
 import { makeFinder, makeLookup } from './core/place.ts';
+import type { Prepared } from './core/prepare.ts';
 import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
@@ -306,6 +307,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     closers.push(() => agents?.close());
     const sessions = agents;
 
+    let childUser: Prepared['who'];
     const tasks: TaskWorld = {
       plans,
       finder: makeFinder(links, ticks),
@@ -363,6 +365,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         redactor,
         warn: (host, text) => account.notice('warning', text, host),
       }),
+      childUser: () => childUser,
       nixosAnywhere: programs.nixosAnywhere,
       realSsh: programs.ssh,
       searchPath,
@@ -417,6 +420,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       // Its children get the signal, too; a moment later they are killed.
       preparing = preparation.catch(() => undefined);
       const prepared = await preparation;
+      childUser = prepared.who;
       if (!signal.aborted) launch(launchWorld, wanted.hosts, prepared);
     };
     let preparing: Promise<unknown> = Promise.resolve();

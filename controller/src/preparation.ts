@@ -25,14 +25,14 @@ export async function prepareRun(
 ): Promise<Prepared> {
   const { env, cwd, signal } = world;
   const refs = [config.flake, ...Object.values(config.installers)].map((ref) => parseFlakeRef(ref, cwd, folderProbe));
-  const { run } = await makeRunner({
+  const { run, who } = await makeRunner({
     env,
     folders: refs.flatMap((ref) => ref.folder ?? []),
     homeDir: join(config.stateDir, 'home'),
   });
   const gcRootsDir = join(config.stateDir, 'gcroots', world.part ?? '');
   await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
-  return await prepare({
+  const prepared = await prepare({
     flake: config.flake,
     installers: config.installers,
     hosts: config.hosts,
@@ -53,4 +53,5 @@ export async function prepareRun(
         ...(total === undefined ? {} : { total }),
       }),
   });
+  return who === undefined ? prepared : { ...prepared, who };
 }

@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import type { Host, System } from '../machine/host.ts';
 import { build } from '../nix/build.ts';
 import { type Closure, closureOf } from '../nix/closure.ts';
-import type { RunNix } from '../nix/command.ts';
+import type { Identity, RunNix } from '../nix/command.ts';
 import { evaluate } from '../nix/evaluate.ts';
 import type { FolderProbe } from '../nix/flake-ref.ts';
 import { readInstallerFiles, type StoreReader } from '../nix/installer.ts';
@@ -40,6 +40,8 @@ export interface Prepared {
   readonly failures: ReadonlyMap<string, NixFailure>;
   readonly installers: ReadonlyMap<System, Installer>;
   readonly warnings: readonly string[];
+  /** Whom nix ran as when it wasn't us. */
+  readonly who?: Identity;
 }
 
 /** Calls of nix that sum up a closure, at the same time. */

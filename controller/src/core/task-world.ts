@@ -14,6 +14,7 @@ import type { Host } from '../machine/host.ts';
 import type { Happening } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Closure } from '../nix/closure.ts';
+import type { Identity } from '../nix/command.ts';
 import type { HostSystem } from '../nix/types.ts';
 import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
@@ -102,6 +103,8 @@ export interface TaskWorld {
   readonly proofFolder?: string;
   /** Absent: no host has any. */
   readonly secrets?: Pick<Secrets, 'read' | 'forget' | 'openDiskKeys' | 'stage'>;
+  /** Whom nix runs as by now when it isn't us: nixos-anywhere then does, too. Absent: as ourselves. */
+  childUser?(): Identity | undefined;
   readonly nixosAnywhere: string;
   readonly realSsh: string;
   readonly keygen: Keygen;

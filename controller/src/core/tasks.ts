@@ -1,7 +1,8 @@
 // What is done while a machine is in a stage: each task is one function that tells its outcome to the core as a happening.
 // Nothing here decides what comes next; that is life.ts.
 import { join } from 'node:path';
-import type { RunFolder } from '../install/folders.ts';
+import { giveFolder, type RunFolder } from '../install/folders.ts';
+import { copyKey } from '../install/keys.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
@@ -238,7 +239,11 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
   try {
     await tools.writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
     const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
-    if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, undefined, signal);
+    // A folder below the state folder can't be reached by anybody else.
+    const as = folder.inMemory ? world.childUser?.() : undefined;
+    if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, as?.uid, signal);
+    const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
+    if (as !== undefined) await giveFolder(folder, as);
     const result = await tools.runPhase({
       plan: planPhase({
         phase: name,
@@ -247,11 +252,12 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
         program: world.nixosAnywhere,
         disko: plan.system.diskoScript.out,
         toplevel: plan.system.toplevel.out,
-        keyFile: world.runKey.privateFile,
+        keyFile: key.privateFile,
         paths: folder,
         searchPath: world.searchPath,
         env: world.nixEnv,
         ...extra,
+        ...(as === undefined ? {} : { as }),
         ...(keys === undefined ? {} : { diskKeys: keys.paths }),
       }),
       ...(keys === undefined ? {} : { descriptors: keys.descriptors }),

@@ -1,6 +1,6 @@
 // The private folders of one run of one host: keys in memory where the system has a place for that, removed at the end.
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunPaths } from './plan.ts';
 
@@ -53,6 +53,24 @@ async function fill(path: string, inMemory: boolean): Promise<RunFolder> {
   const folder = { shim: inside('bin'), home: inside('home'), tmp: inside('tmp'), keys: inside('keys') };
   for (const each of [path, ...Object.values(folder)]) await makePrivate(each);
   return { path, ...folder, inMemory, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+/**
+ * Lets a child of this user work in the folder: all that is in it becomes theirs. The folder itself stays ours, so that nobody exchanges its parts
+ * and a later run knows it for its own; their group may walk through.
+ */
+export async function giveFolder(folder: RunFolder, to: { readonly uid: number; readonly gid: number }): Promise<void> {
+  const give = async (path: string): Promise<void> => {
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      const inside = join(path, entry.name);
+      if (entry.isDirectory()) await give(inside);
+      await lchown(inside, to.uid, to.gid);
+    }
+  };
+  // Before anybody else may come in.
+  await give(folder.path);
+  await chown(folder.path, -1, to.gid);
+  await chmod(folder.path, 0o710);
 }
 
 /** A folder that only its owner may enter, whatever the umask. */

@@ -1,6 +1,7 @@
 // One nixos-anywhere child per host and phase: its arguments, its environment, its patience. Pure: nothing is read or started here.
 // One phase a process, so that the phase is known for certain, has its own deadline and can be started again alone.
 import { isIPv4, isIPv6 } from 'node:net';
+import type { Identity } from '../nix/command.ts';
 
 export const phases = ['disko', 'install', 'reboot'] as const;
 export type Phase = (typeof phases)[number];
@@ -97,6 +98,8 @@ export interface PhaseRequest {
   /** Paths on the installer of keys for disks; used by `disko` only. The child inherits each as a descriptor, in this order, from 3 on. */
   readonly diskKeys?: readonly string[];
   readonly patience?: PatienceChange;
+  /** Whom the child runs as; the folders must be theirs. Absent: as ourselves. */
+  readonly as?: Identity;
 }
 
 /** The first descriptor behind standard input, output and error. */
@@ -111,6 +114,8 @@ export interface PhasePlan {
   /** Removed after the child has ended, however it ended. */
   readonly tmp: string;
   readonly patience: Patience;
+  /** Absent: as ourselves. */
+  readonly as?: { readonly uid: number; readonly gid: number };
 }
 
 /** Arguments, environment and patience of one child. Throws when a value can't be passed on safely, naming it. */
@@ -155,9 +160,11 @@ export function planPhase(request: PhaseRequest): PhasePlan {
       HOME: paths.home,
       TMPDIR: paths.tmp,
       LC_ALL: 'C',
+      ...(request.as === undefined ? {} : { USER: request.as.name, LOGNAME: request.as.name }),
     },
     tmp: paths.tmp,
     patience: withPatience(patience),
+    ...(request.as === undefined ? {} : { as: { uid: request.as.uid, gid: request.as.gid } }),
   };
 }
 

@@ -58,6 +58,7 @@ export interface RunSystem {
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
     descriptors?: readonly number[],
+    as?: PhasePlan['as'],
   ): RunChild;
   kill: GroupKill;
   /** Milliseconds, monotonic. */
@@ -127,7 +128,7 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
     });
     if (signal?.aborted) return resolve(failed({ kind: 'canceled', step: 'start' }));
 
-    const child = system.spawn(plan.program, plan.argv, plan.env, options.descriptors);
+    const child = system.spawn(plan.program, plan.argv, plan.env, options.descriptors, plan.as);
     const { pid } = child;
     if (pid !== undefined) addGroup(pid);
 
@@ -210,10 +211,12 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
 
 /** The real one. */
 export const realSystem: RunSystem = {
-  spawn(program, argv, env, descriptors = []) {
+  spawn(program, argv, env, descriptors = [], as) {
     const child = nodeSpawn('/bin/sh', ['-c', 'exec "$@" 2>&1', 'sh', program, ...argv], {
       env: { ...env },
       cwd: '/',
+      // The supplementary groups are dropped with them.
+      ...(as === undefined ? {} : { uid: as.uid, gid: as.gid }),
       // Leader of its own session and group: no terminal to ask on, and one signal reaches all.
       detached: true,
       // A terminal on stdin would turn on `ssh -t` and progress bars.
