@@ -26,6 +26,7 @@ export function mayHoldSystem(fs: string | undefined): fs is string {
 
 // Ends with its group; the trap only unmounts a little earlier than the end of the namespace would.
 const script = `trap 'umount "$4"; exit 0' TERM
+[ -e /dev/loop-control ] || modprobe -q loop
 mount -n -t "$1" -o "$2" "$3" "$4" || exit 1
 echo mounted
 sleep 15 &
@@ -41,7 +42,20 @@ export async function nixosOn(device: string, fs: string, deadlineMs = systemDea
   if (given === undefined) return undefined;
   const folder = await mkdtemp(join(tmpdir(), 'nixie-look-')).catch(() => undefined);
   if (folder === undefined) return undefined;
-  const argv = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', fs, given, device, folder];
+  const argv = [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    '/bin/sh',
+    '-c',
+    script,
+    'sh',
+    fs,
+    given,
+    device,
+    folder,
+  ];
   const child = start(argv);
   const over = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
