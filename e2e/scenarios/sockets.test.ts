@@ -414,4 +414,19 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     const tables = await run(lans.inside(lans.server, ['cat', '/proc/net/udp', '/proc/net/tcp']));
     assert.doesNotMatch(tables.stdout, /:(0043|0045|0FAB|1D38) 0/);
   });
+
+  test('who is not root but has the two capabilities that the ports need opens them all', async () => {
+    const given: DoorsArguments = {
+      interfaces: [{ name: lan1.name, address: lan1.server, dhcp: 'proxy' }],
+      machines: {},
+      loaders: {},
+    };
+    const needed = '+net_bind_service,+net_raw';
+    const argv = ['setpriv', '--reuid', '65534', '--clear-groups', '--inh-caps', needed, '--ambient-caps', needed];
+    const program = [...argv, process.execPath, file('doors.ts'), JSON.stringify(given)];
+    const { stdout, stderr } = await run(lans.inside(lans.server, program), { input: '', accept: true });
+    // Only the kernel's own limit of the receive buffer stays: to go beyond it would take CAP_NET_ADMIN, and that is said.
+    const said = stdout.split('\n').filter((line) => line !== '' && !line.startsWith('{"notice":"the kernel keeps'));
+    assert.deepEqual(said, ['{"ready":true}', '{"closed":true}'], stderr);
+  });
 });
