@@ -186,13 +186,13 @@ export interface WaitRequest extends Omit<ProofRequest, 'address'> {
   readonly prove?: typeof prove;
 }
 
-/** Pauses after a try, in milliseconds. A refused login is repeated slowly: the system may still be starting, and sshd gets deaf. */
+/** Pauses after a try, in milliseconds: short while nobody answers, since a closed port costs nothing and sshd may open it any moment. A refused login is repeated slowly: the system may still be starting, and sshd gets deaf. */
 const pauseMs: Readonly<Record<Proof['kind'], number>> = {
   proved: 0,
   'other-system': 5000,
   'no-way-in': 15_000,
   'wrong-key': 5000,
-  unreachable: 2000,
+  unreachable: 500,
 };
 
 /** A refused login, or a system that is not ours, is believed after so many tries: one may fall into the start of the machine. */
