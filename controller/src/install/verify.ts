@@ -186,7 +186,10 @@ export interface WaitRequest extends Omit<ProofRequest, 'address'> {
   readonly prove?: typeof prove;
 }
 
-/** Pauses after a try, in milliseconds: short while nobody answers, since a closed port costs nothing and sshd may open it any moment. A refused login is repeated slowly: the system may still be starting, and sshd gets deaf. */
+/**
+ * Pauses after a try, in milliseconds: short while nobody answers, since a closed port costs nothing and sshd may open it any moment. A refused
+ * login is repeated slowly: the system may still be starting, and sshd gets deaf.
+ */
 const pauseMs: Readonly<Record<Proof['kind'], number>> = {
   proved: 0,
   'other-system': 5000,
