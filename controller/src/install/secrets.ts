@@ -94,7 +94,7 @@ export class Secrets {
     return value;
   }
 
-  /** The host's values are needed no more, for now. */
+  /** The host's values are not needed until they are read again. */
   forget(host: Host, use?: Use): void {
     for (const each of secretsOf(host))
       if (use === undefined || each.use === use) {
