@@ -1,6 +1,7 @@
 // The tools of the controller's tasks, over simulated machines: proofs, scans, phases. The phases and the wait for a proof are the real ones.
 import { join } from 'node:path';
 import type { TaskTools } from '../../controller/src/core/tasks.ts';
+import { noMaster } from '../../controller/src/install/master.ts';
 import { watchPhase } from '../../controller/src/install/run.ts';
 import { type Proof, type ProofRequest, waitForProof } from '../../controller/src/install/verify.ts';
 import { Anywhere } from './anywhere.ts';
@@ -113,6 +114,7 @@ export function simulatedTools(world: ToolsWorld): SimulatedTools {
     },
     waitForProof: (request) =>
       waitForProof({ ...request, prove, now: () => network.lan.clock.ticks, wait: (ms) => sleep(ms, request.signal) }),
+    openMaster: async () => noMaster,
     writeShim: async ({ folder, hostKeys: keys }) => {
       pins.set(folder, keys[0]!);
       return folder;

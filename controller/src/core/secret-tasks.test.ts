@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { Inventory } from '@nixie/proto/inventory';
+import { noMaster } from '../install/master.ts';
 import { makeRedactor } from '../install/redact.ts';
 import type { RunOptions } from '../install/run.ts';
 import { Secrets } from '../install/secrets.ts';
@@ -83,6 +84,7 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
     }),
     tools: {
       ...realTools,
+      openMaster: async () => noMaster,
       writeShim: async () => '',
       installedHostKey: async () => ({ privateFile: '/k', publicKey: '', origin: 'kept' }),
       stageExtraFiles: async (path: string) => ({ path, remove: async () => {} }),

@@ -4,6 +4,7 @@ import type { InstructionResult, SessionResponse } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
 import { makeRunFolder } from '../install/folders.ts';
 import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts';
+import { openMaster } from '../install/master.ts';
 import { runPhase } from '../install/run.ts';
 import type { Secrets } from '../install/secrets.ts';
 import { writeShim } from '../install/shim.ts';
@@ -46,6 +47,7 @@ export const realTools = {
     ),
   installedHostKey,
   makeRunFolder,
+  openMaster,
   prove,
   runPhase,
   scanHostKey,

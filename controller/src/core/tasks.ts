@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { giveFolder, type RunFolder } from '../install/folders.ts';
 import { copyKey } from '../install/keys.ts';
+import type { Master } from '../install/master.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
@@ -236,14 +237,32 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
   const tools = world.tools ?? realTools;
   const folder = await tools.makeRunFolder(join(world.stateDir, 'run'));
   let keys: OpenKeys | undefined;
+  let master: Master | undefined;
   try {
-    await tools.writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
+    // Its phase polls until no login works any more: a shared one would tell it nothing.
+    const controlPath = name === 'reboot' ? undefined : join(folder.keys, 'login');
+    await tools.writeShim({
+      folder: folder.shim,
+      realSsh: world.realSsh,
+      hostKeys: [sshHostKey],
+      ...(controlPath === undefined ? {} : { controlPath }),
+    });
     const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
     // A folder below the state folder can't be reached by anybody else.
     const as = folder.inMemory ? world.childUser?.() : undefined;
     if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, as?.uid, signal);
     const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
     if (as !== undefined) await giveFolder(folder, as);
+    if (controlPath !== undefined)
+      master = await tools.openMaster({
+        realSsh: world.realSsh,
+        knownHosts: join(folder.shim, 'known_hosts'),
+        keyFile: key.privateFile,
+        address,
+        controlPath,
+        signal,
+        ...(as === undefined ? {} : { as }),
+      });
     const result = await tools.runPhase({
       plan: planPhase({
         phase: name,
@@ -262,6 +281,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       }),
       ...(keys === undefined ? {} : { descriptors: keys.descriptors }),
       address,
+      ...(master === undefined ? {} : { login: master }),
       sizes: plan.closure.sizes,
       signal,
       onEvent: (event) => {
@@ -283,6 +303,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
     world.keepLog(life.host, result.tail);
     return result;
   } finally {
+    master?.close();
     keys?.close();
     await folder.remove();
   }

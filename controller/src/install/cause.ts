@@ -63,6 +63,8 @@ const certainDenials = 2;
 export interface CauseWatch {
   /** Looks at one line; returns the cause when it is certain, so that waiting longer is useless. */
   read(text: string, step: Step): FailureCause | undefined;
+  /** The login that its ssh shared has ended, with these words. */
+  lost(text: string): void;
   /** After the end of the child. */
   explain(end: ChildEnd): { readonly cause: FailureCause; readonly sentence: string };
 }
@@ -144,6 +146,9 @@ export function watchCause(host: string, address: string, phase: Phase): CauseWa
       if (sign === 'host-key') return 'other-machine';
       if (sign === 'denied' && step === 'keys' && ++denials >= certainDenials) return 'login-refused';
       return undefined;
+    },
+    lost(text) {
+      if (!seen.has('lost')) seen.set('lost', text);
     },
     explain(end) {
       const cause = causeOf(end);

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { type ChildEnd, type FailureCause, watchCause } from './cause.ts';
 import { addGroup, type GroupKill, removeGroup, signalGroup } from './groups.ts';
 import { splitLines } from './lines.ts';
+import type { Master } from './master.ts';
 import { type PhasePlan, type Step, stepLimitMs } from './plan.ts';
 import { type PhaseEvent, readProgress } from './progress.ts';
 
@@ -25,6 +26,8 @@ export interface RunOptions {
   readonly onEvent?: (event: PhaseEvent) => void;
   /** Open here, and 3, 4, … in the child. */
   readonly descriptors?: readonly number[];
+  /** The login that its ssh share, if there is one. */
+  readonly login?: Pick<Master, 'lost'>;
   readonly system?: RunSystem;
 }
 
@@ -145,6 +148,8 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
       }
       child.output.destroy();
       lines.end();
+      const lost = options.login?.lost();
+      if (lost !== undefined) cause.lost(lost);
       const why = end ?? { kind: 'status', status: status ?? 1, step: progress.step };
       if (why.kind === 'status' && why.status === 0 && progress.step === 'done') {
         resolve({ ok: true, seconds: secondsNow(), shows: plan.phase === 'reboot' ? 'went-away' : 'finished', tail });

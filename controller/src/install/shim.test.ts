@@ -143,6 +143,25 @@ const cases: [name: string, given: string[], want: string[]][] = [
 ];
 for (const [name, given, want] of cases) test(`ssh shim: ${name}`, () => assert.deepEqual(through(given), want));
 
+test('ssh shim: a login that is open is shared, but not by nix where it waits for words that only its own login says', async () => {
+  const controlPath = join(folder, 'login');
+  const sharing = await writeShim({ folder, realSsh: fake, hostKeys: [key], controlPath });
+  const pathOf = (...argv: string[]) =>
+    execFileSync(sharing, argv, { encoding: 'utf8' })
+      .split('\0')
+      .filter((word) => word.startsWith('ControlPath='))[0];
+  assert.equal(pathOf(...fixed, 'root@h', 'enableDebug=', 'sh', '--'), `ControlPath=${controlPath}`);
+  assert.equal(pathOf('root@h', '-x', '-a', ...fixed, '-C', 'nix-store --serve --write'), `ControlPath=${controlPath}`);
+  assert.equal(pathOf('-o', 'ControlPath=none', 'root@h', 'exec sh'), `ControlPath=${controlPath}`);
+  assert.equal(pathOf('root@h', ...fixed, '-C', '-O', 'check'), 'ControlPath=none');
+  const copy = ['root@h', '-x', ...fixed, '-oPermitLocalCommand=yes', '-oLocalCommand=echo started', '--', 'nix-store'];
+  assert.equal(pathOf(...copy), 'ControlPath=none');
+  const version = ['-v', '-o', "PreferredAuthentications=','", '-o', 'ControlPath=none', 'root@h'];
+  assert.equal(pathOf(...version), 'ControlPath=none');
+  assert.equal(pathOf('h', 'cmd', '-O', 'check'), `ControlPath=${controlPath}`, 'a remote command');
+  await writeShim({ folder, realSsh: fake, hostKeys: [`${key} root@m1`], options });
+});
+
 test('no remote command is changed, whatever its words are', () => {
   const word = fc.oneof(
     fc.constantFrom('-C', '-o', '--', '-oStrictHostKeyChecking=no', 'h', '-xC'),

@@ -15,6 +15,8 @@ export interface ShimRequest {
   readonly options?: readonly string[];
   /** Seconds until a connection attempt ends. */
   readonly connectTimeoutSeconds?: number;
+  /** Socket of a login that is open already (master.ts), or may be. Absent: every call logs in by itself. */
+  readonly controlPath?: string;
 }
 
 /** Options of ssh(1) whose value is the rest of the word or the next word. */
@@ -46,17 +48,24 @@ export function knownHostsText(hostKeys: readonly string[]): string {
 }
 
 /** Options that are put in front of everything; ssh keeps the first value that it sees. */
-export function pinnedOptions(knownHosts: string, connectTimeoutSeconds = 10): string[] {
+export function pinnedOptions(
+  knownHosts: string,
+  more: {
+    readonly connectTimeoutSeconds?: number;
+    readonly controlMaster?: 'yes' | 'no';
+    readonly controlPath?: string;
+  } = {},
+): string[] {
   return [
     `UserKnownHostsFile=${knownHosts}`,
     'GlobalKnownHostsFile=/dev/null',
     'StrictHostKeyChecking=yes',
     'UpdateHostKeys=no',
-    'ControlMaster=no',
-    'ControlPath=none',
+    `ControlMaster=${more.controlMaster ?? 'no'}`,
+    `ControlPath=${more.controlPath ?? 'none'}`,
     'Compression=no',
     'BatchMode=yes',
-    `ConnectTimeout=${connectTimeoutSeconds}`,
+    `ConnectTimeout=${more.connectTimeoutSeconds ?? 10}`,
     'ServerAliveInterval=15',
     'ServerAliveCountMax=4',
   ];
@@ -64,14 +73,18 @@ export function pinnedOptions(knownHosts: string, connectTimeoutSeconds = 10): s
 
 /** The script. POSIX sh, no program is started but ssh: it runs a dozen times an install. */
 export function shimText(request: Omit<ShimRequest, 'folder' | 'hostKeys'>, knownHosts: string): string {
-  const options = [...pinnedOptions(knownHosts, request.connectTimeoutSeconds), ...(request.options ?? [])];
-  const inFront = options.map((option) => `-o ${quote(option)}`).join(' \\\n  ');
+  const options = [...pinnedOptions(knownHosts, request), ...(request.options ?? [])];
+  const controlled = `ControlPath=${request.controlPath}`;
+  const inFront = options
+    .map((option) => (option === controlled ? '-o "ControlPath=$control"' : `-o ${quote(option)}`))
+    .join(' \\\n  ');
   const ours = dropped.map((name) => `${anyCase(name)}[=\\ ]*`).join(' | ');
   return `#!/bin/sh
 # ssh with the host key pinned. Written anew for each run.
 # Goes through its arguments as ssh does: options, host, more options, and from the first word that is none, or from --, the remote command.
 left=$#
 host=n
+control=${quote(request.controlPath ?? 'none')}
 while [ "$left" -gt 0 ]; do
   word=$1
   case $word in
@@ -128,9 +141,13 @@ while [ "$left" -gt 0 ]; do
       o)
         case $value in
         ${ours}) drop=y ;;
+        # nix waits for the words of this command, which only a login of its own runs; ssh-copy-id asks for the version by a login that fails.
+        ${anyCase('LocalCommand')}[=\\ ]* | ${anyCase('PreferredAuthentications')}[=\\ ]*) control=none ;;
         esac
         ;;
       F) drop=y ;;
+      # What nix asks first; there is a login to be shared means that it doesn't wait for those words.
+      O) control=none ;;
       esac
       if [ $drop = n ]; then
         if [ -n "$rest" ]; then set -- "$@" "-$letter$value"; else set -- "$@" "-$letter" "$value"; fi

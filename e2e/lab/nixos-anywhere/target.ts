@@ -52,6 +52,8 @@ export interface Target {
   build(names: readonly string[]): Promise<Record<string, ToySystem>>;
   /** Commands that came over ssh, in order. */
   commands(): string[];
+  /** Logins that its sshd accepted, since the last reset. */
+  logins(): number;
   /** Forgets commands, what was installed and the behaviour; lets these keys in. */
   reset(authorizedKeys: readonly string[], behaviour?: Behaviour): Promise<void>;
   /** The installed system comes up: its own host key and authorized keys, its links. */
@@ -83,6 +85,7 @@ export async function makeTarget(): Promise<Target> {
   const at = (...parts: string[]) => join(folder, ...parts);
   const children: Child[] = [];
   let sshd: Child | undefined;
+  let accepted = 0;
 
   const close = async () => {
     await Promise.all(children.map((child) => child.stop(1000)));
@@ -236,7 +239,12 @@ echo 'installation finished!'
     };
     const startSshd = async (file: string) => {
       await stopSshd();
-      sshd = start([...nsenter, findProgram('sshd')!, '-D', '-e', '-f', at('target', file)], { deadlineMs: 1_200_000 });
+      sshd = start([...nsenter, findProgram('sshd')!, '-D', '-e', '-f', at('target', file)], {
+        deadlineMs: 1_200_000,
+        onLine: (line) => {
+          if (line.startsWith('Accepted publickey')) accepted++;
+        },
+      });
       children.push(sshd);
       for (let tries = 0; tries < 200; tries++) {
         const listening = await run([...nsenter, 'sh', '-c', "grep -q ':0016 00000000:0000 0A' /proc/self/net/tcp"], {
@@ -258,6 +266,7 @@ echo 'installation finished!'
       flake,
       env,
       neighbours: await neighbourTable(names.controller, children),
+      logins: () => accepted,
       async build(wanted) {
         const list = wanted.map((name) => `"${name}"`).join(' ');
         const pick = `cs: builtins.listToAttrs (map (n: { name = n; value = let b = cs.\${n}.config.system.build; in { disko = b.diskoScript.outPath;
@@ -288,6 +297,7 @@ echo 'installation finished!'
           renameSync(at('target/bin', name), at('target/bin', `${name}-hidden`));
         }
         await startSshd('sshd_installer');
+        accepted = 0;
       },
       async bootInstalled(toplevel) {
         await run([

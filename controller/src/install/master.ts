@@ -1,0 +1,92 @@
+// One ssh login that is kept open for a phase: the dozen ssh of nixos-anywhere go through it (ssh_config(5), ControlMaster) instead of logging in
+// each time, which is most of a short phase. Ours and in the foreground, not one that the first ssh leaves behind: it ends when the phase ends.
+// Nothing depends on it. Where it can't be had, or is gone, each ssh logs in by itself and says what is wrong.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addGroup, removeGroup, signalGroup } from './groups.ts';
+import { pinnedOptions } from './shim.ts';
+
+export interface MasterRequest {
+  /** ssh(1) by absolute path. */
+  readonly realSsh: string;
+  /** File with the one key that is believed. */
+  readonly knownHosts: string;
+  /** Private key, readable by `as`. */
+  readonly keyFile: string;
+  readonly address: string;
+  /** Where the others find it; the shim names the same. Below 90 bytes: ssh makes a longer name of it first. */
+  readonly controlPath: string;
+  /** Absent: as ourselves. */
+  readonly as?: { readonly uid: number; readonly gid: number };
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the phase begins without it. */
+  readonly patienceMs?: number;
+}
+
+export interface Master {
+  /** False: there is none, for whatever reason. */
+  readonly open: boolean;
+  /** What it said, or that it ended, once it has ended by itself: those that shared it end without a word. */
+  lost(): string | undefined;
+  /** Ends it and what it carries. */
+  close(): void;
+}
+
+export const noMaster: Master = { open: false, lost: () => undefined, close: () => {} };
+
+/** Logs in and waits until the others can use it, or it has failed, or the time is over. Never throws. */
+export async function openMaster(request: MasterRequest): Promise<Master> {
+  const { controlPath, signal, patienceMs = 15_000 } = request;
+  if (signal?.aborted) return noMaster;
+  const options = pinnedOptions(request.knownHosts, { controlMaster: 'yes', controlPath }).flatMap((each) => [
+    '-o',
+    each,
+  ]);
+  const words = ['-F', '/dev/null', ...options, '-o', 'IdentitiesOnly=yes', '-i', request.keyFile];
+  const child = spawn(request.realSsh, [...words, '-N', '-T', `root@${request.address}`], {
+    env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' },
+    cwd: '/',
+    ...(request.as === undefined ? {} : { uid: request.as.uid, gid: request.as.gid }),
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const { pid } = child;
+  if (pid !== undefined) addGroup(pid);
+  let said = '';
+  child.stderr.on('data', (bytes: Buffer) => {
+    said = `${said}${bytes.toString('latin1')}`.slice(-1000);
+  });
+  let ended = false;
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    if (pid !== undefined) removeGroup(pid);
+  };
+  child.on('error', end);
+  child.on('exit', end);
+  let closed = false;
+  const close = () => {
+    closed = true;
+    child.stderr.destroy();
+    // SIGTERM lets it remove its socket; its folder goes right after, so it need not.
+    if (!ended && pid !== undefined) signalGroup(pid, 'SIGKILL');
+    end();
+  };
+  const lost = () => {
+    if (closed || !ended) return undefined;
+    return (
+      said
+        .trim()
+        .split(/[\r\n]+/)
+        .at(-1) || 'ssh ended'
+    );
+  };
+  const until = performance.now() + patienceMs;
+  while (!ended && !signal?.aborted && performance.now() < until) {
+    if (existsSync(controlPath)) return { open: true, lost, close };
+    await sleep(20);
+  }
+  close();
+  return noMaster;
+}
