@@ -62,11 +62,7 @@ in
     systemd.services.nixie-agent = {
       description = "Nixie agent";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [
-        "network-online.target"
-        "sshd.service"
-      ];
+      # Neither behind the network nor behind sshd: it starts beside them, and waits for both by itself.
       # An image that was started in another way is left alone.
       unitConfig = {
         ConditionKernelCommandLine = lib.mkIf (cfg.controller == null) "nixie.controller";

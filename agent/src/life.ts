@@ -16,6 +16,7 @@ import type { Power } from './power.ts';
 import { type Registered, register } from './register.ts';
 import { holdSession } from './session.ts';
 import type { Settings } from './settings.ts';
+import { awaitSshServer } from './ssh-server.ts';
 import { agentVersion } from './version.ts';
 
 export interface LifeParts {
@@ -52,6 +53,8 @@ export async function live(parts: LifeParts): Promise<void> {
     return true;
   };
 
+  // It starts beside the network, not behind it.
+  if (ownAddresses().length === 0) await pause(5000, clock, signal);
   while (!signal.aborted) {
     const reached = await reach(settings);
     if ('pinned' in reached) {
@@ -102,9 +105,16 @@ export async function live(parts: LifeParts): Promise<void> {
       report(reached.why);
     }
     if (signal.aborted) break;
-    await clock.sleep(fullJitterMs(attempt, clock.random(), 1000, identity.credential ? 60_000 : 15_000), signal);
+    await pause(fullJitterMs(attempt, clock.random(), 1000, identity.credential ? 60_000 : 15_000), clock, signal);
     attempt += 1;
   }
+}
+
+/** Sleeps; where no card has an address yet, only until the first one has. */
+async function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  if (ownAddresses().length > 0) return await clock.sleep(ms, signal);
+  const until = clock.ticks() + ms;
+  while (!signal.aborted && ownAddresses().length === 0 && clock.ticks() < until) await clock.sleep(50, signal);
 }
 
 type Reached = { pinned: Pinned } | { why: string; other: boolean };
@@ -135,8 +145,14 @@ async function introduce(
   const mac = settings.mac ?? nic?.mac;
   if (!mac)
     return { kind: 'again', why: 'no nixie.mac=, no BOOTIF=, and the card that reached the controller has no MAC' };
+  const reachedAt = secondsNow();
   const sshHostKey = await awaitHostKey(settings.sshHostKeyFile, clock, 120_000, signal);
   if (sshHostKey === undefined) log.loud(`${settings.sshHostKeyFile} holds no public key: is sshd running?`);
+  else if (!(await awaitSshServer(settings.root, clock, 30_000, signal)))
+    log.loud('nobody listens on port 22: is sshd running?');
+  const served = secondsNow();
+  const collected = await inventory(localAddress);
+  const inventoried = secondsNow();
   const answer = await register(
     client,
     {
@@ -147,7 +163,7 @@ async function introduce(
       bootId: identity.bootId,
       agentVersion,
       address: localAddress,
-      inventory: await inventory(localAddress),
+      inventory: collected,
     },
     20_000,
   );
@@ -162,5 +178,10 @@ async function introduce(
   }
   identity.keep({ credential, host, heartbeatMs });
   log.loud(`registered as ${host}, ${authorizedKeys.length} keys may log in at ${localAddress}`);
+  const times = `reached it ${reachedAt} s after its own start, sshd ${served}, inventory ${inventoried}, registered ${secondsNow()}`;
+  log.info(times);
   return answer;
 }
+
+/** Seconds since the process began. */
+const secondsNow = (): string => (performance.now() / 1000).toFixed(1);

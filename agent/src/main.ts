@@ -125,12 +125,11 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   });
 
   let sendProgress: ((progress: Progress) => void) | undefined;
-  const background = [
-    keepNotified(process.env, clock, stop.signal),
-    watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal),
-    real ? followJournal((line) => logs.add(line.unixMs, line.source, line.text), clock, stop.signal) : undefined,
-  ];
-  for (const part of background) part?.catch((error: unknown) => log.info(`a background part ended: ${error}`));
+  const inBackground = (part: Promise<void>): void =>
+    void part.catch((error: unknown) => log.info(`a background part ended: ${error}`));
+  inBackground(keepNotified(process.env, clock, stop.signal));
+  inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
+  let following = false;
   await live({
     settings,
     identity,
@@ -147,6 +146,10 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     vitals: () => readVitals(root),
     carryProgress: (send) => {
       sendProgress = send;
+      // Not before somebody can hear it: what the journal holds from earlier comes with it, and a boot should be quick.
+      if (!real || following || send === undefined) return;
+      following = true;
+      inBackground(followJournal((line) => logs.add(line.unixMs, line.source, line.text), clock, stop.signal));
     },
     signal: stop.signal,
   });

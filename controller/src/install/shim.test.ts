@@ -156,6 +156,8 @@ test('ssh shim: a login that is open is shared, but not by nix where it waits fo
   assert.equal(pathOf('root@h', ...fixed, '-C', '-O', 'check'), 'ControlPath=none');
   const copy = ['root@h', '-x', ...fixed, '-oPermitLocalCommand=yes', '-oLocalCommand=echo started', '--', 'nix-store'];
   assert.equal(pathOf(...copy), 'ControlPath=none');
+  const login = ['-o', 'ControlPath=none', '-o', 'PreferredAuthentications=publickey', 'root@h', 'exit'];
+  assert.equal(pathOf(...login), `ControlPath=${controlPath}`);
   const version = ['-v', '-o', "PreferredAuthentications=','", '-o', 'ControlPath=none', 'root@h'];
   assert.equal(pathOf(...version), 'ControlPath=none');
   assert.equal(pathOf('h', 'cmd', '-O', 'check'), `ControlPath=${controlPath}`, 'a remote command');

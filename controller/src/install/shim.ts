@@ -141,6 +141,7 @@ while [ "$left" -gt 0 ]; do
       o)
         case $value in
         ${ours}) drop=y ;;
+        ${anyCase('PreferredAuthentications')}[=\\ ]publickey) ;;
         # nix waits for the words of this command, which only a login of its own runs; ssh-copy-id asks for the version by a login that fails.
         ${anyCase('LocalCommand')}[=\\ ]* | ${anyCase('PreferredAuthentications')}[=\\ ]*) control=none ;;
         esac
