@@ -66,6 +66,7 @@ describe('one login for a phase', { skip, timeout: 300_000 }, () => {
         keyFile: key.privateFile,
         address,
         controlPath,
+        searchPath,
         patienceMs: 5000,
       });
       try {

@@ -260,6 +260,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
         keyFile: key.privateFile,
         address,
         controlPath,
+        searchPath: world.searchPath,
         signal,
         ...(as === undefined ? {} : { as }),
       });

@@ -17,6 +17,8 @@ export interface MasterRequest {
   readonly address: string;
   /** Where the others find it; the shim names the same. Below 90 bytes: ssh makes a longer name of it first. */
   readonly controlPath: string;
+  /** Where ssh looks for programs of its own. */
+  readonly searchPath: string;
   /** Absent: as ourselves. */
   readonly as?: { readonly uid: number; readonly gid: number };
   readonly signal?: AbortSignal;
@@ -45,7 +47,7 @@ export async function openMaster(request: MasterRequest): Promise<Master> {
   ]);
   const words = ['-F', '/dev/null', ...options, '-o', 'IdentitiesOnly=yes', '-i', request.keyFile];
   const child = spawn(request.realSsh, [...words, '-N', '-T', `root@${request.address}`], {
-    env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' },
+    env: { PATH: request.searchPath, LC_ALL: 'C' },
     cwd: '/',
     ...(request.as === undefined ? {} : { uid: request.as.uid, gid: request.as.gid }),
     detached: true,
