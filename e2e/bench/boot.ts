@@ -67,6 +67,8 @@ async function round(who: 'nixie' | 'peer', firmware: Firmware, supplies: Suppli
       // Nixie's stages say what begins; the milestones of this bench say what is done.
       at = { ...at, disko: at.copy ?? at.install ?? 0, install: at.rebooting ?? 0 };
     }
+    // The proof may come before the machine's own word.
+    await machine.waitSerial(/NIXIE-STAGE booted/, 30_000);
     for (const [name, pattern] of [
       ['userspace', /NIXIE-STAGE userspace/],
       ['booted', /NIXIE-STAGE booted/],

@@ -9,6 +9,7 @@ import { controllerKilled } from './kinds/controller-killed.ts';
 import { dhcpBack, dhcpDead } from './kinds/dhcp-dead.ts';
 import { diskFull, diskMissing } from './kinds/disk.ts';
 import { falseDone } from './kinds/false-done.ts';
+import { installerBroken } from './kinds/installer-broken.ts';
 import { linkDowns } from './kinds/link-down.ts';
 import { portTaken } from './kinds/port-taken.ts';
 import { sshdKilled } from './kinds/sshd-killed.ts';
@@ -28,6 +29,7 @@ export const faults: readonly Fault[] = [
   ...agentKills,
   sshdKilled,
   ...targetResets,
+  installerBroken,
   controllerKilled,
   diskMissing,
   diskFull,

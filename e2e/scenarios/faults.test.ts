@@ -9,6 +9,7 @@ import { diskFullAtStart } from '../faults/kinds/controller-disk-full.ts';
 import { controllerKilled } from '../faults/kinds/controller-killed.ts';
 import { dhcpBack } from '../faults/kinds/dhcp-dead.ts';
 import { falseDone } from '../faults/kinds/false-done.ts';
+import { installerBroken } from '../faults/kinds/installer-broken.ts';
 import { linkDown } from '../faults/kinds/link-down.ts';
 import { portTaken } from '../faults/kinds/port-taken.ts';
 import { sshdKilled } from '../faults/kinds/sshd-killed.ts';
@@ -93,6 +94,17 @@ test('a reset in the copy, then the controller killed in the next one', options,
         [2, 1],
         'disko ran again for the reset, and for the new life of the controller',
       );
+    },
+  }),
+);
+
+test('an installer whose nixos-install is broken fails twice, is booted afresh, and installs', options, () =>
+  survives([installerBroken], {
+    look(field) {
+      const counts = ['restarting', 'disko', 'registered'].map(
+        (stage) => field.stages().filter((event) => event.stage === stage).length,
+      );
+      assert.deepEqual(counts, [1, 2, 2]);
     },
   }),
 );

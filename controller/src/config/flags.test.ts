@@ -122,7 +122,7 @@ test('each option changes the configuration', () => {
     json: true,
     debug: true,
     dryRun: true,
-    patience: { firmware: 120, loading: 120, proving: 30 },
+    patience: { firmware: 120, loading: 120, restarting: 120, proving: 30 },
     buildTimeoutSeconds: 60,
   });
 });

@@ -22,7 +22,11 @@ export const timeouts: readonly Timeout[] = [
   timeout('build', [], 'evaluating and building everything'),
   timeout('probe', ['probing'], 'finding out whether a machine runs its system already'),
   timeout('wake', ['waking'], 'from the first magic packet to the first sign of the machine'),
-  timeout('boot', ['firmware', 'loading'], 'each: firmware until boot script, boot script until agent'),
+  timeout(
+    'boot',
+    ['restarting', 'firmware', 'loading'],
+    'each: order to boot afresh until firmware, until boot script, until agent',
+  ),
   timeout('check', ['registered', 'preflight'], 'each: waiting for a free job, looking at the disks'),
   timeout('disko', ['disko'], 'partitioning'),
   timeout('copy', ['copy'], 'copying the closure'),

@@ -5,7 +5,7 @@ import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
 import type { RunEvent } from '../machine/event.ts';
 import type { System } from '../machine/host.ts';
-import { marked, offerIn } from '../machine/life.ts';
+import { marked, moves, offerIn } from '../machine/life.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { isEnd } from '../machine/stage.ts';
 import { type Credential, makeCredential, readCredential, type TokenBook } from '../machine/token.ts';
@@ -115,7 +115,7 @@ export class Admission {
       boot: host.boot,
     });
     this.#world.tokensChanged?.();
-    if (life.stage === 'waking' || life.stage === 'firmware' || life.stage === 'loading')
+    if (!isEnd(life.stage) && moves[life.stage]['script-fetched'] !== undefined)
       core.happened(host.name, { kind: 'script-fetched' });
     return { script };
   }

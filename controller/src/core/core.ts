@@ -6,7 +6,7 @@ import { isEnd, type Stage } from '../machine/stage.ts';
 import type { Journal } from '../store/journal.ts';
 
 /** What is done while a machine is in a stage. Stages that share a task keep it running when one follows the other. */
-export type Task = 'probe' | 'wake' | 'preflight' | 'disko' | 'install' | 'reboot' | 'prove' | 'leave';
+export type Task = 'probe' | 'wake' | 'preflight' | 'disko' | 'install' | 'restart' | 'reboot' | 'prove' | 'leave';
 
 export const taskOf: Readonly<Partial<Record<Stage, Task>>> = {
   probing: 'probe',
@@ -16,6 +16,7 @@ export const taskOf: Readonly<Partial<Record<Stage, Task>>> = {
   disko: 'disko',
   copy: 'install',
   install: 'install',
+  restarting: 'restart',
   rebooting: 'reboot',
   proving: 'prove',
   refused: 'leave',

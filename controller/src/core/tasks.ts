@@ -39,6 +39,7 @@ const tasks: Readonly<Record<Task, TaskRun>> = {
   preflight,
   disko,
   install,
+  restart,
   reboot,
   prove: proveInstalled,
   leave,
@@ -89,8 +90,11 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   }
   if (signal.aborted) return;
   const begun = world.begun?.get(life.host, bootId);
-  if (begun !== undefined) await ask(world, life, 'let go of its disks', { $case: 'resetDisks', value: {} }, resetMs);
-  if (signal.aborted) return;
+  if (begun !== undefined) {
+    const { ok, error } = await world.agents.instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs);
+    if (signal.aborted) return;
+    if (!ok) return void stuck(world, life, `let go of its disks: ${error || 'its agent failed'}`);
+  }
   const { inventory } = await ask(world, life, 'read the disks', { $case: 'inspect', value: {} }, inspectMs);
   if (signal.aborted) return;
   if (inventory === undefined) throw new Error('read the disks: the agent sent nothing');
@@ -117,16 +121,14 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
 }
 
 async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await twice(world, life, signal, () => phase(world, plan, life, 'disko', signal));
-  if (signal.aborted) return;
+  if (!(await twice(world, life, signal, () => phase(world, plan, life, 'disko', signal)))) return;
   world.secrets?.forget(plan.host, 'disk key');
   world.tell(life.host, { kind: 'disko-ended' });
 }
 
 async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   const run = async () => {
-    await twice(world, life, signal, () => phase(world, plan, life, 'install', signal));
-    if (signal.aborted) return;
+    if (!(await twice(world, life, signal, () => phase(world, plan, life, 'install', signal)))) return;
     // From here on what its disks hold is a system.
     world.begun?.clear(life.host);
     world.secrets?.forget(plan.host);
@@ -191,15 +193,30 @@ async function leave(world: TaskWorld, _plan: Plan, life: Life): Promise<void> {
   if (action !== undefined) await world.agents.instruct(life.host, action, askMs).catch(() => undefined);
 }
 
-/** Runs a phase, and once more when it failed for a reason that may pass. Throws with the sentence of the second failure. */
+/** Whatever holds its disks or its network there: a fresh boot ends it. What comes then is as after any other boot. */
+async function restart(world: TaskWorld, _plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  try {
+    await world.agents.connected(life.host, sessionMs, signal, life.bootId);
+    await ask(world, life, 'reboot', { $case: 'reboot', value: { delayMs: 0 } }, askMs);
+  } catch (error) {
+    const reason = `${life.reason}; and its installer could not be booted afresh: ${(error as Error).message}`;
+    if (!signal.aborted) world.tell(life.host, { kind: 'failed', reason });
+  }
+}
+
+/**
+ * Runs a phase, and once more when it failed for a reason that may pass; when that may pass too, by a fresh boot. True when it is done; throws
+ * when nothing would help.
+ */
 async function twice(
   world: TaskWorld,
   life: Life,
   signal: AbortSignal,
   run: () => Promise<PhaseResult>,
-): Promise<void> {
+): Promise<boolean> {
   const first = await run();
-  if (first.ok || signal.aborted) return;
+  if (signal.aborted) return false;
+  if (first.ok) return true;
   if (!mayPass.has(first.cause)) throw new Error(first.sentence);
   world.emit({
     event: 'notice',
@@ -213,12 +230,20 @@ async function twice(
     const reset = await world.agents
       .instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs)
       .catch((error: Error) => error);
-    if (signal.aborted) return;
-    if (reset instanceof Error)
-      throw new Error(`${first.sentence}; and its agent could not clean up: ${reset.message}`);
+    if (signal.aborted) return false;
+    const why = reset instanceof Error ? reset.message : reset.ok ? undefined : reset.error;
+    if (why !== undefined) return stuck(world, life, `${first.sentence}; and its agent could not clean up: ${why}`);
   }
   const second = await run();
-  if (!second.ok && !signal.aborted) throw new Error(second.sentence);
+  if (signal.aborted) return false;
+  if (second.ok) return true;
+  if (!mayPass.has(second.cause)) throw new Error(second.sentence);
+  return stuck(world, life, second.sentence);
+}
+
+function stuck(world: TaskWorld, life: Life, reason: string): false {
+  world.tell(life.host, { kind: 'stuck', reason });
+  return false;
 }
 
 const mayPass: ReadonlySet<string> = new Set([

@@ -31,6 +31,7 @@ const happenings: Happening[] = [
   { kind: 'proof-given', address: '10.0.0.9', hostKey: 'ssh-ed25519 B' },
   { kind: 'proof-impossible', reason: 'no key', address: '10.0.0.9' },
   { kind: 'failed', reason: 'x' },
+  { kind: 'stuck', reason: 'held' },
   { kind: 'cancelled', reason: 'x' },
   { kind: 'retry' },
   { kind: 'waited-too-long' },
@@ -77,7 +78,13 @@ test('every happening in every stage has a defined answer, and a refusal has a s
 test('from every stage on the way an end can be reached, and waiting too long is one with a reason', () => {
   for (const stage of waySteps) {
     const result = advance({ ...newLife('m1', 0), stage }, { kind: 'waited-too-long' }, 5);
-    assert.ok(result.moved && result.life.stage === 'failed' && (result.life.reason ?? '').length > 10, stage);
+    const afresh = stage === 'disko' || stage === 'copy' || stage === 'install';
+    assert.ok(
+      result.moved &&
+        result.life.stage === (afresh ? 'restarting' : 'failed') &&
+        (result.life.reason ?? '').length > 10,
+      stage,
+    );
     assert.ok(Object.keys(moves[stage]).length > 0, stage);
   }
 });
@@ -116,6 +123,32 @@ test('a machine that starts anew in the middle of its install is looked at again
   }
   again = advance(life, { ...registered, bootId: 'b3' }, 40);
   assert.ok(again.moved && again.life.stage === 'failed');
+});
+
+test('what is stuck is booted afresh, once; a deadline in the middle of the install is the same', () => {
+  for (const happening of [{ kind: 'stuck', reason: 'held' }, { kind: 'waited-too-long' }] as const) {
+    const stuck = advance(walk(...toInstall), happening, 20);
+    assert.ok(stuck.moved && stuck.life.stage === 'restarting' && offerIn(stuck.life.stage) === 'installer');
+    assert.ok(halfWritten(stuck.life) && !marked(stuck.life) && stuck.life.reason !== undefined);
+    let { life } = stuck;
+    for (const next of [
+      { kind: 'firmware-asked' },
+      { kind: 'script-fetched' },
+      { ...registered, bootId: 'b2' },
+      { kind: 'inspecting' },
+      { kind: 'disks-free' },
+    ] as const) {
+      const moved = advance(life, next, 30);
+      assert.ok(moved.moved);
+      life = moved.life;
+    }
+    assert.deepEqual([life.stage, life.restarts, life.reason], ['disko', 1, undefined]);
+    const again = advance(life, happening, 40);
+    assert.ok(again.moved && again.life.stage === 'failed');
+  }
+  const gone = advance(walk(...toInstall, 'stuck'), { kind: 'waited-too-long' }, 20);
+  assert.ok(gone.moved && gone.life.stage === 'failed');
+  assert.match(gone.life.reason ?? '', /^held; then its installer/);
 });
 
 test('an ended machine takes only a retry, and only when it failed or was refused', () => {

@@ -34,6 +34,8 @@ export type Happening =
   | { kind: 'install-began' }
   | { kind: 'install-ended' }
   | { kind: 'disko-ended' }
+  /** What was tried twice failed twice, for a reason that a fresh boot of the installer may end. */
+  | { kind: 'stuck'; reason: string }
   | { kind: 'reboot-ordered' }
   | { kind: 'proof-given'; address: string; hostKey: string }
   | { kind: 'proof-impossible'; reason: string; address: string }
@@ -57,7 +59,7 @@ export interface Life {
   /** `ssh-ed25519 AAAA…` of the installer of this boot. */
   readonly sshHostKey?: string;
   readonly bootId?: string;
-  /** How often the machine has begun anew in this run after a boot in the middle of an install. */
+  /** How often the machine has begun anew in this run after a boot in the middle of an install, of its own or by our order. */
   readonly restarts: number;
   /** `ssh-ed25519 AAAA…` of the installed system, once proved. */
   readonly provedKey?: string;
@@ -83,10 +85,16 @@ export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage
   firmware: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   loading: { 'firmware-asked': 'loading', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   registered: { inspecting: 'preflight', 'agent-registered': 'registered', 'disks-refused': 'refused' },
-  preflight: { 'disks-free': 'disko', 'disks-refused': 'refused', 'agent-registered': 'registered' },
-  disko: { 'disko-ended': 'copy', 'agent-registered': 'registered' },
-  copy: { 'install-began': 'install', 'agent-registered': 'registered' },
-  install: { 'install-ended': 'rebooting', 'agent-registered': 'registered' },
+  preflight: {
+    'disks-free': 'disko',
+    'disks-refused': 'refused',
+    'agent-registered': 'registered',
+    stuck: 'restarting',
+  },
+  disko: { 'disko-ended': 'copy', 'agent-registered': 'registered', stuck: 'restarting' },
+  copy: { 'install-began': 'install', 'agent-registered': 'registered', stuck: 'restarting' },
+  install: { 'install-ended': 'rebooting', 'agent-registered': 'registered', stuck: 'restarting' },
+  restarting: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   rebooting: { 'reboot-ordered': 'proving', 'proof-given': 'proved' },
   proving: { 'proof-given': 'proved', 'proof-impossible': 'unproved' },
 };
@@ -114,6 +122,7 @@ export const patience: Patience = {
   disko: 900,
   copy: 7200,
   install: 1800,
+  restarting: 600,
   rebooting: 300,
   proving: 900,
 };
@@ -127,6 +136,8 @@ export function advance(life: Life, happening: Happening, at: number): Advance {
     if (happening.kind === 'retry' && (life.stage === 'failed' || life.stage === 'refused')) return retried(life, at);
     return no(`${happening.kind} comes too late: ${life.host} has ended as ${life.stage}`);
   }
+  if (happening.kind === 'waited-too-long' && writing.includes(life.stage))
+    return advance(life, { kind: 'stuck', reason: gaveUp[life.stage] }, at);
   const next = moves[life.stage][happening.kind] ?? always[happening.kind];
   if (next === undefined) return no(`${happening.kind} can't happen while ${life.host} is ${life.stage}`);
   if (happening.kind === 'agent-registered') {
@@ -136,9 +147,11 @@ export function advance(life: Life, happening: Happening, at: number): Advance {
         moved: true,
         life: enter(life, 'failed', at, { reason: 'it started anew twice in the middle of its install' }),
       };
+    // Whatever was said of the boot before is over.
+    const { reason: _, ...anew } = life;
     return {
       moved: true,
-      life: enter(life, next, at, {
+      life: enter(anew, next, at, {
         address: happening.address,
         mac: happening.mac,
         sshHostKey: happening.sshHostKey,
@@ -147,11 +160,19 @@ export function advance(life: Life, happening: Happening, at: number): Advance {
       }),
     };
   }
+  if (happening.kind === 'stuck') {
+    const { reason } = happening;
+    if (life.restarts >= 1) return { moved: true, life: enter(life, 'failed', at, { reason }) };
+    return { moved: true, life: enter(life, next, at, { reason, restarts: life.restarts + 1 }) };
+  }
   const more: Partial<Life> = {};
   if ('address' in happening && happening.address !== undefined) Object.assign(more, { address: happening.address });
   if (happening.kind === 'proof-given') Object.assign(more, { provedKey: happening.hostKey });
   if ('reason' in happening) Object.assign(more, { reason: happening.reason });
-  if (happening.kind === 'waited-too-long') Object.assign(more, { reason: gaveUp[life.stage] });
+  if (happening.kind === 'waited-too-long')
+    Object.assign(more, {
+      reason: [life.reason, gaveUp[life.stage]].filter((each) => each !== undefined).join('; then '),
+    });
   return { moved: true, life: enter(life, next, at, more) };
 }
 
@@ -193,6 +214,7 @@ const gaveUp: Readonly<Record<WayStep, string>> = {
   disko: 'partitioning did not end in time',
   copy: 'the closure was not copied in time',
   install: 'nixos-install did not end in time',
+  restarting: 'its installer was told to boot afresh and was not heard of again',
   rebooting: 'the reboot was not ordered in time',
   proving: 'it was installed, but the installed system did not answer after the reboot',
 };

@@ -12,6 +12,7 @@ export const waySteps = [
   'disko', // partitioning
   'copy', // closure is copied
   'install', // nixos-install and boot loader
+  'restarting', // two tries failed: its installer is booted afresh, and all begins again there, once
   'rebooting', // from here on it is never offered the installer again
   'proving', // the installed system is looked for and asked what it runs
 ] as const;

@@ -1,0 +1,15 @@
+// A program of the running installer is broken, as bad memory or a torn download leaves it: every try there fails, and a fresh boot heals it.
+import { allProved, type Fault } from '../fault.ts';
+
+export const installerBroken: Fault = {
+  name: 'installer-broken-install',
+  what: 'nixos-install of the running installer broken until it boots anew',
+  where: 'nixos-install',
+  async inject(field) {
+    await field.copying();
+    await field.inInstaller('mount --bind "$(command -v false)" "$(command -v nixos-install)"');
+    field.struck();
+    await field.reached('restarting');
+  },
+  expect: allProved,
+};
