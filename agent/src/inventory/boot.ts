@@ -44,6 +44,8 @@ export async function collectBoot(tree: Tree, bootMac: string | undefined): Prom
     bootMac,
     cmdline: line === undefined ? undefined : cleanCommandLine(line),
     virtualisation: await virtualisation(tree),
+    entryOrder: [],
+    entries: [],
   };
 }
 

@@ -123,6 +123,8 @@ test('a recorded machine', async () => {
       boot_mac: '52:54:00:00:00:01',
       cmdline: 'nixie.token=… BOOTIF=01-52-54-00-00-00-01 quiet initrd=initrd',
       virtualisation: 'qemu',
+      entry_order: [],
+      entries: [],
     });
     assert.deepEqual(printed.system, {
       vendor: 'QEMU',
@@ -130,14 +132,17 @@ test('a recorded machine', async () => {
       uuid: '3b9a1c5e-6c1f-4b8e-9d52-0a1b2c3d4e5f',
       chassis_type: 1,
       bios_date: '2014-04-01',
+      compatible: [],
     });
     assert.deepEqual(printed.cpu, {
       vendor: 'GenuineIntel',
       model: 'QEMU Virtual CPU version 2.5+',
       threads: 4,
       flags: ['fpu', 'sse2', 'hypervisor', 'lm'],
+      caches: [],
+      vulnerabilities: [],
     });
-    assert.deepEqual(printed.memory, { usable_bytes: 982_216 * 1024, physical_bytes: 2 * 0x8000000 });
+    assert.deepEqual(printed.memory, { usable_bytes: 982_216 * 1024, physical_bytes: 2 * 0x8000000, modules: [] });
 
     const [vda, nvme0n1, sda] = printed.disks;
     assert.equal(printed.disks.length, 3);
@@ -160,6 +165,7 @@ test('a recorded machine', async () => {
       has_data: false,
       holders: [],
       mounted_at: [],
+      paths: [],
     });
     assert.deepEqual(
       [nvme0n1.transport, nvme0n1.model, nvme0n1.serial, nvme0n1.pci_address, nvme0n1.rotational, nvme0n1.wwn],
@@ -185,6 +191,7 @@ test('a recorded machine', async () => {
         carrier: true,
         mtu: 1500,
         addresses: [],
+        lldp: [],
         booted: true,
       },
       {
@@ -193,6 +200,7 @@ test('a recorded machine', async () => {
         pci_address: '0000:00:03.0',
         speed_mbps: 1000,
         addresses: [],
+        lldp: [],
         booted: false,
       },
     ]);
@@ -225,7 +233,10 @@ test('twice the same machine gives twice the same inventory, and an empty one gi
       printInventory({ ...(await collectInventory({ root: at })), collectedInMs: 0 });
     assert.equal(await timeless(root), await timeless(root));
     const empty = JSON.parse(await timeless(nothing.root));
-    assert.deepEqual([empty.disks, empty.nics, empty.errors, empty.system, empty.memory], [[], [], [], {}, {}]);
+    assert.deepEqual(
+      [empty.disks, empty.nics, empty.errors, empty.system, empty.memory],
+      [[], [], [], { compatible: [] }, { modules: [] }],
+    );
   } finally {
     remove();
     nothing.remove();

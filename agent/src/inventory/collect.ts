@@ -70,6 +70,11 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     memory,
     disks: disks ?? [],
     nics: nics ?? [],
+    depth: 'quick',
+    numa: [],
+    pci: [],
+    usb: [],
+    arrays: [],
     errors: [...errors].sort((a, b) => (`${a.section} ${a.path}` < `${b.section} ${b.path}` ? -1 : 1)),
   };
 }

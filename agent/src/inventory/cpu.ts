@@ -39,5 +39,7 @@ export async function collectCpu(tree: Tree): Promise<Cpu> {
       .split(/\s+/)
       .filter((flag) => /^[a-z0-9_.]{1,40}$/i.test(flag))
       .slice(0, 512),
+    caches: [],
+    vulnerabilities: [],
   };
 }

@@ -65,6 +65,7 @@ function emptyDisk(name: string): Disk {
     signatures: [],
     holders: [],
     mountedAt: [],
+    paths: [],
   };
 }
 

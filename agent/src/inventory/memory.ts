@@ -15,5 +15,5 @@ export async function collectMemory(tree: Tree): Promise<Memory> {
     if (block !== undefined && /^[0-9a-f]{1,12}$/i.test(block) && blocks > 0)
       physical = BigInt(`0x${block}`) * BigInt(blocks);
   }
-  return { usableBytes: kib === undefined ? undefined : BigInt(kib) * 1024n, physicalBytes: physical };
+  return { usableBytes: kib === undefined ? undefined : BigInt(kib) * 1024n, physicalBytes: physical, modules: [] };
 }

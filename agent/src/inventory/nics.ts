@@ -56,6 +56,7 @@ export async function collectNics(tree: Tree, around: NicSurroundings): Promise<
       carrier: await tree.flag(`${base}/carrier`),
       mtu: await tree.count(`${base}/mtu`),
       addresses,
+      lldp: [],
       booted: bootMac === undefined ? undefined : bootMac === real || bootMac === permanentMac,
       reached: reachedBy === undefined ? undefined : addresses.some((cidr) => cidr.split('/')[0] === reachedBy),
     });

@@ -26,5 +26,6 @@ export async function collectSystem(tree: Tree): Promise<System> {
     biosVendor: await dmi('bios_vendor'),
     biosVersion: await dmi('bios_version'),
     biosDate: readBiosDate(await tree.value('/sys/class/dmi/id/bios_date')),
+    compatible: [],
   };
 }

@@ -60,6 +60,7 @@ export interface SessionRequest {
     | { $case: "progress"; value: Progress }
     | { $case: "log"; value: LogBatch }
     | { $case: "result"; value: InstructionResult }
+    | { $case: "hardware"; value: HardwareReport }
     | undefined;
 }
 
@@ -87,6 +88,29 @@ export interface Progress {
   /** Absent where it isn't known. */
   totalBytes?: bigint | undefined;
   note: string;
+}
+
+/**
+ * What took too long to be told at registration. Sent some seconds after the first Hello of a boot, once, and a part again when the
+ * controller may not have got it. Nothing waits for it.
+ */
+export interface HardwareReport {
+  content:
+    | //
+    /** Full. It stands beside the inventory of the registration and of an inspect; whether disks are free is judged by those. */
+    { $case: "inventory"; value: Inventory }
+    | { $case: "facter"; value: FacterReport }
+    | //
+    /** The raw SMBIOS structure table, gzip; for support. */
+    { $case: "smbiosGzip"; value: Buffer }
+    | undefined;
+}
+
+/** nixos-facter's report, exactly as it was written; for people's configurations, never for decisions. */
+export interface FacterReport {
+  /** At most 10 MiB when unpacked. */
+  jsonGzip: Buffer;
+  jsonBytes: bigint;
 }
 
 export interface LogBatch {
@@ -513,6 +537,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "result":
         InstructionResult.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "hardware":
+        HardwareReport.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -570,6 +597,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "result", value: InstructionResult.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "hardware", value: HardwareReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -594,6 +629,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         ? { $case: "log", value: LogBatch.fromJSON(object.log) }
         : isSet(object.result)
         ? { $case: "result", value: InstructionResult.fromJSON(object.result) }
+        : isSet(object.hardware)
+        ? { $case: "hardware", value: HardwareReport.fromJSON(object.hardware) }
         : undefined,
     };
   },
@@ -610,6 +647,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       obj.log = LogBatch.toJSON(message.message.value);
     } else if (message.message?.$case === "result") {
       obj.result = InstructionResult.toJSON(message.message.value);
+    } else if (message.message?.$case === "hardware") {
+      obj.hardware = HardwareReport.toJSON(message.message.value);
     }
     return obj;
   },
@@ -647,6 +686,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "result": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "result", value: InstructionResult.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "hardware": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "hardware", value: HardwareReport.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1028,6 +1073,226 @@ export const Progress: MessageFns<Progress> = {
       ? BigInt(object.totalBytes)
       : undefined;
     message.note = object.note ?? "";
+    return message;
+  },
+};
+
+function createBaseHardwareReport(): HardwareReport {
+  return { content: undefined };
+}
+
+export const HardwareReport: MessageFns<HardwareReport> = {
+  encode(message: HardwareReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.content?.$case) {
+      case "inventory":
+        Inventory.encode(message.content.value, writer.uint32(10).fork()).join();
+        break;
+      case "facter":
+        FacterReport.encode(message.content.value, writer.uint32(18).fork()).join();
+        break;
+      case "smbiosGzip":
+        writer.uint32(26).bytes(message.content.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HardwareReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHardwareReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.content = { $case: "inventory", value: Inventory.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = { $case: "facter", value: FacterReport.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.content = { $case: "smbiosGzip", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HardwareReport {
+    return {
+      content: isSet(object.inventory)
+        ? { $case: "inventory", value: Inventory.fromJSON(object.inventory) }
+        : isSet(object.facter)
+        ? { $case: "facter", value: FacterReport.fromJSON(object.facter) }
+        : isSet(object.smbiosGzip)
+        ? { $case: "smbiosGzip", value: Buffer.from(bytesFromBase64(object.smbiosGzip)) }
+        : isSet(object.smbios_gzip)
+        ? { $case: "smbiosGzip", value: Buffer.from(bytesFromBase64(object.smbios_gzip)) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: HardwareReport): unknown {
+    const obj: any = {};
+    if (message.content?.$case === "inventory") {
+      obj.inventory = Inventory.toJSON(message.content.value);
+    } else if (message.content?.$case === "facter") {
+      obj.facter = FacterReport.toJSON(message.content.value);
+    } else if (message.content?.$case === "smbiosGzip") {
+      obj.smbiosGzip = base64FromBytes(message.content.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HardwareReport>): HardwareReport {
+    return HardwareReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HardwareReport>): HardwareReport {
+    const message = createBaseHardwareReport();
+    switch (object.content?.$case) {
+      case "inventory": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "inventory", value: Inventory.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "facter": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "facter", value: FacterReport.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "smbiosGzip": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "smbiosGzip", value: object.content.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseFacterReport(): FacterReport {
+  return { jsonGzip: Buffer.alloc(0), jsonBytes: 0n };
+}
+
+export const FacterReport: MessageFns<FacterReport> = {
+  encode(message: FacterReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jsonGzip.length !== 0) {
+      writer.uint32(10).bytes(message.jsonGzip);
+    }
+    if (message.jsonBytes !== 0n) {
+      if (BigInt.asUintN(64, message.jsonBytes) !== message.jsonBytes) {
+        throw new globalThis.Error("value provided for field message.jsonBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.jsonBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FacterReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFacterReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jsonGzip = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.jsonBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FacterReport {
+    return {
+      jsonGzip: isSet(object.jsonGzip)
+        ? Buffer.from(bytesFromBase64(object.jsonGzip))
+        : isSet(object.json_gzip)
+        ? Buffer.from(bytesFromBase64(object.json_gzip))
+        : Buffer.alloc(0),
+      jsonBytes: isSet(object.jsonBytes)
+        ? BigInt(object.jsonBytes)
+        : isSet(object.json_bytes)
+        ? BigInt(object.json_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: FacterReport): unknown {
+    const obj: any = {};
+    if (message.jsonGzip.length !== 0) {
+      obj.jsonGzip = base64FromBytes(message.jsonGzip);
+    }
+    if (message.jsonBytes !== 0n) {
+      obj.jsonBytes = message.jsonBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FacterReport>): FacterReport {
+    return FacterReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FacterReport>): FacterReport {
+    const message = createBaseFacterReport();
+    message.jsonGzip = object.jsonGzip ?? Buffer.alloc(0);
+    message.jsonBytes = (object.jsonBytes !== undefined && object.jsonBytes !== null) ? BigInt(object.jsonBytes) : 0n;
     return message;
   },
 };

@@ -12,6 +12,7 @@ export const protobufPackage = "nixie.v1";
 export const protobufFileName = "nixie/v1/inventory.proto";
 
 export interface Inventory {
+  /** Raised when a field changes its meaning, which none has; fields that are added don't raise it. */
   schemaVersion: number;
   agentVersion: string;
   collectedInMs: number;
@@ -22,6 +23,31 @@ export interface Inventory {
   disks: Disk[];
   nics: Nic[];
   errors: ReadError[];
+  /**
+   * quick: what a registration needs, read in a moment; full: everything. Absent: quick, by an agent that knew no other.
+   * What says "full" below is absent from a quick one.
+   */
+  depth?:
+    | string
+    | undefined;
+  /** Full. One entry on machines that have one node. */
+  numa: NumaNode[];
+  /** Full. By address. */
+  pci: PciDevice[];
+  /** Full. Root hubs are left out. */
+  usb: UsbDevice[];
+  /** Full. */
+  tpm?:
+    | Tpm
+    | undefined;
+  /** Full. */
+  bmc?:
+    | Bmc
+    | undefined;
+  /** Full. What is made of disks: md and device mapper. Their members are listed as disks. */
+  arrays: DiskArray[];
+  /** Full. SHA-256, in hex, over what only changes with the hardware: equal for the same machine whatever it runs and however it booted. */
+  hardwareSha256?: string | undefined;
 }
 
 export interface ReadError {
@@ -48,7 +74,40 @@ export interface Boot {
     | undefined;
   /** nixie.token= is taken out. */
   cmdline?: string | undefined;
-  virtualisation?: string | undefined;
+  virtualisation?:
+    | string
+    | undefined;
+  /** 32 or 64: what the UEFI firmware is, not the kernel. */
+  firmwareBits?: number | undefined;
+  secureBoot?:
+    | boolean
+    | undefined;
+  /** Secure Boot has no platform key yet. */
+  setupMode?:
+    | boolean
+    | undefined;
+  /** UEFI boot entry that was started; absent when the kernel was loaded directly. */
+  currentEntry?: number | undefined;
+  entryOrder: number[];
+  entries: BootEntry[];
+  /** What clocks say; nobody has checked them. Milliseconds since 1970. */
+  clockUnixMs?: bigint | undefined;
+  rtcUnixMs?: bigint | undefined;
+}
+
+/** A UEFI Boot#### variable. */
+export interface BootEntry {
+  number: number;
+  description?: string | undefined;
+  active?:
+    | boolean
+    | undefined;
+  /** mac, disk, file, usb, uri, vendor …: the last word of the device path that says where it leads. */
+  kind?:
+    | string
+    | undefined;
+  /** Of a network entry. */
+  mac?: string | undefined;
 }
 
 export interface System {
@@ -72,6 +131,14 @@ export interface System {
     | undefined;
   /** ISO 8601 */
   biosDate?: string | undefined;
+  biosRelease?: string | undefined;
+  boardAssetTag?: string | undefined;
+  chassisVersion?: string | undefined;
+  chassisAssetTag?:
+    | string
+    | undefined;
+  /** Device tree, most specific first; machines without SMBIOS. */
+  compatible: string[];
 }
 
 export interface Cpu {
@@ -80,13 +147,94 @@ export interface Cpu {
   sockets?: number | undefined;
   cores?: number | undefined;
   threads?: number | undefined;
-  maxMhz?: number | undefined;
+  maxMhz?:
+    | number
+    | undefined;
+  /** Of one processor; all have the same. */
   flags: string[];
+  family?: string | undefined;
+  stepping?: string | undefined;
+  microcode?:
+    | string
+    | undefined;
+  /** Kernel lists such as 0-3,8. */
+  online?: string | undefined;
+  present?: string | undefined;
+  possible?: string | undefined;
+  smtActive?:
+    | boolean
+    | undefined;
+  /** Full. */
+  caches: CpuCache[];
+  /** Full. By name. */
+  vulnerabilities: CpuVulnerability[];
+}
+
+export interface CpuCache {
+  level: number;
+  /** data, instruction, unified */
+  type?:
+    | string
+    | undefined;
+  /** Of one of them. */
+  sizeBytes?:
+    | bigint
+    | undefined;
+  /** How many of this kind the machine has. */
+  count?: number | undefined;
+}
+
+export interface CpuVulnerability {
+  name: string;
+  /** As the kernel says: Not affected, Vulnerable, Mitigation: … */
+  state: string;
 }
 
 export interface Memory {
   usableBytes?: bigint | undefined;
-  physicalBytes?: bigint | undefined;
+  physicalBytes?:
+    | bigint
+    | undefined;
+  /** none, parity, single, multi, crc */
+  ecc?: string | undefined;
+  slots?:
+    | number
+    | undefined;
+  /** One entry a slot, by locator. */
+  modules: MemoryModule[];
+}
+
+export interface MemoryModule {
+  locator?: string | undefined;
+  bank?:
+    | string
+    | undefined;
+  /** False: an empty slot. */
+  fitted?: boolean | undefined;
+  sizeBytes?:
+    | bigint
+    | undefined;
+  /** DDR4, DDR5, LPDDR5 … */
+  type?:
+    | string
+    | undefined;
+  /** Million transfers a second: what it can, what it does. */
+  speedMtps?: number | undefined;
+  configuredMtps?: number | undefined;
+  vendor?: string | undefined;
+  serial?: string | undefined;
+  partNumber?: string | undefined;
+}
+
+export interface NumaNode {
+  node: number;
+  /** Kernel list such as 0-3,8; absent for a node without processors. */
+  cpulist?: string | undefined;
+  memoryBytes?:
+    | bigint
+    | undefined;
+  /** To node 0, 1, …; 10 is local. */
+  distances: number[];
 }
 
 export interface Disk {
@@ -123,7 +271,87 @@ export interface Disk {
   holders: string[];
   mountedAt: string[];
   /** Name of the host whose NixOS is on it, empty when it doesn't say. Absent: none was found, or nobody looked: only a look asked for does. */
-  nixosHost?: string | undefined;
+  nixosHost?:
+    | string
+    | undefined;
+  /** nvme, ssd, hdd: unlike rotational, absent where the disk doesn't say. */
+  media?: string | undefined;
+  rpm?:
+    | number
+    | undefined;
+  /** none, host-aware, host-managed */
+  zoned?: string | undefined;
+  firmware?:
+    | string
+    | undefined;
+  /** SCSI host, channel, target and LUN: 6:0:0:0 */
+  hctl?: string | undefined;
+  numaNode?:
+    | number
+    | undefined;
+  /** NVMe namespace identifiers, lower case. */
+  eui?: string | undefined;
+  nguid?: string | undefined;
+  nvmeUuid?:
+    | string
+    | undefined;
+  /** Mounted, swapped on, or held by an array. Absent where it could not be told. */
+  inUse?:
+    | boolean
+    | undefined;
+  /** This disk is reached over several ways: the name of the multipath device, or of the NVMe subsystem. */
+  multipath?: string | undefined;
+  paths: DiskPath[];
+  /** Full, from smartctl. */
+  health?: DiskHealth | undefined;
+}
+
+export interface DiskPath {
+  /** Kernel name: sdc, nvme0c1n1 */
+  name: string;
+  transport?: string | undefined;
+  pciAddress?:
+    | string
+    | undefined;
+  /** live, connecting, running, offline … */
+  state?: string | undefined;
+}
+
+export interface DiskHealth {
+  /** ok, warn, fail */
+  verdict?:
+    | string
+    | undefined;
+  /** Thousandths of a degree Celsius. */
+  temperatureMillicelsius?: number | undefined;
+  powerOnHours?:
+    | bigint
+    | undefined;
+  /** Of the life that the maker gave it; above 100 is possible. */
+  percentUsed?: number | undefined;
+  mediaErrors?: bigint | undefined;
+  reallocatedSectors?: bigint | undefined;
+}
+
+export interface DiskArray {
+  name: string;
+  path: string;
+  /** md, lvm, crypt, multipath, dm */
+  kind: string;
+  /** raid1, raid5, linear … */
+  level?: string | undefined;
+  sizeBytes?:
+    | bigint
+    | undefined;
+  /** Kernel names of what it is made of. */
+  members: string[];
+  /** Name given to it: vg-root, mpatha */
+  label?:
+    | string
+    | undefined;
+  /** clean, active, inactive … */
+  state?: string | undefined;
+  mountedAt: string[];
 }
 
 export interface Partition {
@@ -151,7 +379,166 @@ export interface Nic {
     | boolean
     | undefined;
   /** This NIC reached the controller. */
-  reached?: boolean | undefined;
+  reached?:
+    | boolean
+    | undefined;
+  /** ethernet, infiniband */
+  macKind?: string | undefined;
+  firmware?:
+    | string
+    | undefined;
+  /** Four hex digits, of the PCI function. */
+  vendorId?: string | undefined;
+  deviceId?:
+    | string
+    | undefined;
+  /** full, half */
+  duplex?: string | undefined;
+  autoneg?: boolean | undefined;
+  devPort?: number | undefined;
+  portName?: string | undefined;
+  switchId?: string | undefined;
+  sriovTotalVfs?: number | undefined;
+  sriovActiveVfs?:
+    | number
+    | undefined;
+  /** Letters as ethtool prints them: pumbg. Empty: none. */
+  wolSupported?: string | undefined;
+  wolEnabled?:
+    | string
+    | undefined;
+  /** The default route of IPv4 leads out here. */
+  defaultRoute?: boolean | undefined;
+  numaNode?:
+    | number
+    | undefined;
+  /** Full, from lldpcli. Anybody on the LAN can say anything. */
+  lldp: LldpNeighbour[];
+}
+
+/** IEEE 802.1AB. */
+export interface LldpNeighbour {
+  chassisId?:
+    | string
+    | undefined;
+  /** mac, ifname, local, ip … */
+  chassisIdType?: string | undefined;
+  portId?: string | undefined;
+  portIdType?: string | undefined;
+  portDescription?: string | undefined;
+  systemName?: string | undefined;
+  systemDescription?: string | undefined;
+  managementAddresses: string[];
+  /** Port VLAN. */
+  vlan?: number | undefined;
+  ttlS?: number | undefined;
+}
+
+export interface PciDevice {
+  /** 0000:03:00.0 */
+  address: string;
+  /** Six hex digits: class, subclass, programming interface. 03…: display, 12…: accelerator. */
+  class?:
+    | string
+    | undefined;
+  /** Four hex digits each. */
+  vendorId?: string | undefined;
+  deviceId?: string | undefined;
+  subsystemVendorId?: string | undefined;
+  subsystemDeviceId?: string | undefined;
+  revision?: number | undefined;
+  driver?: string | undefined;
+  iommuGroup?: number | undefined;
+  numaNode?:
+    | number
+    | undefined;
+  /** What the board's maker calls it, and its number among those of its kind. */
+  label?: string | undefined;
+  index?:
+    | number
+    | undefined;
+  /** Million transfers a second: 8000 is PCIe 3.0. */
+  linkMtps?: number | undefined;
+  linkLanes?: number | undefined;
+  maxLinkMtps?: number | undefined;
+  maxLinkLanes?: number | undefined;
+}
+
+export interface UsbDevice {
+  /** Bus and ports: 1-1.2 */
+  port: string;
+  /** Four hex digits each. */
+  vendorId?: string | undefined;
+  productId?: string | undefined;
+  vendor?: string | undefined;
+  product?: string | undefined;
+  serial?:
+    | string
+    | undefined;
+  /** Two hex digits; 00: its interfaces say. */
+  deviceClass?:
+    | string
+    | undefined;
+  /** 1500 is low speed, 5000000 is SuperSpeed. */
+  speedKbps?: number | undefined;
+}
+
+export interface Tpm {
+  /** False: the kernel knows TPMs and found none. */
+  present?:
+    | boolean
+    | undefined;
+  /** 1 or 2 */
+  versionMajor?:
+    | number
+    | undefined;
+  /** sha1, sha256 … */
+  pcrBanks: string[];
+  vendor?: string | undefined;
+}
+
+/** The board management controller, as seen from the machine itself. Its users are never asked for. */
+export interface Bmc {
+  ipmiVersion?: string | undefined;
+  firmware?:
+    | string
+    | undefined;
+  /** Numbers of IANA and of the maker. */
+  manufacturerId?: number | undefined;
+  productId?: number | undefined;
+  deviceId?: number | undefined;
+  guid?:
+    | string
+    | undefined;
+  /** kcs, smic, bt, ssif */
+  interface?: string | undefined;
+  channels: BmcChannel[];
+  /** From SMBIOS type 42. */
+  redfish: RedfishInterface[];
+}
+
+export interface BmcChannel {
+  number: number;
+  /** static, dhcp, bios, other */
+  source?:
+    | string
+    | undefined;
+  /** With prefix length where it is known. */
+  address4?: string | undefined;
+  addresses6: string[];
+  mac?: string | undefined;
+  vlan?: number | undefined;
+  gateway4?: string | undefined;
+}
+
+export interface RedfishInterface {
+  /** usb, pci, other: how the machine reaches it. */
+  device?: string | undefined;
+  hostAddress?: string | undefined;
+  serviceAddress?: string | undefined;
+  servicePort?: number | undefined;
+  serviceHost?: string | undefined;
+  serviceVlan?: number | undefined;
 }
 
 function createBaseInventory(): Inventory {
@@ -166,6 +553,14 @@ function createBaseInventory(): Inventory {
     disks: [],
     nics: [],
     errors: [],
+    depth: undefined,
+    numa: [],
+    pci: [],
+    usb: [],
+    tpm: undefined,
+    bmc: undefined,
+    arrays: [],
+    hardwareSha256: undefined,
   };
 }
 
@@ -200,6 +595,30 @@ export const Inventory: MessageFns<Inventory> = {
     }
     for (const v of message.errors) {
       ReadError.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.depth !== undefined) {
+      writer.uint32(90).string(message.depth);
+    }
+    for (const v of message.numa) {
+      NumaNode.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.pci) {
+      PciDevice.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.usb) {
+      UsbDevice.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.tpm !== undefined) {
+      Tpm.encode(message.tpm, writer.uint32(122).fork()).join();
+    }
+    if (message.bmc !== undefined) {
+      Bmc.encode(message.bmc, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.arrays) {
+      DiskArray.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.hardwareSha256 !== undefined) {
+      writer.uint32(146).string(message.hardwareSha256);
     }
     return writer;
   },
@@ -297,6 +716,70 @@ export const Inventory: MessageFns<Inventory> = {
             message.errors.push(ReadError.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.depth = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.numa.push(NumaNode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.pci.push(PciDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.usb.push(UsbDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.tpm = Tpm.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.bmc = Bmc.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.arrays.push(DiskArray.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.hardwareSha256 = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -333,6 +816,18 @@ export const Inventory: MessageFns<Inventory> = {
       disks: globalThis.Array.isArray(object?.disks) ? object.disks.map((e: any) => Disk.fromJSON(e)) : [],
       nics: globalThis.Array.isArray(object?.nics) ? object.nics.map((e: any) => Nic.fromJSON(e)) : [],
       errors: globalThis.Array.isArray(object?.errors) ? object.errors.map((e: any) => ReadError.fromJSON(e)) : [],
+      depth: isSet(object.depth) ? globalThis.String(object.depth) : undefined,
+      numa: globalThis.Array.isArray(object?.numa) ? object.numa.map((e: any) => NumaNode.fromJSON(e)) : [],
+      pci: globalThis.Array.isArray(object?.pci) ? object.pci.map((e: any) => PciDevice.fromJSON(e)) : [],
+      usb: globalThis.Array.isArray(object?.usb) ? object.usb.map((e: any) => UsbDevice.fromJSON(e)) : [],
+      tpm: isSet(object.tpm) ? Tpm.fromJSON(object.tpm) : undefined,
+      bmc: isSet(object.bmc) ? Bmc.fromJSON(object.bmc) : undefined,
+      arrays: globalThis.Array.isArray(object?.arrays) ? object.arrays.map((e: any) => DiskArray.fromJSON(e)) : [],
+      hardwareSha256: isSet(object.hardwareSha256)
+        ? globalThis.String(object.hardwareSha256)
+        : isSet(object.hardware_sha256)
+        ? globalThis.String(object.hardware_sha256)
+        : undefined,
     };
   },
 
@@ -368,6 +863,30 @@ export const Inventory: MessageFns<Inventory> = {
     if (message.errors?.length) {
       obj.errors = message.errors.map((e) => ReadError.toJSON(e));
     }
+    if (message.depth !== undefined) {
+      obj.depth = message.depth;
+    }
+    if (message.numa?.length) {
+      obj.numa = message.numa.map((e) => NumaNode.toJSON(e));
+    }
+    if (message.pci?.length) {
+      obj.pci = message.pci.map((e) => PciDevice.toJSON(e));
+    }
+    if (message.usb?.length) {
+      obj.usb = message.usb.map((e) => UsbDevice.toJSON(e));
+    }
+    if (message.tpm !== undefined) {
+      obj.tpm = Tpm.toJSON(message.tpm);
+    }
+    if (message.bmc !== undefined) {
+      obj.bmc = Bmc.toJSON(message.bmc);
+    }
+    if (message.arrays?.length) {
+      obj.arrays = message.arrays.map((e) => DiskArray.toJSON(e));
+    }
+    if (message.hardwareSha256 !== undefined) {
+      obj.hardwareSha256 = message.hardwareSha256;
+    }
     return obj;
   },
 
@@ -390,6 +909,14 @@ export const Inventory: MessageFns<Inventory> = {
     message.disks = object.disks?.map((e) => Disk.fromPartial(e)) || [];
     message.nics = object.nics?.map((e) => Nic.fromPartial(e)) || [];
     message.errors = object.errors?.map((e) => ReadError.fromPartial(e)) || [];
+    message.depth = object.depth ?? undefined;
+    message.numa = object.numa?.map((e) => NumaNode.fromPartial(e)) || [];
+    message.pci = object.pci?.map((e) => PciDevice.fromPartial(e)) || [];
+    message.usb = object.usb?.map((e) => UsbDevice.fromPartial(e)) || [];
+    message.tpm = (object.tpm !== undefined && object.tpm !== null) ? Tpm.fromPartial(object.tpm) : undefined;
+    message.bmc = (object.bmc !== undefined && object.bmc !== null) ? Bmc.fromPartial(object.bmc) : undefined;
+    message.arrays = object.arrays?.map((e) => DiskArray.fromPartial(e)) || [];
+    message.hardwareSha256 = object.hardwareSha256 ?? undefined;
     return message;
   },
 };
@@ -505,6 +1032,14 @@ function createBaseBoot(): Boot {
     bootMac: undefined,
     cmdline: undefined,
     virtualisation: undefined,
+    firmwareBits: undefined,
+    secureBoot: undefined,
+    setupMode: undefined,
+    currentEntry: undefined,
+    entryOrder: [],
+    entries: [],
+    clockUnixMs: undefined,
+    rtcUnixMs: undefined,
   };
 }
 
@@ -536,6 +1071,40 @@ export const Boot: MessageFns<Boot> = {
     }
     if (message.virtualisation !== undefined) {
       writer.uint32(66).string(message.virtualisation);
+    }
+    if (message.firmwareBits !== undefined) {
+      writer.uint32(72).uint32(message.firmwareBits);
+    }
+    if (message.secureBoot !== undefined) {
+      writer.uint32(80).bool(message.secureBoot);
+    }
+    if (message.setupMode !== undefined) {
+      writer.uint32(88).bool(message.setupMode);
+    }
+    if (message.currentEntry !== undefined) {
+      writer.uint32(96).uint32(message.currentEntry);
+    }
+    if (message.entryOrder.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.entryOrder) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.entries) {
+      BootEntry.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.clockUnixMs !== undefined) {
+      if (BigInt.asIntN(64, message.clockUnixMs) !== message.clockUnixMs) {
+        throw new globalThis.Error("value provided for field message.clockUnixMs of type int64 too large");
+      }
+      writer.uint32(120).int64(message.clockUnixMs);
+    }
+    if (message.rtcUnixMs !== undefined) {
+      if (BigInt.asIntN(64, message.rtcUnixMs) !== message.rtcUnixMs) {
+        throw new globalThis.Error("value provided for field message.rtcUnixMs of type int64 too large");
+      }
+      writer.uint32(128).int64(message.rtcUnixMs);
     }
     return writer;
   },
@@ -617,6 +1186,80 @@ export const Boot: MessageFns<Boot> = {
             message.virtualisation = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.firmwareBits = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.secureBoot = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.setupMode = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.currentEntry = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag === 104) {
+              message.entryOrder.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.entryOrder.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.entries.push(BootEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.clockUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.rtcUnixMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -651,6 +1294,44 @@ export const Boot: MessageFns<Boot> = {
         : undefined,
       cmdline: isSet(object.cmdline) ? globalThis.String(object.cmdline) : undefined,
       virtualisation: isSet(object.virtualisation) ? globalThis.String(object.virtualisation) : undefined,
+      firmwareBits: isSet(object.firmwareBits)
+        ? globalThis.Number(object.firmwareBits)
+        : isSet(object.firmware_bits)
+        ? globalThis.Number(object.firmware_bits)
+        : undefined,
+      secureBoot: isSet(object.secureBoot)
+        ? globalThis.Boolean(object.secureBoot)
+        : isSet(object.secure_boot)
+        ? globalThis.Boolean(object.secure_boot)
+        : undefined,
+      setupMode: isSet(object.setupMode)
+        ? globalThis.Boolean(object.setupMode)
+        : isSet(object.setup_mode)
+        ? globalThis.Boolean(object.setup_mode)
+        : undefined,
+      currentEntry: isSet(object.currentEntry)
+        ? globalThis.Number(object.currentEntry)
+        : isSet(object.current_entry)
+        ? globalThis.Number(object.current_entry)
+        : undefined,
+      entryOrder: globalThis.Array.isArray(object?.entryOrder)
+        ? object.entryOrder.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.entry_order)
+        ? object.entry_order.map((e: any) => globalThis.Number(e))
+        : [],
+      entries: globalThis.Array.isArray(object?.entries)
+        ? object.entries.map((e: any) => BootEntry.fromJSON(e))
+        : [],
+      clockUnixMs: isSet(object.clockUnixMs)
+        ? BigInt(object.clockUnixMs)
+        : isSet(object.clock_unix_ms)
+        ? BigInt(object.clock_unix_ms)
+        : undefined,
+      rtcUnixMs: isSet(object.rtcUnixMs)
+        ? BigInt(object.rtcUnixMs)
+        : isSet(object.rtc_unix_ms)
+        ? BigInt(object.rtc_unix_ms)
+        : undefined,
     };
   },
 
@@ -680,6 +1361,30 @@ export const Boot: MessageFns<Boot> = {
     if (message.virtualisation !== undefined) {
       obj.virtualisation = message.virtualisation;
     }
+    if (message.firmwareBits !== undefined) {
+      obj.firmwareBits = Math.round(message.firmwareBits);
+    }
+    if (message.secureBoot !== undefined) {
+      obj.secureBoot = message.secureBoot;
+    }
+    if (message.setupMode !== undefined) {
+      obj.setupMode = message.setupMode;
+    }
+    if (message.currentEntry !== undefined) {
+      obj.currentEntry = Math.round(message.currentEntry);
+    }
+    if (message.entryOrder?.length) {
+      obj.entryOrder = message.entryOrder.map((e) => Math.round(e));
+    }
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => BootEntry.toJSON(e));
+    }
+    if (message.clockUnixMs !== undefined) {
+      obj.clockUnixMs = message.clockUnixMs.toString();
+    }
+    if (message.rtcUnixMs !== undefined) {
+      obj.rtcUnixMs = message.rtcUnixMs.toString();
+    }
     return obj;
   },
 
@@ -698,6 +1403,151 @@ export const Boot: MessageFns<Boot> = {
     message.bootMac = object.bootMac ?? undefined;
     message.cmdline = object.cmdline ?? undefined;
     message.virtualisation = object.virtualisation ?? undefined;
+    message.firmwareBits = object.firmwareBits ?? undefined;
+    message.secureBoot = object.secureBoot ?? undefined;
+    message.setupMode = object.setupMode ?? undefined;
+    message.currentEntry = object.currentEntry ?? undefined;
+    message.entryOrder = object.entryOrder?.map((e) => e) || [];
+    message.entries = object.entries?.map((e) => BootEntry.fromPartial(e)) || [];
+    message.clockUnixMs = (object.clockUnixMs !== undefined && object.clockUnixMs !== null)
+      ? BigInt(object.clockUnixMs)
+      : undefined;
+    message.rtcUnixMs = (object.rtcUnixMs !== undefined && object.rtcUnixMs !== null)
+      ? BigInt(object.rtcUnixMs)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBootEntry(): BootEntry {
+  return { number: 0, description: undefined, active: undefined, kind: undefined, mac: undefined };
+}
+
+export const BootEntry: MessageFns<BootEntry> = {
+  encode(message: BootEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.description !== undefined) {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.active !== undefined) {
+      writer.uint32(24).bool(message.active);
+    }
+    if (message.kind !== undefined) {
+      writer.uint32(34).string(message.kind);
+    }
+    if (message.mac !== undefined) {
+      writer.uint32(42).string(message.mac);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BootEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBootEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.active = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BootEntry {
+    return {
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      description: isSet(object.description) ? globalThis.String(object.description) : undefined,
+      active: isSet(object.active) ? globalThis.Boolean(object.active) : undefined,
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : undefined,
+      mac: isSet(object.mac) ? globalThis.String(object.mac) : undefined,
+    };
+  },
+
+  toJSON(message: BootEntry): unknown {
+    const obj: any = {};
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.description !== undefined) {
+      obj.description = message.description;
+    }
+    if (message.active !== undefined) {
+      obj.active = message.active;
+    }
+    if (message.kind !== undefined) {
+      obj.kind = message.kind;
+    }
+    if (message.mac !== undefined) {
+      obj.mac = message.mac;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BootEntry>): BootEntry {
+    return BootEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BootEntry>): BootEntry {
+    const message = createBaseBootEntry();
+    message.number = object.number ?? 0;
+    message.description = object.description ?? undefined;
+    message.active = object.active ?? undefined;
+    message.kind = object.kind ?? undefined;
+    message.mac = object.mac ?? undefined;
     return message;
   },
 };
@@ -721,6 +1571,11 @@ function createBaseSystem(): System {
     biosVendor: undefined,
     biosVersion: undefined,
     biosDate: undefined,
+    biosRelease: undefined,
+    boardAssetTag: undefined,
+    chassisVersion: undefined,
+    chassisAssetTag: undefined,
+    compatible: [],
   };
 }
 
@@ -776,6 +1631,21 @@ export const System: MessageFns<System> = {
     }
     if (message.biosDate !== undefined) {
       writer.uint32(138).string(message.biosDate);
+    }
+    if (message.biosRelease !== undefined) {
+      writer.uint32(146).string(message.biosRelease);
+    }
+    if (message.boardAssetTag !== undefined) {
+      writer.uint32(154).string(message.boardAssetTag);
+    }
+    if (message.chassisVersion !== undefined) {
+      writer.uint32(162).string(message.chassisVersion);
+    }
+    if (message.chassisAssetTag !== undefined) {
+      writer.uint32(170).string(message.chassisAssetTag);
+    }
+    for (const v of message.compatible) {
+      writer.uint32(178).string(v!);
     }
     return writer;
   },
@@ -929,6 +1799,46 @@ export const System: MessageFns<System> = {
             message.biosDate = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.biosRelease = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.boardAssetTag = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.chassisVersion = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.chassisAssetTag = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.compatible.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1000,6 +1910,29 @@ export const System: MessageFns<System> = {
         : isSet(object.bios_date)
         ? globalThis.String(object.bios_date)
         : undefined,
+      biosRelease: isSet(object.biosRelease)
+        ? globalThis.String(object.biosRelease)
+        : isSet(object.bios_release)
+        ? globalThis.String(object.bios_release)
+        : undefined,
+      boardAssetTag: isSet(object.boardAssetTag)
+        ? globalThis.String(object.boardAssetTag)
+        : isSet(object.board_asset_tag)
+        ? globalThis.String(object.board_asset_tag)
+        : undefined,
+      chassisVersion: isSet(object.chassisVersion)
+        ? globalThis.String(object.chassisVersion)
+        : isSet(object.chassis_version)
+        ? globalThis.String(object.chassis_version)
+        : undefined,
+      chassisAssetTag: isSet(object.chassisAssetTag)
+        ? globalThis.String(object.chassisAssetTag)
+        : isSet(object.chassis_asset_tag)
+        ? globalThis.String(object.chassis_asset_tag)
+        : undefined,
+      compatible: globalThis.Array.isArray(object?.compatible)
+        ? object.compatible.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1056,6 +1989,21 @@ export const System: MessageFns<System> = {
     if (message.biosDate !== undefined) {
       obj.biosDate = message.biosDate;
     }
+    if (message.biosRelease !== undefined) {
+      obj.biosRelease = message.biosRelease;
+    }
+    if (message.boardAssetTag !== undefined) {
+      obj.boardAssetTag = message.boardAssetTag;
+    }
+    if (message.chassisVersion !== undefined) {
+      obj.chassisVersion = message.chassisVersion;
+    }
+    if (message.chassisAssetTag !== undefined) {
+      obj.chassisAssetTag = message.chassisAssetTag;
+    }
+    if (message.compatible?.length) {
+      obj.compatible = message.compatible;
+    }
     return obj;
   },
 
@@ -1081,6 +2029,11 @@ export const System: MessageFns<System> = {
     message.biosVendor = object.biosVendor ?? undefined;
     message.biosVersion = object.biosVersion ?? undefined;
     message.biosDate = object.biosDate ?? undefined;
+    message.biosRelease = object.biosRelease ?? undefined;
+    message.boardAssetTag = object.boardAssetTag ?? undefined;
+    message.chassisVersion = object.chassisVersion ?? undefined;
+    message.chassisAssetTag = object.chassisAssetTag ?? undefined;
+    message.compatible = object.compatible?.map((e) => e) || [];
     return message;
   },
 };
@@ -1094,6 +2047,15 @@ function createBaseCpu(): Cpu {
     threads: undefined,
     maxMhz: undefined,
     flags: [],
+    family: undefined,
+    stepping: undefined,
+    microcode: undefined,
+    online: undefined,
+    present: undefined,
+    possible: undefined,
+    smtActive: undefined,
+    caches: [],
+    vulnerabilities: [],
   };
 }
 
@@ -1119,6 +2081,33 @@ export const Cpu: MessageFns<Cpu> = {
     }
     for (const v of message.flags) {
       writer.uint32(58).string(v!);
+    }
+    if (message.family !== undefined) {
+      writer.uint32(66).string(message.family);
+    }
+    if (message.stepping !== undefined) {
+      writer.uint32(74).string(message.stepping);
+    }
+    if (message.microcode !== undefined) {
+      writer.uint32(82).string(message.microcode);
+    }
+    if (message.online !== undefined) {
+      writer.uint32(90).string(message.online);
+    }
+    if (message.present !== undefined) {
+      writer.uint32(98).string(message.present);
+    }
+    if (message.possible !== undefined) {
+      writer.uint32(106).string(message.possible);
+    }
+    if (message.smtActive !== undefined) {
+      writer.uint32(112).bool(message.smtActive);
+    }
+    for (const v of message.caches) {
+      CpuCache.encode(v!, writer.uint32(122).fork()).join();
+    }
+    for (const v of message.vulnerabilities) {
+      CpuVulnerability.encode(v!, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -1192,6 +2181,78 @@ export const Cpu: MessageFns<Cpu> = {
             message.flags.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.family = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.stepping = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.microcode = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.online = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.present = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.possible = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.smtActive = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.caches.push(CpuCache.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.vulnerabilities.push(CpuVulnerability.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1217,6 +2278,21 @@ export const Cpu: MessageFns<Cpu> = {
         ? globalThis.Number(object.max_mhz)
         : undefined,
       flags: globalThis.Array.isArray(object?.flags) ? object.flags.map((e: any) => globalThis.String(e)) : [],
+      family: isSet(object.family) ? globalThis.String(object.family) : undefined,
+      stepping: isSet(object.stepping) ? globalThis.String(object.stepping) : undefined,
+      microcode: isSet(object.microcode) ? globalThis.String(object.microcode) : undefined,
+      online: isSet(object.online) ? globalThis.String(object.online) : undefined,
+      present: isSet(object.present) ? globalThis.String(object.present) : undefined,
+      possible: isSet(object.possible) ? globalThis.String(object.possible) : undefined,
+      smtActive: isSet(object.smtActive)
+        ? globalThis.Boolean(object.smtActive)
+        : isSet(object.smt_active)
+        ? globalThis.Boolean(object.smt_active)
+        : undefined,
+      caches: globalThis.Array.isArray(object?.caches) ? object.caches.map((e: any) => CpuCache.fromJSON(e)) : [],
+      vulnerabilities: globalThis.Array.isArray(object?.vulnerabilities)
+        ? object.vulnerabilities.map((e: any) => CpuVulnerability.fromJSON(e))
+        : [],
     };
   },
 
@@ -1243,6 +2319,33 @@ export const Cpu: MessageFns<Cpu> = {
     if (message.flags?.length) {
       obj.flags = message.flags;
     }
+    if (message.family !== undefined) {
+      obj.family = message.family;
+    }
+    if (message.stepping !== undefined) {
+      obj.stepping = message.stepping;
+    }
+    if (message.microcode !== undefined) {
+      obj.microcode = message.microcode;
+    }
+    if (message.online !== undefined) {
+      obj.online = message.online;
+    }
+    if (message.present !== undefined) {
+      obj.present = message.present;
+    }
+    if (message.possible !== undefined) {
+      obj.possible = message.possible;
+    }
+    if (message.smtActive !== undefined) {
+      obj.smtActive = message.smtActive;
+    }
+    if (message.caches?.length) {
+      obj.caches = message.caches.map((e) => CpuCache.toJSON(e));
+    }
+    if (message.vulnerabilities?.length) {
+      obj.vulnerabilities = message.vulnerabilities.map((e) => CpuVulnerability.toJSON(e));
+    }
     return obj;
   },
 
@@ -1258,12 +2361,232 @@ export const Cpu: MessageFns<Cpu> = {
     message.threads = object.threads ?? undefined;
     message.maxMhz = object.maxMhz ?? undefined;
     message.flags = object.flags?.map((e) => e) || [];
+    message.family = object.family ?? undefined;
+    message.stepping = object.stepping ?? undefined;
+    message.microcode = object.microcode ?? undefined;
+    message.online = object.online ?? undefined;
+    message.present = object.present ?? undefined;
+    message.possible = object.possible ?? undefined;
+    message.smtActive = object.smtActive ?? undefined;
+    message.caches = object.caches?.map((e) => CpuCache.fromPartial(e)) || [];
+    message.vulnerabilities = object.vulnerabilities?.map((e) => CpuVulnerability.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCpuCache(): CpuCache {
+  return { level: 0, type: undefined, sizeBytes: undefined, count: undefined };
+}
+
+export const CpuCache: MessageFns<CpuCache> = {
+  encode(message: CpuCache, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== 0) {
+      writer.uint32(8).uint32(message.level);
+    }
+    if (message.type !== undefined) {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.sizeBytes !== undefined) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sizeBytes);
+    }
+    if (message.count !== undefined) {
+      writer.uint32(32).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CpuCache {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCpuCache();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.level = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CpuCache {
+    return {
+      level: isSet(object.level) ? globalThis.Number(object.level) : 0,
+      type: isSet(object.type) ? globalThis.String(object.type) : undefined,
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : undefined,
+      count: isSet(object.count) ? globalThis.Number(object.count) : undefined,
+    };
+  },
+
+  toJSON(message: CpuCache): unknown {
+    const obj: any = {};
+    if (message.level !== 0) {
+      obj.level = Math.round(message.level);
+    }
+    if (message.type !== undefined) {
+      obj.type = message.type;
+    }
+    if (message.sizeBytes !== undefined) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.count !== undefined) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CpuCache>): CpuCache {
+    return CpuCache.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CpuCache>): CpuCache {
+    const message = createBaseCpuCache();
+    message.level = object.level ?? 0;
+    message.type = object.type ?? undefined;
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null)
+      ? BigInt(object.sizeBytes)
+      : undefined;
+    message.count = object.count ?? undefined;
+    return message;
+  },
+};
+
+function createBaseCpuVulnerability(): CpuVulnerability {
+  return { name: "", state: "" };
+}
+
+export const CpuVulnerability: MessageFns<CpuVulnerability> = {
+  encode(message: CpuVulnerability, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CpuVulnerability {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCpuVulnerability();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CpuVulnerability {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+    };
+  },
+
+  toJSON(message: CpuVulnerability): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CpuVulnerability>): CpuVulnerability {
+    return CpuVulnerability.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CpuVulnerability>): CpuVulnerability {
+    const message = createBaseCpuVulnerability();
+    message.name = object.name ?? "";
+    message.state = object.state ?? "";
     return message;
   },
 };
 
 function createBaseMemory(): Memory {
-  return { usableBytes: undefined, physicalBytes: undefined };
+  return { usableBytes: undefined, physicalBytes: undefined, ecc: undefined, slots: undefined, modules: [] };
 }
 
 export const Memory: MessageFns<Memory> = {
@@ -1279,6 +2602,15 @@ export const Memory: MessageFns<Memory> = {
         throw new globalThis.Error("value provided for field message.physicalBytes of type uint64 too large");
       }
       writer.uint32(16).uint64(message.physicalBytes);
+    }
+    if (message.ecc !== undefined) {
+      writer.uint32(26).string(message.ecc);
+    }
+    if (message.slots !== undefined) {
+      writer.uint32(32).uint32(message.slots);
+    }
+    for (const v of message.modules) {
+      MemoryModule.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1312,6 +2644,30 @@ export const Memory: MessageFns<Memory> = {
             message.physicalBytes = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ecc = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.slots = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.modules.push(MemoryModule.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1336,6 +2692,11 @@ export const Memory: MessageFns<Memory> = {
         : isSet(object.physical_bytes)
         ? BigInt(object.physical_bytes)
         : undefined,
+      ecc: isSet(object.ecc) ? globalThis.String(object.ecc) : undefined,
+      slots: isSet(object.slots) ? globalThis.Number(object.slots) : undefined,
+      modules: globalThis.Array.isArray(object?.modules)
+        ? object.modules.map((e: any) => MemoryModule.fromJSON(e))
+        : [],
     };
   },
 
@@ -1346,6 +2707,15 @@ export const Memory: MessageFns<Memory> = {
     }
     if (message.physicalBytes !== undefined) {
       obj.physicalBytes = message.physicalBytes.toString();
+    }
+    if (message.ecc !== undefined) {
+      obj.ecc = message.ecc;
+    }
+    if (message.slots !== undefined) {
+      obj.slots = Math.round(message.slots);
+    }
+    if (message.modules?.length) {
+      obj.modules = message.modules.map((e) => MemoryModule.toJSON(e));
     }
     return obj;
   },
@@ -1361,6 +2731,396 @@ export const Memory: MessageFns<Memory> = {
     message.physicalBytes = (object.physicalBytes !== undefined && object.physicalBytes !== null)
       ? BigInt(object.physicalBytes)
       : undefined;
+    message.ecc = object.ecc ?? undefined;
+    message.slots = object.slots ?? undefined;
+    message.modules = object.modules?.map((e) => MemoryModule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMemoryModule(): MemoryModule {
+  return {
+    locator: undefined,
+    bank: undefined,
+    fitted: undefined,
+    sizeBytes: undefined,
+    type: undefined,
+    speedMtps: undefined,
+    configuredMtps: undefined,
+    vendor: undefined,
+    serial: undefined,
+    partNumber: undefined,
+  };
+}
+
+export const MemoryModule: MessageFns<MemoryModule> = {
+  encode(message: MemoryModule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.locator !== undefined) {
+      writer.uint32(10).string(message.locator);
+    }
+    if (message.bank !== undefined) {
+      writer.uint32(18).string(message.bank);
+    }
+    if (message.fitted !== undefined) {
+      writer.uint32(24).bool(message.fitted);
+    }
+    if (message.sizeBytes !== undefined) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sizeBytes);
+    }
+    if (message.type !== undefined) {
+      writer.uint32(42).string(message.type);
+    }
+    if (message.speedMtps !== undefined) {
+      writer.uint32(48).uint32(message.speedMtps);
+    }
+    if (message.configuredMtps !== undefined) {
+      writer.uint32(56).uint32(message.configuredMtps);
+    }
+    if (message.vendor !== undefined) {
+      writer.uint32(66).string(message.vendor);
+    }
+    if (message.serial !== undefined) {
+      writer.uint32(74).string(message.serial);
+    }
+    if (message.partNumber !== undefined) {
+      writer.uint32(82).string(message.partNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemoryModule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemoryModule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.locator = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bank = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fitted = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.speedMtps = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.configuredMtps = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.vendor = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.partNumber = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemoryModule {
+    return {
+      locator: isSet(object.locator) ? globalThis.String(object.locator) : undefined,
+      bank: isSet(object.bank) ? globalThis.String(object.bank) : undefined,
+      fitted: isSet(object.fitted) ? globalThis.Boolean(object.fitted) : undefined,
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : undefined,
+      type: isSet(object.type) ? globalThis.String(object.type) : undefined,
+      speedMtps: isSet(object.speedMtps)
+        ? globalThis.Number(object.speedMtps)
+        : isSet(object.speed_mtps)
+        ? globalThis.Number(object.speed_mtps)
+        : undefined,
+      configuredMtps: isSet(object.configuredMtps)
+        ? globalThis.Number(object.configuredMtps)
+        : isSet(object.configured_mtps)
+        ? globalThis.Number(object.configured_mtps)
+        : undefined,
+      vendor: isSet(object.vendor) ? globalThis.String(object.vendor) : undefined,
+      serial: isSet(object.serial) ? globalThis.String(object.serial) : undefined,
+      partNumber: isSet(object.partNumber)
+        ? globalThis.String(object.partNumber)
+        : isSet(object.part_number)
+        ? globalThis.String(object.part_number)
+        : undefined,
+    };
+  },
+
+  toJSON(message: MemoryModule): unknown {
+    const obj: any = {};
+    if (message.locator !== undefined) {
+      obj.locator = message.locator;
+    }
+    if (message.bank !== undefined) {
+      obj.bank = message.bank;
+    }
+    if (message.fitted !== undefined) {
+      obj.fitted = message.fitted;
+    }
+    if (message.sizeBytes !== undefined) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.type !== undefined) {
+      obj.type = message.type;
+    }
+    if (message.speedMtps !== undefined) {
+      obj.speedMtps = Math.round(message.speedMtps);
+    }
+    if (message.configuredMtps !== undefined) {
+      obj.configuredMtps = Math.round(message.configuredMtps);
+    }
+    if (message.vendor !== undefined) {
+      obj.vendor = message.vendor;
+    }
+    if (message.serial !== undefined) {
+      obj.serial = message.serial;
+    }
+    if (message.partNumber !== undefined) {
+      obj.partNumber = message.partNumber;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MemoryModule>): MemoryModule {
+    return MemoryModule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemoryModule>): MemoryModule {
+    const message = createBaseMemoryModule();
+    message.locator = object.locator ?? undefined;
+    message.bank = object.bank ?? undefined;
+    message.fitted = object.fitted ?? undefined;
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null)
+      ? BigInt(object.sizeBytes)
+      : undefined;
+    message.type = object.type ?? undefined;
+    message.speedMtps = object.speedMtps ?? undefined;
+    message.configuredMtps = object.configuredMtps ?? undefined;
+    message.vendor = object.vendor ?? undefined;
+    message.serial = object.serial ?? undefined;
+    message.partNumber = object.partNumber ?? undefined;
+    return message;
+  },
+};
+
+function createBaseNumaNode(): NumaNode {
+  return { node: 0, cpulist: undefined, memoryBytes: undefined, distances: [] };
+}
+
+export const NumaNode: MessageFns<NumaNode> = {
+  encode(message: NumaNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== 0) {
+      writer.uint32(8).uint32(message.node);
+    }
+    if (message.cpulist !== undefined) {
+      writer.uint32(18).string(message.cpulist);
+    }
+    if (message.memoryBytes !== undefined) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.memoryBytes);
+    }
+    if (message.distances.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.distances) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NumaNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNumaNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.node = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cpulist = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.distances.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.distances.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NumaNode {
+    return {
+      node: isSet(object.node) ? globalThis.Number(object.node) : 0,
+      cpulist: isSet(object.cpulist) ? globalThis.String(object.cpulist) : undefined,
+      memoryBytes: isSet(object.memoryBytes)
+        ? BigInt(object.memoryBytes)
+        : isSet(object.memory_bytes)
+        ? BigInt(object.memory_bytes)
+        : undefined,
+      distances: globalThis.Array.isArray(object?.distances)
+        ? object.distances.map((e: any) => globalThis.Number(e))
+        : [],
+    };
+  },
+
+  toJSON(message: NumaNode): unknown {
+    const obj: any = {};
+    if (message.node !== 0) {
+      obj.node = Math.round(message.node);
+    }
+    if (message.cpulist !== undefined) {
+      obj.cpulist = message.cpulist;
+    }
+    if (message.memoryBytes !== undefined) {
+      obj.memoryBytes = message.memoryBytes.toString();
+    }
+    if (message.distances?.length) {
+      obj.distances = message.distances.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NumaNode>): NumaNode {
+    return NumaNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NumaNode>): NumaNode {
+    const message = createBaseNumaNode();
+    message.node = object.node ?? 0;
+    message.cpulist = object.cpulist ?? undefined;
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : undefined;
+    message.distances = object.distances?.map((e) => e) || [];
     return message;
   },
 };
@@ -1390,6 +3150,19 @@ function createBaseDisk(): Disk {
     holders: [],
     mountedAt: [],
     nixosHost: undefined,
+    media: undefined,
+    rpm: undefined,
+    zoned: undefined,
+    firmware: undefined,
+    hctl: undefined,
+    numaNode: undefined,
+    eui: undefined,
+    nguid: undefined,
+    nvmeUuid: undefined,
+    inUse: undefined,
+    multipath: undefined,
+    paths: [],
+    health: undefined,
   };
 }
 
@@ -1466,6 +3239,45 @@ export const Disk: MessageFns<Disk> = {
     }
     if (message.nixosHost !== undefined) {
       writer.uint32(186).string(message.nixosHost);
+    }
+    if (message.media !== undefined) {
+      writer.uint32(194).string(message.media);
+    }
+    if (message.rpm !== undefined) {
+      writer.uint32(200).uint32(message.rpm);
+    }
+    if (message.zoned !== undefined) {
+      writer.uint32(210).string(message.zoned);
+    }
+    if (message.firmware !== undefined) {
+      writer.uint32(218).string(message.firmware);
+    }
+    if (message.hctl !== undefined) {
+      writer.uint32(226).string(message.hctl);
+    }
+    if (message.numaNode !== undefined) {
+      writer.uint32(232).uint32(message.numaNode);
+    }
+    if (message.eui !== undefined) {
+      writer.uint32(242).string(message.eui);
+    }
+    if (message.nguid !== undefined) {
+      writer.uint32(250).string(message.nguid);
+    }
+    if (message.nvmeUuid !== undefined) {
+      writer.uint32(258).string(message.nvmeUuid);
+    }
+    if (message.inUse !== undefined) {
+      writer.uint32(264).bool(message.inUse);
+    }
+    if (message.multipath !== undefined) {
+      writer.uint32(274).string(message.multipath);
+    }
+    for (const v of message.paths) {
+      DiskPath.encode(v!, writer.uint32(282).fork()).join();
+    }
+    if (message.health !== undefined) {
+      DiskHealth.encode(message.health, writer.uint32(290).fork()).join();
     }
     return writer;
   },
@@ -1667,6 +3479,110 @@ export const Disk: MessageFns<Disk> = {
             message.nixosHost = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.media = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.rpm = reader.uint32();
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.zoned = reader.string();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.firmware = reader.string();
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.hctl = reader.string();
+            continue;
+          }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.numaNode = reader.uint32();
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.eui = reader.string();
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.nguid = reader.string();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.nvmeUuid = reader.string();
+            continue;
+          }
+          case 33: {
+            if (tag !== 264) {
+              break;
+            }
+
+            message.inUse = reader.bool();
+            continue;
+          }
+          case 34: {
+            if (tag !== 274) {
+              break;
+            }
+
+            message.multipath = reader.string();
+            continue;
+          }
+          case 35: {
+            if (tag !== 282) {
+              break;
+            }
+
+            message.paths.push(DiskPath.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 36: {
+            if (tag !== 290) {
+              break;
+            }
+
+            message.health = DiskHealth.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1750,6 +3666,33 @@ export const Disk: MessageFns<Disk> = {
         : isSet(object.nixos_host)
         ? globalThis.String(object.nixos_host)
         : undefined,
+      media: isSet(object.media) ? globalThis.String(object.media) : undefined,
+      rpm: isSet(object.rpm) ? globalThis.Number(object.rpm) : undefined,
+      zoned: isSet(object.zoned) ? globalThis.String(object.zoned) : undefined,
+      firmware: isSet(object.firmware) ? globalThis.String(object.firmware) : undefined,
+      hctl: isSet(object.hctl) ? globalThis.String(object.hctl) : undefined,
+      numaNode: isSet(object.numaNode)
+        ? globalThis.Number(object.numaNode)
+        : isSet(object.numa_node)
+        ? globalThis.Number(object.numa_node)
+        : undefined,
+      eui: isSet(object.eui) ? globalThis.String(object.eui) : undefined,
+      nguid: isSet(object.nguid) ? globalThis.String(object.nguid) : undefined,
+      nvmeUuid: isSet(object.nvmeUuid)
+        ? globalThis.String(object.nvmeUuid)
+        : isSet(object.nvme_uuid)
+        ? globalThis.String(object.nvme_uuid)
+        : undefined,
+      inUse: isSet(object.inUse)
+        ? globalThis.Boolean(object.inUse)
+        : isSet(object.in_use)
+        ? globalThis.Boolean(object.in_use)
+        : undefined,
+      multipath: isSet(object.multipath) ? globalThis.String(object.multipath) : undefined,
+      paths: globalThis.Array.isArray(object?.paths)
+        ? object.paths.map((e: any) => DiskPath.fromJSON(e))
+        : [],
+      health: isSet(object.health) ? DiskHealth.fromJSON(object.health) : undefined,
     };
   },
 
@@ -1824,6 +3767,45 @@ export const Disk: MessageFns<Disk> = {
     if (message.nixosHost !== undefined) {
       obj.nixosHost = message.nixosHost;
     }
+    if (message.media !== undefined) {
+      obj.media = message.media;
+    }
+    if (message.rpm !== undefined) {
+      obj.rpm = Math.round(message.rpm);
+    }
+    if (message.zoned !== undefined) {
+      obj.zoned = message.zoned;
+    }
+    if (message.firmware !== undefined) {
+      obj.firmware = message.firmware;
+    }
+    if (message.hctl !== undefined) {
+      obj.hctl = message.hctl;
+    }
+    if (message.numaNode !== undefined) {
+      obj.numaNode = Math.round(message.numaNode);
+    }
+    if (message.eui !== undefined) {
+      obj.eui = message.eui;
+    }
+    if (message.nguid !== undefined) {
+      obj.nguid = message.nguid;
+    }
+    if (message.nvmeUuid !== undefined) {
+      obj.nvmeUuid = message.nvmeUuid;
+    }
+    if (message.inUse !== undefined) {
+      obj.inUse = message.inUse;
+    }
+    if (message.multipath !== undefined) {
+      obj.multipath = message.multipath;
+    }
+    if (message.paths?.length) {
+      obj.paths = message.paths.map((e) => DiskPath.toJSON(e));
+    }
+    if (message.health !== undefined) {
+      obj.health = DiskHealth.toJSON(message.health);
+    }
     return obj;
   },
 
@@ -1855,6 +3837,553 @@ export const Disk: MessageFns<Disk> = {
     message.holders = object.holders?.map((e) => e) || [];
     message.mountedAt = object.mountedAt?.map((e) => e) || [];
     message.nixosHost = object.nixosHost ?? undefined;
+    message.media = object.media ?? undefined;
+    message.rpm = object.rpm ?? undefined;
+    message.zoned = object.zoned ?? undefined;
+    message.firmware = object.firmware ?? undefined;
+    message.hctl = object.hctl ?? undefined;
+    message.numaNode = object.numaNode ?? undefined;
+    message.eui = object.eui ?? undefined;
+    message.nguid = object.nguid ?? undefined;
+    message.nvmeUuid = object.nvmeUuid ?? undefined;
+    message.inUse = object.inUse ?? undefined;
+    message.multipath = object.multipath ?? undefined;
+    message.paths = object.paths?.map((e) => DiskPath.fromPartial(e)) || [];
+    message.health = (object.health !== undefined && object.health !== null)
+      ? DiskHealth.fromPartial(object.health)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDiskPath(): DiskPath {
+  return { name: "", transport: undefined, pciAddress: undefined, state: undefined };
+}
+
+export const DiskPath: MessageFns<DiskPath> = {
+  encode(message: DiskPath, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.transport !== undefined) {
+      writer.uint32(18).string(message.transport);
+    }
+    if (message.pciAddress !== undefined) {
+      writer.uint32(26).string(message.pciAddress);
+    }
+    if (message.state !== undefined) {
+      writer.uint32(34).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskPath {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskPath();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.transport = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pciAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiskPath {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      transport: isSet(object.transport) ? globalThis.String(object.transport) : undefined,
+      pciAddress: isSet(object.pciAddress)
+        ? globalThis.String(object.pciAddress)
+        : isSet(object.pci_address)
+        ? globalThis.String(object.pci_address)
+        : undefined,
+      state: isSet(object.state) ? globalThis.String(object.state) : undefined,
+    };
+  },
+
+  toJSON(message: DiskPath): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.transport !== undefined) {
+      obj.transport = message.transport;
+    }
+    if (message.pciAddress !== undefined) {
+      obj.pciAddress = message.pciAddress;
+    }
+    if (message.state !== undefined) {
+      obj.state = message.state;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiskPath>): DiskPath {
+    return DiskPath.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiskPath>): DiskPath {
+    const message = createBaseDiskPath();
+    message.name = object.name ?? "";
+    message.transport = object.transport ?? undefined;
+    message.pciAddress = object.pciAddress ?? undefined;
+    message.state = object.state ?? undefined;
+    return message;
+  },
+};
+
+function createBaseDiskHealth(): DiskHealth {
+  return {
+    verdict: undefined,
+    temperatureMillicelsius: undefined,
+    powerOnHours: undefined,
+    percentUsed: undefined,
+    mediaErrors: undefined,
+    reallocatedSectors: undefined,
+  };
+}
+
+export const DiskHealth: MessageFns<DiskHealth> = {
+  encode(message: DiskHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.verdict !== undefined) {
+      writer.uint32(10).string(message.verdict);
+    }
+    if (message.temperatureMillicelsius !== undefined) {
+      writer.uint32(16).int32(message.temperatureMillicelsius);
+    }
+    if (message.powerOnHours !== undefined) {
+      if (BigInt.asUintN(64, message.powerOnHours) !== message.powerOnHours) {
+        throw new globalThis.Error("value provided for field message.powerOnHours of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.powerOnHours);
+    }
+    if (message.percentUsed !== undefined) {
+      writer.uint32(32).uint32(message.percentUsed);
+    }
+    if (message.mediaErrors !== undefined) {
+      if (BigInt.asUintN(64, message.mediaErrors) !== message.mediaErrors) {
+        throw new globalThis.Error("value provided for field message.mediaErrors of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.mediaErrors);
+    }
+    if (message.reallocatedSectors !== undefined) {
+      if (BigInt.asUintN(64, message.reallocatedSectors) !== message.reallocatedSectors) {
+        throw new globalThis.Error("value provided for field message.reallocatedSectors of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.reallocatedSectors);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskHealth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.temperatureMillicelsius = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.powerOnHours = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.percentUsed = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mediaErrors = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.reallocatedSectors = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiskHealth {
+    return {
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : undefined,
+      temperatureMillicelsius: isSet(object.temperatureMillicelsius)
+        ? globalThis.Number(object.temperatureMillicelsius)
+        : isSet(object.temperature_millicelsius)
+        ? globalThis.Number(object.temperature_millicelsius)
+        : undefined,
+      powerOnHours: isSet(object.powerOnHours)
+        ? BigInt(object.powerOnHours)
+        : isSet(object.power_on_hours)
+        ? BigInt(object.power_on_hours)
+        : undefined,
+      percentUsed: isSet(object.percentUsed)
+        ? globalThis.Number(object.percentUsed)
+        : isSet(object.percent_used)
+        ? globalThis.Number(object.percent_used)
+        : undefined,
+      mediaErrors: isSet(object.mediaErrors)
+        ? BigInt(object.mediaErrors)
+        : isSet(object.media_errors)
+        ? BigInt(object.media_errors)
+        : undefined,
+      reallocatedSectors: isSet(object.reallocatedSectors)
+        ? BigInt(object.reallocatedSectors)
+        : isSet(object.reallocated_sectors)
+        ? BigInt(object.reallocated_sectors)
+        : undefined,
+    };
+  },
+
+  toJSON(message: DiskHealth): unknown {
+    const obj: any = {};
+    if (message.verdict !== undefined) {
+      obj.verdict = message.verdict;
+    }
+    if (message.temperatureMillicelsius !== undefined) {
+      obj.temperatureMillicelsius = Math.round(message.temperatureMillicelsius);
+    }
+    if (message.powerOnHours !== undefined) {
+      obj.powerOnHours = message.powerOnHours.toString();
+    }
+    if (message.percentUsed !== undefined) {
+      obj.percentUsed = Math.round(message.percentUsed);
+    }
+    if (message.mediaErrors !== undefined) {
+      obj.mediaErrors = message.mediaErrors.toString();
+    }
+    if (message.reallocatedSectors !== undefined) {
+      obj.reallocatedSectors = message.reallocatedSectors.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiskHealth>): DiskHealth {
+    return DiskHealth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiskHealth>): DiskHealth {
+    const message = createBaseDiskHealth();
+    message.verdict = object.verdict ?? undefined;
+    message.temperatureMillicelsius = object.temperatureMillicelsius ?? undefined;
+    message.powerOnHours = (object.powerOnHours !== undefined && object.powerOnHours !== null)
+      ? BigInt(object.powerOnHours)
+      : undefined;
+    message.percentUsed = object.percentUsed ?? undefined;
+    message.mediaErrors = (object.mediaErrors !== undefined && object.mediaErrors !== null)
+      ? BigInt(object.mediaErrors)
+      : undefined;
+    message.reallocatedSectors = (object.reallocatedSectors !== undefined && object.reallocatedSectors !== null)
+      ? BigInt(object.reallocatedSectors)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDiskArray(): DiskArray {
+  return {
+    name: "",
+    path: "",
+    kind: "",
+    level: undefined,
+    sizeBytes: undefined,
+    members: [],
+    label: undefined,
+    state: undefined,
+    mountedAt: [],
+  };
+}
+
+export const DiskArray: MessageFns<DiskArray> = {
+  encode(message: DiskArray, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.level !== undefined) {
+      writer.uint32(34).string(message.level);
+    }
+    if (message.sizeBytes !== undefined) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.sizeBytes);
+    }
+    for (const v of message.members) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.label !== undefined) {
+      writer.uint32(58).string(message.label);
+    }
+    if (message.state !== undefined) {
+      writer.uint32(66).string(message.state);
+    }
+    for (const v of message.mountedAt) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskArray {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskArray();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.members.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.mountedAt.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiskArray {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      level: isSet(object.level) ? globalThis.String(object.level) : undefined,
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : undefined,
+      members: globalThis.Array.isArray(object?.members) ? object.members.map((e: any) => globalThis.String(e)) : [],
+      label: isSet(object.label) ? globalThis.String(object.label) : undefined,
+      state: isSet(object.state) ? globalThis.String(object.state) : undefined,
+      mountedAt: globalThis.Array.isArray(object?.mountedAt)
+        ? object.mountedAt.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.mounted_at)
+        ? object.mounted_at.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: DiskArray): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.level !== undefined) {
+      obj.level = message.level;
+    }
+    if (message.sizeBytes !== undefined) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.members?.length) {
+      obj.members = message.members;
+    }
+    if (message.label !== undefined) {
+      obj.label = message.label;
+    }
+    if (message.state !== undefined) {
+      obj.state = message.state;
+    }
+    if (message.mountedAt?.length) {
+      obj.mountedAt = message.mountedAt;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiskArray>): DiskArray {
+    return DiskArray.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiskArray>): DiskArray {
+    const message = createBaseDiskArray();
+    message.name = object.name ?? "";
+    message.path = object.path ?? "";
+    message.kind = object.kind ?? "";
+    message.level = object.level ?? undefined;
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null)
+      ? BigInt(object.sizeBytes)
+      : undefined;
+    message.members = object.members?.map((e) => e) || [];
+    message.label = object.label ?? undefined;
+    message.state = object.state ?? undefined;
+    message.mountedAt = object.mountedAt?.map((e) => e) || [];
     return message;
   },
 };
@@ -2014,6 +4543,22 @@ function createBaseNic(): Nic {
     addresses: [],
     booted: undefined,
     reached: undefined,
+    macKind: undefined,
+    firmware: undefined,
+    vendorId: undefined,
+    deviceId: undefined,
+    duplex: undefined,
+    autoneg: undefined,
+    devPort: undefined,
+    portName: undefined,
+    switchId: undefined,
+    sriovTotalVfs: undefined,
+    sriovActiveVfs: undefined,
+    wolSupported: undefined,
+    wolEnabled: undefined,
+    defaultRoute: undefined,
+    numaNode: undefined,
+    lldp: [],
   };
 }
 
@@ -2051,6 +4596,54 @@ export const Nic: MessageFns<Nic> = {
     }
     if (message.reached !== undefined) {
       writer.uint32(88).bool(message.reached);
+    }
+    if (message.macKind !== undefined) {
+      writer.uint32(98).string(message.macKind);
+    }
+    if (message.firmware !== undefined) {
+      writer.uint32(106).string(message.firmware);
+    }
+    if (message.vendorId !== undefined) {
+      writer.uint32(114).string(message.vendorId);
+    }
+    if (message.deviceId !== undefined) {
+      writer.uint32(122).string(message.deviceId);
+    }
+    if (message.duplex !== undefined) {
+      writer.uint32(130).string(message.duplex);
+    }
+    if (message.autoneg !== undefined) {
+      writer.uint32(136).bool(message.autoneg);
+    }
+    if (message.devPort !== undefined) {
+      writer.uint32(144).uint32(message.devPort);
+    }
+    if (message.portName !== undefined) {
+      writer.uint32(154).string(message.portName);
+    }
+    if (message.switchId !== undefined) {
+      writer.uint32(162).string(message.switchId);
+    }
+    if (message.sriovTotalVfs !== undefined) {
+      writer.uint32(168).uint32(message.sriovTotalVfs);
+    }
+    if (message.sriovActiveVfs !== undefined) {
+      writer.uint32(176).uint32(message.sriovActiveVfs);
+    }
+    if (message.wolSupported !== undefined) {
+      writer.uint32(186).string(message.wolSupported);
+    }
+    if (message.wolEnabled !== undefined) {
+      writer.uint32(194).string(message.wolEnabled);
+    }
+    if (message.defaultRoute !== undefined) {
+      writer.uint32(200).bool(message.defaultRoute);
+    }
+    if (message.numaNode !== undefined) {
+      writer.uint32(208).uint32(message.numaNode);
+    }
+    for (const v of message.lldp) {
+      LldpNeighbour.encode(v!, writer.uint32(218).fork()).join();
     }
     return writer;
   },
@@ -2156,6 +4749,134 @@ export const Nic: MessageFns<Nic> = {
             message.reached = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.macKind = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.firmware = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.vendorId = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.deviceId = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.duplex = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.autoneg = reader.bool();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.devPort = reader.uint32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.portName = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.switchId = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.sriovTotalVfs = reader.uint32();
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.sriovActiveVfs = reader.uint32();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.wolSupported = reader.string();
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.wolEnabled = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.defaultRoute = reader.bool();
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.numaNode = reader.uint32();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.lldp.push(LldpNeighbour.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2195,6 +4916,72 @@ export const Nic: MessageFns<Nic> = {
         : [],
       booted: isSet(object.booted) ? globalThis.Boolean(object.booted) : undefined,
       reached: isSet(object.reached) ? globalThis.Boolean(object.reached) : undefined,
+      macKind: isSet(object.macKind)
+        ? globalThis.String(object.macKind)
+        : isSet(object.mac_kind)
+        ? globalThis.String(object.mac_kind)
+        : undefined,
+      firmware: isSet(object.firmware) ? globalThis.String(object.firmware) : undefined,
+      vendorId: isSet(object.vendorId)
+        ? globalThis.String(object.vendorId)
+        : isSet(object.vendor_id)
+        ? globalThis.String(object.vendor_id)
+        : undefined,
+      deviceId: isSet(object.deviceId)
+        ? globalThis.String(object.deviceId)
+        : isSet(object.device_id)
+        ? globalThis.String(object.device_id)
+        : undefined,
+      duplex: isSet(object.duplex) ? globalThis.String(object.duplex) : undefined,
+      autoneg: isSet(object.autoneg) ? globalThis.Boolean(object.autoneg) : undefined,
+      devPort: isSet(object.devPort)
+        ? globalThis.Number(object.devPort)
+        : isSet(object.dev_port)
+        ? globalThis.Number(object.dev_port)
+        : undefined,
+      portName: isSet(object.portName)
+        ? globalThis.String(object.portName)
+        : isSet(object.port_name)
+        ? globalThis.String(object.port_name)
+        : undefined,
+      switchId: isSet(object.switchId)
+        ? globalThis.String(object.switchId)
+        : isSet(object.switch_id)
+        ? globalThis.String(object.switch_id)
+        : undefined,
+      sriovTotalVfs: isSet(object.sriovTotalVfs)
+        ? globalThis.Number(object.sriovTotalVfs)
+        : isSet(object.sriov_total_vfs)
+        ? globalThis.Number(object.sriov_total_vfs)
+        : undefined,
+      sriovActiveVfs: isSet(object.sriovActiveVfs)
+        ? globalThis.Number(object.sriovActiveVfs)
+        : isSet(object.sriov_active_vfs)
+        ? globalThis.Number(object.sriov_active_vfs)
+        : undefined,
+      wolSupported: isSet(object.wolSupported)
+        ? globalThis.String(object.wolSupported)
+        : isSet(object.wol_supported)
+        ? globalThis.String(object.wol_supported)
+        : undefined,
+      wolEnabled: isSet(object.wolEnabled)
+        ? globalThis.String(object.wolEnabled)
+        : isSet(object.wol_enabled)
+        ? globalThis.String(object.wol_enabled)
+        : undefined,
+      defaultRoute: isSet(object.defaultRoute)
+        ? globalThis.Boolean(object.defaultRoute)
+        : isSet(object.default_route)
+        ? globalThis.Boolean(object.default_route)
+        : undefined,
+      numaNode: isSet(object.numaNode)
+        ? globalThis.Number(object.numaNode)
+        : isSet(object.numa_node)
+        ? globalThis.Number(object.numa_node)
+        : undefined,
+      lldp: globalThis.Array.isArray(object?.lldp)
+        ? object.lldp.map((e: any) => LldpNeighbour.fromJSON(e))
+        : [],
     };
   },
 
@@ -2233,6 +5020,54 @@ export const Nic: MessageFns<Nic> = {
     if (message.reached !== undefined) {
       obj.reached = message.reached;
     }
+    if (message.macKind !== undefined) {
+      obj.macKind = message.macKind;
+    }
+    if (message.firmware !== undefined) {
+      obj.firmware = message.firmware;
+    }
+    if (message.vendorId !== undefined) {
+      obj.vendorId = message.vendorId;
+    }
+    if (message.deviceId !== undefined) {
+      obj.deviceId = message.deviceId;
+    }
+    if (message.duplex !== undefined) {
+      obj.duplex = message.duplex;
+    }
+    if (message.autoneg !== undefined) {
+      obj.autoneg = message.autoneg;
+    }
+    if (message.devPort !== undefined) {
+      obj.devPort = Math.round(message.devPort);
+    }
+    if (message.portName !== undefined) {
+      obj.portName = message.portName;
+    }
+    if (message.switchId !== undefined) {
+      obj.switchId = message.switchId;
+    }
+    if (message.sriovTotalVfs !== undefined) {
+      obj.sriovTotalVfs = Math.round(message.sriovTotalVfs);
+    }
+    if (message.sriovActiveVfs !== undefined) {
+      obj.sriovActiveVfs = Math.round(message.sriovActiveVfs);
+    }
+    if (message.wolSupported !== undefined) {
+      obj.wolSupported = message.wolSupported;
+    }
+    if (message.wolEnabled !== undefined) {
+      obj.wolEnabled = message.wolEnabled;
+    }
+    if (message.defaultRoute !== undefined) {
+      obj.defaultRoute = message.defaultRoute;
+    }
+    if (message.numaNode !== undefined) {
+      obj.numaNode = Math.round(message.numaNode);
+    }
+    if (message.lldp?.length) {
+      obj.lldp = message.lldp.map((e) => LldpNeighbour.toJSON(e));
+    }
     return obj;
   },
 
@@ -2252,6 +5087,1557 @@ export const Nic: MessageFns<Nic> = {
     message.addresses = object.addresses?.map((e) => e) || [];
     message.booted = object.booted ?? undefined;
     message.reached = object.reached ?? undefined;
+    message.macKind = object.macKind ?? undefined;
+    message.firmware = object.firmware ?? undefined;
+    message.vendorId = object.vendorId ?? undefined;
+    message.deviceId = object.deviceId ?? undefined;
+    message.duplex = object.duplex ?? undefined;
+    message.autoneg = object.autoneg ?? undefined;
+    message.devPort = object.devPort ?? undefined;
+    message.portName = object.portName ?? undefined;
+    message.switchId = object.switchId ?? undefined;
+    message.sriovTotalVfs = object.sriovTotalVfs ?? undefined;
+    message.sriovActiveVfs = object.sriovActiveVfs ?? undefined;
+    message.wolSupported = object.wolSupported ?? undefined;
+    message.wolEnabled = object.wolEnabled ?? undefined;
+    message.defaultRoute = object.defaultRoute ?? undefined;
+    message.numaNode = object.numaNode ?? undefined;
+    message.lldp = object.lldp?.map((e) => LldpNeighbour.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLldpNeighbour(): LldpNeighbour {
+  return {
+    chassisId: undefined,
+    chassisIdType: undefined,
+    portId: undefined,
+    portIdType: undefined,
+    portDescription: undefined,
+    systemName: undefined,
+    systemDescription: undefined,
+    managementAddresses: [],
+    vlan: undefined,
+    ttlS: undefined,
+  };
+}
+
+export const LldpNeighbour: MessageFns<LldpNeighbour> = {
+  encode(message: LldpNeighbour, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.chassisId !== undefined) {
+      writer.uint32(10).string(message.chassisId);
+    }
+    if (message.chassisIdType !== undefined) {
+      writer.uint32(18).string(message.chassisIdType);
+    }
+    if (message.portId !== undefined) {
+      writer.uint32(26).string(message.portId);
+    }
+    if (message.portIdType !== undefined) {
+      writer.uint32(34).string(message.portIdType);
+    }
+    if (message.portDescription !== undefined) {
+      writer.uint32(42).string(message.portDescription);
+    }
+    if (message.systemName !== undefined) {
+      writer.uint32(50).string(message.systemName);
+    }
+    if (message.systemDescription !== undefined) {
+      writer.uint32(58).string(message.systemDescription);
+    }
+    for (const v of message.managementAddresses) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.vlan !== undefined) {
+      writer.uint32(72).uint32(message.vlan);
+    }
+    if (message.ttlS !== undefined) {
+      writer.uint32(80).uint32(message.ttlS);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LldpNeighbour {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLldpNeighbour();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chassisId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.chassisIdType = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.portId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.portIdType = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.portDescription = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.systemName = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.systemDescription = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.managementAddresses.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.vlan = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.ttlS = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LldpNeighbour {
+    return {
+      chassisId: isSet(object.chassisId)
+        ? globalThis.String(object.chassisId)
+        : isSet(object.chassis_id)
+        ? globalThis.String(object.chassis_id)
+        : undefined,
+      chassisIdType: isSet(object.chassisIdType)
+        ? globalThis.String(object.chassisIdType)
+        : isSet(object.chassis_id_type)
+        ? globalThis.String(object.chassis_id_type)
+        : undefined,
+      portId: isSet(object.portId)
+        ? globalThis.String(object.portId)
+        : isSet(object.port_id)
+        ? globalThis.String(object.port_id)
+        : undefined,
+      portIdType: isSet(object.portIdType)
+        ? globalThis.String(object.portIdType)
+        : isSet(object.port_id_type)
+        ? globalThis.String(object.port_id_type)
+        : undefined,
+      portDescription: isSet(object.portDescription)
+        ? globalThis.String(object.portDescription)
+        : isSet(object.port_description)
+        ? globalThis.String(object.port_description)
+        : undefined,
+      systemName: isSet(object.systemName)
+        ? globalThis.String(object.systemName)
+        : isSet(object.system_name)
+        ? globalThis.String(object.system_name)
+        : undefined,
+      systemDescription: isSet(object.systemDescription)
+        ? globalThis.String(object.systemDescription)
+        : isSet(object.system_description)
+        ? globalThis.String(object.system_description)
+        : undefined,
+      managementAddresses: globalThis.Array.isArray(object?.managementAddresses)
+        ? object.managementAddresses.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.management_addresses)
+        ? object.management_addresses.map((e: any) => globalThis.String(e))
+        : [],
+      vlan: isSet(object.vlan) ? globalThis.Number(object.vlan) : undefined,
+      ttlS: isSet(object.ttlS)
+        ? globalThis.Number(object.ttlS)
+        : isSet(object.ttl_s)
+        ? globalThis.Number(object.ttl_s)
+        : undefined,
+    };
+  },
+
+  toJSON(message: LldpNeighbour): unknown {
+    const obj: any = {};
+    if (message.chassisId !== undefined) {
+      obj.chassisId = message.chassisId;
+    }
+    if (message.chassisIdType !== undefined) {
+      obj.chassisIdType = message.chassisIdType;
+    }
+    if (message.portId !== undefined) {
+      obj.portId = message.portId;
+    }
+    if (message.portIdType !== undefined) {
+      obj.portIdType = message.portIdType;
+    }
+    if (message.portDescription !== undefined) {
+      obj.portDescription = message.portDescription;
+    }
+    if (message.systemName !== undefined) {
+      obj.systemName = message.systemName;
+    }
+    if (message.systemDescription !== undefined) {
+      obj.systemDescription = message.systemDescription;
+    }
+    if (message.managementAddresses?.length) {
+      obj.managementAddresses = message.managementAddresses;
+    }
+    if (message.vlan !== undefined) {
+      obj.vlan = Math.round(message.vlan);
+    }
+    if (message.ttlS !== undefined) {
+      obj.ttlS = Math.round(message.ttlS);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LldpNeighbour>): LldpNeighbour {
+    return LldpNeighbour.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LldpNeighbour>): LldpNeighbour {
+    const message = createBaseLldpNeighbour();
+    message.chassisId = object.chassisId ?? undefined;
+    message.chassisIdType = object.chassisIdType ?? undefined;
+    message.portId = object.portId ?? undefined;
+    message.portIdType = object.portIdType ?? undefined;
+    message.portDescription = object.portDescription ?? undefined;
+    message.systemName = object.systemName ?? undefined;
+    message.systemDescription = object.systemDescription ?? undefined;
+    message.managementAddresses = object.managementAddresses?.map((e) => e) || [];
+    message.vlan = object.vlan ?? undefined;
+    message.ttlS = object.ttlS ?? undefined;
+    return message;
+  },
+};
+
+function createBasePciDevice(): PciDevice {
+  return {
+    address: "",
+    class: undefined,
+    vendorId: undefined,
+    deviceId: undefined,
+    subsystemVendorId: undefined,
+    subsystemDeviceId: undefined,
+    revision: undefined,
+    driver: undefined,
+    iommuGroup: undefined,
+    numaNode: undefined,
+    label: undefined,
+    index: undefined,
+    linkMtps: undefined,
+    linkLanes: undefined,
+    maxLinkMtps: undefined,
+    maxLinkLanes: undefined,
+  };
+}
+
+export const PciDevice: MessageFns<PciDevice> = {
+  encode(message: PciDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.class !== undefined) {
+      writer.uint32(18).string(message.class);
+    }
+    if (message.vendorId !== undefined) {
+      writer.uint32(26).string(message.vendorId);
+    }
+    if (message.deviceId !== undefined) {
+      writer.uint32(34).string(message.deviceId);
+    }
+    if (message.subsystemVendorId !== undefined) {
+      writer.uint32(42).string(message.subsystemVendorId);
+    }
+    if (message.subsystemDeviceId !== undefined) {
+      writer.uint32(50).string(message.subsystemDeviceId);
+    }
+    if (message.revision !== undefined) {
+      writer.uint32(56).uint32(message.revision);
+    }
+    if (message.driver !== undefined) {
+      writer.uint32(66).string(message.driver);
+    }
+    if (message.iommuGroup !== undefined) {
+      writer.uint32(72).uint32(message.iommuGroup);
+    }
+    if (message.numaNode !== undefined) {
+      writer.uint32(80).uint32(message.numaNode);
+    }
+    if (message.label !== undefined) {
+      writer.uint32(90).string(message.label);
+    }
+    if (message.index !== undefined) {
+      writer.uint32(96).uint32(message.index);
+    }
+    if (message.linkMtps !== undefined) {
+      writer.uint32(104).uint32(message.linkMtps);
+    }
+    if (message.linkLanes !== undefined) {
+      writer.uint32(112).uint32(message.linkLanes);
+    }
+    if (message.maxLinkMtps !== undefined) {
+      writer.uint32(120).uint32(message.maxLinkMtps);
+    }
+    if (message.maxLinkLanes !== undefined) {
+      writer.uint32(128).uint32(message.maxLinkLanes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PciDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePciDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.class = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vendorId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deviceId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subsystemVendorId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.subsystemDeviceId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.revision = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.driver = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.iommuGroup = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.numaNode = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.linkMtps = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.linkLanes = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.maxLinkMtps = reader.uint32();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.maxLinkLanes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PciDevice {
+    return {
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      class: isSet(object.class) ? globalThis.String(object.class) : undefined,
+      vendorId: isSet(object.vendorId)
+        ? globalThis.String(object.vendorId)
+        : isSet(object.vendor_id)
+        ? globalThis.String(object.vendor_id)
+        : undefined,
+      deviceId: isSet(object.deviceId)
+        ? globalThis.String(object.deviceId)
+        : isSet(object.device_id)
+        ? globalThis.String(object.device_id)
+        : undefined,
+      subsystemVendorId: isSet(object.subsystemVendorId)
+        ? globalThis.String(object.subsystemVendorId)
+        : isSet(object.subsystem_vendor_id)
+        ? globalThis.String(object.subsystem_vendor_id)
+        : undefined,
+      subsystemDeviceId: isSet(object.subsystemDeviceId)
+        ? globalThis.String(object.subsystemDeviceId)
+        : isSet(object.subsystem_device_id)
+        ? globalThis.String(object.subsystem_device_id)
+        : undefined,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : undefined,
+      driver: isSet(object.driver) ? globalThis.String(object.driver) : undefined,
+      iommuGroup: isSet(object.iommuGroup)
+        ? globalThis.Number(object.iommuGroup)
+        : isSet(object.iommu_group)
+        ? globalThis.Number(object.iommu_group)
+        : undefined,
+      numaNode: isSet(object.numaNode)
+        ? globalThis.Number(object.numaNode)
+        : isSet(object.numa_node)
+        ? globalThis.Number(object.numa_node)
+        : undefined,
+      label: isSet(object.label) ? globalThis.String(object.label) : undefined,
+      index: isSet(object.index) ? globalThis.Number(object.index) : undefined,
+      linkMtps: isSet(object.linkMtps)
+        ? globalThis.Number(object.linkMtps)
+        : isSet(object.link_mtps)
+        ? globalThis.Number(object.link_mtps)
+        : undefined,
+      linkLanes: isSet(object.linkLanes)
+        ? globalThis.Number(object.linkLanes)
+        : isSet(object.link_lanes)
+        ? globalThis.Number(object.link_lanes)
+        : undefined,
+      maxLinkMtps: isSet(object.maxLinkMtps)
+        ? globalThis.Number(object.maxLinkMtps)
+        : isSet(object.max_link_mtps)
+        ? globalThis.Number(object.max_link_mtps)
+        : undefined,
+      maxLinkLanes: isSet(object.maxLinkLanes)
+        ? globalThis.Number(object.maxLinkLanes)
+        : isSet(object.max_link_lanes)
+        ? globalThis.Number(object.max_link_lanes)
+        : undefined,
+    };
+  },
+
+  toJSON(message: PciDevice): unknown {
+    const obj: any = {};
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.class !== undefined) {
+      obj.class = message.class;
+    }
+    if (message.vendorId !== undefined) {
+      obj.vendorId = message.vendorId;
+    }
+    if (message.deviceId !== undefined) {
+      obj.deviceId = message.deviceId;
+    }
+    if (message.subsystemVendorId !== undefined) {
+      obj.subsystemVendorId = message.subsystemVendorId;
+    }
+    if (message.subsystemDeviceId !== undefined) {
+      obj.subsystemDeviceId = message.subsystemDeviceId;
+    }
+    if (message.revision !== undefined) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.driver !== undefined) {
+      obj.driver = message.driver;
+    }
+    if (message.iommuGroup !== undefined) {
+      obj.iommuGroup = Math.round(message.iommuGroup);
+    }
+    if (message.numaNode !== undefined) {
+      obj.numaNode = Math.round(message.numaNode);
+    }
+    if (message.label !== undefined) {
+      obj.label = message.label;
+    }
+    if (message.index !== undefined) {
+      obj.index = Math.round(message.index);
+    }
+    if (message.linkMtps !== undefined) {
+      obj.linkMtps = Math.round(message.linkMtps);
+    }
+    if (message.linkLanes !== undefined) {
+      obj.linkLanes = Math.round(message.linkLanes);
+    }
+    if (message.maxLinkMtps !== undefined) {
+      obj.maxLinkMtps = Math.round(message.maxLinkMtps);
+    }
+    if (message.maxLinkLanes !== undefined) {
+      obj.maxLinkLanes = Math.round(message.maxLinkLanes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PciDevice>): PciDevice {
+    return PciDevice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PciDevice>): PciDevice {
+    const message = createBasePciDevice();
+    message.address = object.address ?? "";
+    message.class = object.class ?? undefined;
+    message.vendorId = object.vendorId ?? undefined;
+    message.deviceId = object.deviceId ?? undefined;
+    message.subsystemVendorId = object.subsystemVendorId ?? undefined;
+    message.subsystemDeviceId = object.subsystemDeviceId ?? undefined;
+    message.revision = object.revision ?? undefined;
+    message.driver = object.driver ?? undefined;
+    message.iommuGroup = object.iommuGroup ?? undefined;
+    message.numaNode = object.numaNode ?? undefined;
+    message.label = object.label ?? undefined;
+    message.index = object.index ?? undefined;
+    message.linkMtps = object.linkMtps ?? undefined;
+    message.linkLanes = object.linkLanes ?? undefined;
+    message.maxLinkMtps = object.maxLinkMtps ?? undefined;
+    message.maxLinkLanes = object.maxLinkLanes ?? undefined;
+    return message;
+  },
+};
+
+function createBaseUsbDevice(): UsbDevice {
+  return {
+    port: "",
+    vendorId: undefined,
+    productId: undefined,
+    vendor: undefined,
+    product: undefined,
+    serial: undefined,
+    deviceClass: undefined,
+    speedKbps: undefined,
+  };
+}
+
+export const UsbDevice: MessageFns<UsbDevice> = {
+  encode(message: UsbDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.vendorId !== undefined) {
+      writer.uint32(18).string(message.vendorId);
+    }
+    if (message.productId !== undefined) {
+      writer.uint32(26).string(message.productId);
+    }
+    if (message.vendor !== undefined) {
+      writer.uint32(34).string(message.vendor);
+    }
+    if (message.product !== undefined) {
+      writer.uint32(42).string(message.product);
+    }
+    if (message.serial !== undefined) {
+      writer.uint32(50).string(message.serial);
+    }
+    if (message.deviceClass !== undefined) {
+      writer.uint32(58).string(message.deviceClass);
+    }
+    if (message.speedKbps !== undefined) {
+      writer.uint32(64).uint32(message.speedKbps);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UsbDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUsbDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vendorId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.productId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vendor = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.product = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.deviceClass = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.speedKbps = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UsbDevice {
+    return {
+      port: isSet(object.port) ? globalThis.String(object.port) : "",
+      vendorId: isSet(object.vendorId)
+        ? globalThis.String(object.vendorId)
+        : isSet(object.vendor_id)
+        ? globalThis.String(object.vendor_id)
+        : undefined,
+      productId: isSet(object.productId)
+        ? globalThis.String(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.String(object.product_id)
+        : undefined,
+      vendor: isSet(object.vendor) ? globalThis.String(object.vendor) : undefined,
+      product: isSet(object.product) ? globalThis.String(object.product) : undefined,
+      serial: isSet(object.serial) ? globalThis.String(object.serial) : undefined,
+      deviceClass: isSet(object.deviceClass)
+        ? globalThis.String(object.deviceClass)
+        : isSet(object.device_class)
+        ? globalThis.String(object.device_class)
+        : undefined,
+      speedKbps: isSet(object.speedKbps)
+        ? globalThis.Number(object.speedKbps)
+        : isSet(object.speed_kbps)
+        ? globalThis.Number(object.speed_kbps)
+        : undefined,
+    };
+  },
+
+  toJSON(message: UsbDevice): unknown {
+    const obj: any = {};
+    if (message.port !== "") {
+      obj.port = message.port;
+    }
+    if (message.vendorId !== undefined) {
+      obj.vendorId = message.vendorId;
+    }
+    if (message.productId !== undefined) {
+      obj.productId = message.productId;
+    }
+    if (message.vendor !== undefined) {
+      obj.vendor = message.vendor;
+    }
+    if (message.product !== undefined) {
+      obj.product = message.product;
+    }
+    if (message.serial !== undefined) {
+      obj.serial = message.serial;
+    }
+    if (message.deviceClass !== undefined) {
+      obj.deviceClass = message.deviceClass;
+    }
+    if (message.speedKbps !== undefined) {
+      obj.speedKbps = Math.round(message.speedKbps);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UsbDevice>): UsbDevice {
+    return UsbDevice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UsbDevice>): UsbDevice {
+    const message = createBaseUsbDevice();
+    message.port = object.port ?? "";
+    message.vendorId = object.vendorId ?? undefined;
+    message.productId = object.productId ?? undefined;
+    message.vendor = object.vendor ?? undefined;
+    message.product = object.product ?? undefined;
+    message.serial = object.serial ?? undefined;
+    message.deviceClass = object.deviceClass ?? undefined;
+    message.speedKbps = object.speedKbps ?? undefined;
+    return message;
+  },
+};
+
+function createBaseTpm(): Tpm {
+  return { present: undefined, versionMajor: undefined, pcrBanks: [], vendor: undefined };
+}
+
+export const Tpm: MessageFns<Tpm> = {
+  encode(message: Tpm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.present !== undefined) {
+      writer.uint32(8).bool(message.present);
+    }
+    if (message.versionMajor !== undefined) {
+      writer.uint32(16).uint32(message.versionMajor);
+    }
+    for (const v of message.pcrBanks) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.vendor !== undefined) {
+      writer.uint32(34).string(message.vendor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tpm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTpm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.present = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.versionMajor = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pcrBanks.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vendor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Tpm {
+    return {
+      present: isSet(object.present) ? globalThis.Boolean(object.present) : undefined,
+      versionMajor: isSet(object.versionMajor)
+        ? globalThis.Number(object.versionMajor)
+        : isSet(object.version_major)
+        ? globalThis.Number(object.version_major)
+        : undefined,
+      pcrBanks: globalThis.Array.isArray(object?.pcrBanks)
+        ? object.pcrBanks.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.pcr_banks)
+        ? object.pcr_banks.map((e: any) => globalThis.String(e))
+        : [],
+      vendor: isSet(object.vendor) ? globalThis.String(object.vendor) : undefined,
+    };
+  },
+
+  toJSON(message: Tpm): unknown {
+    const obj: any = {};
+    if (message.present !== undefined) {
+      obj.present = message.present;
+    }
+    if (message.versionMajor !== undefined) {
+      obj.versionMajor = Math.round(message.versionMajor);
+    }
+    if (message.pcrBanks?.length) {
+      obj.pcrBanks = message.pcrBanks;
+    }
+    if (message.vendor !== undefined) {
+      obj.vendor = message.vendor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Tpm>): Tpm {
+    return Tpm.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tpm>): Tpm {
+    const message = createBaseTpm();
+    message.present = object.present ?? undefined;
+    message.versionMajor = object.versionMajor ?? undefined;
+    message.pcrBanks = object.pcrBanks?.map((e) => e) || [];
+    message.vendor = object.vendor ?? undefined;
+    return message;
+  },
+};
+
+function createBaseBmc(): Bmc {
+  return {
+    ipmiVersion: undefined,
+    firmware: undefined,
+    manufacturerId: undefined,
+    productId: undefined,
+    deviceId: undefined,
+    guid: undefined,
+    interface: undefined,
+    channels: [],
+    redfish: [],
+  };
+}
+
+export const Bmc: MessageFns<Bmc> = {
+  encode(message: Bmc, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ipmiVersion !== undefined) {
+      writer.uint32(10).string(message.ipmiVersion);
+    }
+    if (message.firmware !== undefined) {
+      writer.uint32(18).string(message.firmware);
+    }
+    if (message.manufacturerId !== undefined) {
+      writer.uint32(24).uint32(message.manufacturerId);
+    }
+    if (message.productId !== undefined) {
+      writer.uint32(32).uint32(message.productId);
+    }
+    if (message.deviceId !== undefined) {
+      writer.uint32(40).uint32(message.deviceId);
+    }
+    if (message.guid !== undefined) {
+      writer.uint32(50).string(message.guid);
+    }
+    if (message.interface !== undefined) {
+      writer.uint32(58).string(message.interface);
+    }
+    for (const v of message.channels) {
+      BmcChannel.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.redfish) {
+      RedfishInterface.encode(v!, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Bmc {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBmc();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ipmiVersion = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.firmware = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.manufacturerId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.productId = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.deviceId = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.guid = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.interface = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.channels.push(BmcChannel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.redfish.push(RedfishInterface.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Bmc {
+    return {
+      ipmiVersion: isSet(object.ipmiVersion)
+        ? globalThis.String(object.ipmiVersion)
+        : isSet(object.ipmi_version)
+        ? globalThis.String(object.ipmi_version)
+        : undefined,
+      firmware: isSet(object.firmware) ? globalThis.String(object.firmware) : undefined,
+      manufacturerId: isSet(object.manufacturerId)
+        ? globalThis.Number(object.manufacturerId)
+        : isSet(object.manufacturer_id)
+        ? globalThis.Number(object.manufacturer_id)
+        : undefined,
+      productId: isSet(object.productId)
+        ? globalThis.Number(object.productId)
+        : isSet(object.product_id)
+        ? globalThis.Number(object.product_id)
+        : undefined,
+      deviceId: isSet(object.deviceId)
+        ? globalThis.Number(object.deviceId)
+        : isSet(object.device_id)
+        ? globalThis.Number(object.device_id)
+        : undefined,
+      guid: isSet(object.guid) ? globalThis.String(object.guid) : undefined,
+      interface: isSet(object.interface) ? globalThis.String(object.interface) : undefined,
+      channels: globalThis.Array.isArray(object?.channels)
+        ? object.channels.map((e: any) => BmcChannel.fromJSON(e))
+        : [],
+      redfish: globalThis.Array.isArray(object?.redfish)
+        ? object.redfish.map((e: any) => RedfishInterface.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Bmc): unknown {
+    const obj: any = {};
+    if (message.ipmiVersion !== undefined) {
+      obj.ipmiVersion = message.ipmiVersion;
+    }
+    if (message.firmware !== undefined) {
+      obj.firmware = message.firmware;
+    }
+    if (message.manufacturerId !== undefined) {
+      obj.manufacturerId = Math.round(message.manufacturerId);
+    }
+    if (message.productId !== undefined) {
+      obj.productId = Math.round(message.productId);
+    }
+    if (message.deviceId !== undefined) {
+      obj.deviceId = Math.round(message.deviceId);
+    }
+    if (message.guid !== undefined) {
+      obj.guid = message.guid;
+    }
+    if (message.interface !== undefined) {
+      obj.interface = message.interface;
+    }
+    if (message.channels?.length) {
+      obj.channels = message.channels.map((e) => BmcChannel.toJSON(e));
+    }
+    if (message.redfish?.length) {
+      obj.redfish = message.redfish.map((e) => RedfishInterface.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Bmc>): Bmc {
+    return Bmc.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Bmc>): Bmc {
+    const message = createBaseBmc();
+    message.ipmiVersion = object.ipmiVersion ?? undefined;
+    message.firmware = object.firmware ?? undefined;
+    message.manufacturerId = object.manufacturerId ?? undefined;
+    message.productId = object.productId ?? undefined;
+    message.deviceId = object.deviceId ?? undefined;
+    message.guid = object.guid ?? undefined;
+    message.interface = object.interface ?? undefined;
+    message.channels = object.channels?.map((e) => BmcChannel.fromPartial(e)) || [];
+    message.redfish = object.redfish?.map((e) => RedfishInterface.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBmcChannel(): BmcChannel {
+  return {
+    number: 0,
+    source: undefined,
+    address4: undefined,
+    addresses6: [],
+    mac: undefined,
+    vlan: undefined,
+    gateway4: undefined,
+  };
+}
+
+export const BmcChannel: MessageFns<BmcChannel> = {
+  encode(message: BmcChannel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint32(message.number);
+    }
+    if (message.source !== undefined) {
+      writer.uint32(18).string(message.source);
+    }
+    if (message.address4 !== undefined) {
+      writer.uint32(26).string(message.address4);
+    }
+    for (const v of message.addresses6) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.mac !== undefined) {
+      writer.uint32(42).string(message.mac);
+    }
+    if (message.vlan !== undefined) {
+      writer.uint32(48).uint32(message.vlan);
+    }
+    if (message.gateway4 !== undefined) {
+      writer.uint32(58).string(message.gateway4);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BmcChannel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBmcChannel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address4 = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.addresses6.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.vlan = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.gateway4 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BmcChannel {
+    return {
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      source: isSet(object.source) ? globalThis.String(object.source) : undefined,
+      address4: isSet(object.address4) ? globalThis.String(object.address4) : undefined,
+      addresses6: globalThis.Array.isArray(object?.addresses6)
+        ? object.addresses6.map((e: any) => globalThis.String(e))
+        : [],
+      mac: isSet(object.mac) ? globalThis.String(object.mac) : undefined,
+      vlan: isSet(object.vlan) ? globalThis.Number(object.vlan) : undefined,
+      gateway4: isSet(object.gateway4) ? globalThis.String(object.gateway4) : undefined,
+    };
+  },
+
+  toJSON(message: BmcChannel): unknown {
+    const obj: any = {};
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.source !== undefined) {
+      obj.source = message.source;
+    }
+    if (message.address4 !== undefined) {
+      obj.address4 = message.address4;
+    }
+    if (message.addresses6?.length) {
+      obj.addresses6 = message.addresses6;
+    }
+    if (message.mac !== undefined) {
+      obj.mac = message.mac;
+    }
+    if (message.vlan !== undefined) {
+      obj.vlan = Math.round(message.vlan);
+    }
+    if (message.gateway4 !== undefined) {
+      obj.gateway4 = message.gateway4;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BmcChannel>): BmcChannel {
+    return BmcChannel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BmcChannel>): BmcChannel {
+    const message = createBaseBmcChannel();
+    message.number = object.number ?? 0;
+    message.source = object.source ?? undefined;
+    message.address4 = object.address4 ?? undefined;
+    message.addresses6 = object.addresses6?.map((e) => e) || [];
+    message.mac = object.mac ?? undefined;
+    message.vlan = object.vlan ?? undefined;
+    message.gateway4 = object.gateway4 ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRedfishInterface(): RedfishInterface {
+  return {
+    device: undefined,
+    hostAddress: undefined,
+    serviceAddress: undefined,
+    servicePort: undefined,
+    serviceHost: undefined,
+    serviceVlan: undefined,
+  };
+}
+
+export const RedfishInterface: MessageFns<RedfishInterface> = {
+  encode(message: RedfishInterface, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.device !== undefined) {
+      writer.uint32(10).string(message.device);
+    }
+    if (message.hostAddress !== undefined) {
+      writer.uint32(18).string(message.hostAddress);
+    }
+    if (message.serviceAddress !== undefined) {
+      writer.uint32(26).string(message.serviceAddress);
+    }
+    if (message.servicePort !== undefined) {
+      writer.uint32(32).uint32(message.servicePort);
+    }
+    if (message.serviceHost !== undefined) {
+      writer.uint32(42).string(message.serviceHost);
+    }
+    if (message.serviceVlan !== undefined) {
+      writer.uint32(48).uint32(message.serviceVlan);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedfishInterface {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedfishInterface();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.device = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hostAddress = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.serviceAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.servicePort = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.serviceHost = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.serviceVlan = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedfishInterface {
+    return {
+      device: isSet(object.device) ? globalThis.String(object.device) : undefined,
+      hostAddress: isSet(object.hostAddress)
+        ? globalThis.String(object.hostAddress)
+        : isSet(object.host_address)
+        ? globalThis.String(object.host_address)
+        : undefined,
+      serviceAddress: isSet(object.serviceAddress)
+        ? globalThis.String(object.serviceAddress)
+        : isSet(object.service_address)
+        ? globalThis.String(object.service_address)
+        : undefined,
+      servicePort: isSet(object.servicePort)
+        ? globalThis.Number(object.servicePort)
+        : isSet(object.service_port)
+        ? globalThis.Number(object.service_port)
+        : undefined,
+      serviceHost: isSet(object.serviceHost)
+        ? globalThis.String(object.serviceHost)
+        : isSet(object.service_host)
+        ? globalThis.String(object.service_host)
+        : undefined,
+      serviceVlan: isSet(object.serviceVlan)
+        ? globalThis.Number(object.serviceVlan)
+        : isSet(object.service_vlan)
+        ? globalThis.Number(object.service_vlan)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RedfishInterface): unknown {
+    const obj: any = {};
+    if (message.device !== undefined) {
+      obj.device = message.device;
+    }
+    if (message.hostAddress !== undefined) {
+      obj.hostAddress = message.hostAddress;
+    }
+    if (message.serviceAddress !== undefined) {
+      obj.serviceAddress = message.serviceAddress;
+    }
+    if (message.servicePort !== undefined) {
+      obj.servicePort = Math.round(message.servicePort);
+    }
+    if (message.serviceHost !== undefined) {
+      obj.serviceHost = message.serviceHost;
+    }
+    if (message.serviceVlan !== undefined) {
+      obj.serviceVlan = Math.round(message.serviceVlan);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RedfishInterface>): RedfishInterface {
+    return RedfishInterface.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedfishInterface>): RedfishInterface {
+    const message = createBaseRedfishInterface();
+    message.device = object.device ?? undefined;
+    message.hostAddress = object.hostAddress ?? undefined;
+    message.serviceAddress = object.serviceAddress ?? undefined;
+    message.servicePort = object.servicePort ?? undefined;
+    message.serviceHost = object.serviceHost ?? undefined;
+    message.serviceVlan = object.serviceVlan ?? undefined;
     return message;
   },
 };
