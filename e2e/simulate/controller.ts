@@ -314,7 +314,8 @@ export class ControllerLife {
           }
         },
         instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) => {
-          if (action.$case === 'reboot') this.#tools.rebooting.add(host);
+          // A fresh boot of the installer is no reboot into the installed system.
+          if (action.$case === 'reboot' && this.core.life(host)?.stage !== 'restarting') this.#tools.rebooting.add(host);
           return this.#sessions.instruct(host, action, deadlineMs);
         },
       },
