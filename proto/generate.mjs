@@ -1,9 +1,10 @@
-// Makes proto/gen from proto/nixie by buf and ts-proto. `--check` makes it in a temporary folder and fails on any difference.
+// Makes proto/gen from proto/nixie by buf and ts-proto, and inventory.schema.json. `--check` makes it in a temporary folder and fails on any difference.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inventorySchema } from './json-schema.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
@@ -19,10 +20,14 @@ function files(dir) {
     .sort();
 }
 
+const schemaFile = join(here, 'inventory.schema.json');
+const schema = inventorySchema(readFileSync(join(here, 'nixie/v1/inventory.proto'), 'utf8'));
+
 if (!check) {
   rmSync(join(here, 'gen'), { recursive: true, force: true });
   run(here, ['lint']);
   run(here, ['generate']);
+  writeFileSync(schemaFile, schema);
 } else {
   const box = mkdtempSync(join(tmpdir(), 'nixie-proto-'));
   try {
@@ -35,6 +40,7 @@ if (!check) {
     const made = files(join(box, 'proto/gen'));
     const kept = files(join(here, 'gen'));
     const differs =
+      readFileSync(schemaFile, 'utf8') !== schema ||
       made.join() !== kept.join() ||
       made.some((f) => readFileSync(join(box, 'proto/gen', f), 'utf8') !== readFileSync(join(here, 'gen', f), 'utf8'));
     if (differs) {

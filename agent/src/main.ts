@@ -4,6 +4,7 @@ import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
+import { writeInventoryJson } from '@nixie/proto/inventory-json';
 import { installKeys } from './authorized-keys.ts';
 import { checkIn } from './check-in.ts';
 import { killAllChildren, run } from './child.ts';
@@ -12,7 +13,6 @@ import { loadIdentity } from './identity.ts';
 import { Instructions } from './instructions.ts';
 import { collectInventory } from './inventory/collect.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
-import { printInventory } from './inventory/print.ts';
 import { followJournal } from './journal.ts';
 import { live } from './life.ts';
 import { cleanLine, LogQueue } from './log-queue.ts';
@@ -165,7 +165,7 @@ async function main(): Promise<number> {
       process.stdout.write(`nixie-agent ${agentVersion} (node ${process.version})\n`);
       return 0;
     case 'inventory':
-      process.stdout.write(`${printInventory(await collectInventory({ root: command.root }))}\n`);
+      process.stdout.write(`${writeInventoryJson(await collectInventory({ root: command.root }))}\n`);
       return 0;
     case 'check-in':
       await checkIn(command.settings);

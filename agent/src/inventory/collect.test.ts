@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { ReadError } from '@nixie/proto/inventory';
+import { writeInventoryJson } from '@nixie/proto/inventory-json';
 import { collectInventory } from './collect.ts';
 import { readAtaIdentity, readUnitSerial, readWwn } from './disk-identity.ts';
 import { collectDisks } from './disks.ts';
 import { recordedDisk } from './image.ts';
 import { type Laid, layTree } from './lay-tree.ts';
 import { readPermanent } from './nics.ts';
-import { printInventory } from './print.ts';
+
 import { Tree } from './tree.ts';
 
 const virtioDisk = 'sys/devices/pci0000:00/0000:00:05.0/virtio2/block/vda';
@@ -112,7 +113,7 @@ const machine: Laid = {
 test('a recorded machine', async () => {
   const { root, remove } = layTree(machine);
   try {
-    const printed = JSON.parse(printInventory(await collectInventory({ root })));
+    const printed = JSON.parse(writeInventoryJson(await collectInventory({ root })));
     assert.equal(printed.schema_version, 1);
     assert.deepEqual(printed.boot, {
       boot_id: '11111111-2222-3333-4444-555555555555',
@@ -230,7 +231,7 @@ test('twice the same machine gives twice the same inventory, and an empty one gi
   const nothing = layTree({ 'proc/uptime': 'x' });
   try {
     const timeless = async (at: string) =>
-      printInventory({ ...(await collectInventory({ root: at })), collectedInMs: 0 });
+      writeInventoryJson({ ...(await collectInventory({ root: at })), collectedInMs: 0 });
     assert.equal(await timeless(root), await timeless(root));
     const empty = JSON.parse(await timeless(nothing.root));
     assert.deepEqual(
