@@ -98,7 +98,8 @@ export class Field {
   /** Waits until the closure is on its way to the machine's disk. */
   async copying(host = 'machine1'): Promise<void> {
     await this.#seen(
-      (event) => event.event === 'progress' && event.stage === 'copy' && event.host === host && event.done_bytes > 0,
+      (event) =>
+        event.event === 'progress' && event.stage === 'copy' && event.host === host && (event.done_bytes ?? 0) > 0,
     );
   }
 
@@ -113,8 +114,9 @@ export class Field {
     for (let tries = 1; ; tries++) {
       const ran = await run(lab.net.inside(lab.net.srv, [...ssh, `root@${address}`, command]), { accept: true });
       if (ran.code === 0) return ran.stdout;
-      // A command that ends sshd or the machine takes its own connection along.
-      if (tries >= 20) throw new Error(`${command} in the installer of ${host}: ${ran.stderr.trim() || ran.code}`);
+      // 255 is ssh's own: a command that ends sshd or the machine takes its connection along.
+      if (ran.code !== 255 || tries >= 20)
+        throw new Error(`${command} in the installer of ${host}: ${ran.stderr.trim() || ran.code}`);
       await sleep(300);
     }
   }

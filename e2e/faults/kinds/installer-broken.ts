@@ -7,7 +7,8 @@ export const installerBroken: Fault = {
   where: 'nixos-install',
   async inject(field) {
     await field.copying();
-    await field.inInstaller('mount --bind "$(command -v false)" "$(command -v nixos-install)"');
+    // `command -v false` names the shell's own.
+    await field.inInstaller('mount --bind /usr/bin/false "$(command -v nixos-install)"');
     field.struck();
     await field.reached('restarting');
   },
