@@ -16,6 +16,8 @@ export interface Fault {
     readonly machines?: readonly (Omit<MachineSpec, 'mac'> & { mac?: string })[];
     /** Names in the hosts file; default: the machines. */
     readonly hosts?: readonly string[];
+    /** More keys in the hosts file, by host. */
+    readonly hostKeys?: Readonly<Record<string, Record<string, unknown>>>;
   };
   /** The arguments of this run. */
   args?(scene: Scene): readonly string[];
@@ -25,6 +27,8 @@ export interface Fault {
   before?(field: Field): Promise<void>;
   /** Waits for its moment, tells it by `field.struck()`, and returns when the fault is over. */
   inject(field: Field): Promise<void>;
+  /** Looks at more when all is over; throws when it isn't as it must be. */
+  look?(field: Field): void;
   readonly expect: Expectation;
 }
 

@@ -15,6 +15,7 @@ import { portTaken } from './kinds/port-taken.ts';
 import { sshdKilled } from './kinds/sshd-killed.ts';
 import { strangeProxyAnswers } from './kinds/strange-proxy.ts';
 import { targetResets } from './kinds/target-reset.ts';
+import { bothCardsListed, oneCardListed } from './kinds/two-cards.ts';
 
 export const faults: readonly Fault[] = [
   portTaken,
@@ -35,4 +36,6 @@ export const faults: readonly Fault[] = [
   diskFull,
   falseDone,
   addressChanges,
+  bothCardsListed,
+  oneCardListed,
 ];

@@ -44,7 +44,8 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
   const machines = (wish?.machines ?? [machine1]).map((machine) => ({ secondDisk: true, ...machine }));
   const hosts = wish?.hosts ?? machines.map(({ name }) => name);
   let outcome: Outcome | undefined;
-  await inScene({ machines, hosts, dhcp: 'foreign', ra: true }, async (scene) => {
+  const hostKeys = wish?.hostKeys ?? {};
+  await inScene({ machines, hosts, hostKeys, dhcp: 'foreign', ra: true }, async (scene) => {
     const args = (together.args ?? faults.find((fault) => fault.args !== undefined)?.args)?.(scene);
     const wrapper = faults.find((fault) => fault.wrap !== undefined);
     const field = new Field(scene, args, (argv) => wrapper?.wrap?.(scene, argv) ?? argv);
@@ -70,7 +71,7 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
         (await differences(field, status, expect.or, hosts)).length === 0
       )
         wrong = [];
-      together.look?.(field);
+      for (const { look } of [...faults, together]) look?.(field);
       const lost = await losses(field, second, blank);
       const first = Math.min(...field.strikes.map(({ at }) => at));
       outcome = {

@@ -46,7 +46,7 @@ export async function startBmc(
       if (listening.add(seen.listening).size === 2) ready();
       return;
     }
-    const machine = machines.find((candidate) => candidate.spec.mac === seen.mac);
+    const machine = machines.find((candidate) => candidate.macs.includes(seen.mac));
     const woke = bmc.armed && machine !== undefined && !machine.on;
     const packet = { ...seen, at: Date.now(), woke };
     if (packets.length < 10_000) packets.push(packet);

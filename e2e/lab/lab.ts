@@ -94,6 +94,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       const mac = spec.mac ?? `52:54:00:77:00:${(i + 1).toString(16).padStart(2, '0')}`;
       const machine = new Machine(net, { ...spec, mac }, folder, `tap${i}`);
       await net.addTap(machine.tap);
+      if (spec.secondCard !== undefined) await net.addTap(machine.secondTap);
       await machine.prepare();
       machines[spec.name] = machine;
     }

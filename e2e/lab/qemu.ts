@@ -38,6 +38,15 @@ export interface MachineSpec {
   readonly clock?: string;
   /** It has a second disk that holds data and that nobody names. */
   readonly secondDisk?: boolean;
+  /** It has a second network card, on the same LAN. */
+  readonly secondCard?: SecondCard;
+}
+
+export interface SecondCard {
+  /** As the first one's. */
+  readonly mac: string;
+  /** The firmware tries it before the first one; else after it. */
+  readonly asksFirst?: boolean;
 }
 
 export interface SerialLine {
@@ -57,12 +66,14 @@ const keepLines = 20_000;
 const escapes = new RegExp('\\u001b(\\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[c=>])', 'g');
 
 export class Machine {
-  readonly spec: Required<MachineSpec>;
+  readonly spec: Required<Omit<MachineSpec, 'secondCard'>> & Pick<MachineSpec, 'secondCard'>;
   readonly folder: string;
   readonly disk: string;
   /** Of the second disk, if it has one. */
   readonly secondDisk: string;
   readonly tap: string;
+  /** Of the second card, if it has one. */
+  readonly secondTap: string;
   readonly serial: SerialLine[] = [];
   /** How many times it was powered on. */
   boots = 0;
@@ -77,6 +88,7 @@ export class Machine {
   constructor(net: Network, spec: MachineSpec, parent: string, tap: string) {
     this.#net = net;
     this.tap = tap;
+    this.secondTap = `${tap}b`;
     this.folder = join(parent, spec.name);
     this.disk = join(this.folder, 'disk.raw');
     this.secondDisk = join(this.folder, 'second.raw');
@@ -91,6 +103,12 @@ export class Machine {
       ...spec,
     };
     this.bootOrder = spec.bootOrder;
+  }
+
+  /** The MACs of its cards. */
+  get macs(): readonly string[] {
+    const { mac, secondCard } = this.spec;
+    return secondCard === undefined ? [mac] : [mac, secondCard.mac];
   }
 
   get on(): boolean {
@@ -128,18 +146,22 @@ export class Machine {
       argv.push('-fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n');
       if (spec.firmware === 'http') argv.push('-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=n');
     }
-    argv.push('-netdev', `tap,id=n0,ifname=${this.tap},script=no,downscript=no`);
-    // The default ROM of the card is a complete iPXE: an empty romfile leaves the network to OVMF itself.
-    argv.push(
-      '-device',
-      `virtio-net-pci,netdev=n0,mac=${spec.mac},bootindex=${nicFirst ? 1 : 2}${uefi ? ',romfile=' : ''}`,
-    );
+    const asks = spec.secondCard?.asksFirst === true ? ['n1', 'n0'] : ['n0', 'n1'];
+    const order = nicFirst ? [...asks, 'd0'] : ['d0', ...asks];
+    const boot = (device: 'd0' | 'n0' | 'n1') => `bootindex=${order.indexOf(device) + 1}`;
+    const card = (id: 'n0' | 'n1', mac: string, tap: string): void => {
+      argv.push('-netdev', `tap,id=${id},ifname=${tap},script=no,downscript=no`);
+      // The default ROM of the card is a complete iPXE: an empty romfile leaves the network to OVMF itself.
+      argv.push('-device', `virtio-net-pci,netdev=${id},mac=${mac},${boot(id)}${uefi ? ',romfile=' : ''}`);
+    };
+    card('n0', spec.mac, this.tap);
     argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${this.disk}`);
-    argv.push('-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},bootindex=${nicFirst ? 2 : 1}`);
+    argv.push('-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},${boot('d0')}`);
     if (spec.secondDisk) {
       argv.push('-drive', `if=none,id=d1,format=raw,cache=unsafe,file=${this.secondDisk}`);
       argv.push('-device', `virtio-blk-pci,drive=d1,serial=SECOND`);
     }
+    if (spec.secondCard !== undefined) card('n1', spec.secondCard.mac, this.secondTap);
     return argv;
   }
 

@@ -38,6 +38,8 @@ export async function inScene(
     deadlineMs?: number;
     nixieDhcp?: readonly string[];
     hosts?: readonly string[];
+    /** More keys in the hosts file, by host. */
+    hostKeys?: Readonly<Record<string, Record<string, unknown>>>;
     /** Names of machines whose root is LUKS. */
     encrypted?: readonly string[];
   },
@@ -51,7 +53,11 @@ export async function inScene(
     const knownHosts = join(lab.folder, 'known_hosts');
     const dhcp =
       options.dhcp === 'foreign' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
-    const args = [...runArguments(supplies, lab.writeHosts(options.hosts ?? names), knownHosts), ...dhcp, '--json'];
+    const args = [
+      ...runArguments(supplies, lab.writeHosts(options.hosts ?? names, options.hostKeys), knownHosts),
+      ...dhcp,
+      '--json',
+    ];
     await act({ lab, supplies, args, knownHosts });
   } catch (error) {
     const what = error instanceof Error ? error.message : String(error);
