@@ -3,9 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import type { Progress } from '@nixie/proto/agent';
 import { installRunning, landedBytes, readMounts } from './mounts.ts';
-import { watchInstall } from './progress.ts';
 
 function tree(): { root: string; mounts(text: string): void; remove(): void } {
   const root = mkdtempSync(join(tmpdir(), 'nixie-mounts-'));
@@ -53,39 +51,6 @@ test('bytes are asked of each device once, and of none when nothing is mounted',
     const twice = await landedBytes(root);
     assert.ok(once! > 0);
     assert.ok(Math.abs(twice! - 2 * once!) < 1 << 28);
-  } finally {
-    remove();
-  }
-});
-
-test('progress: mounted, bytes, unmounted', async () => {
-  const { root, mounts, remove } = tree();
-  const stop = new AbortController();
-  const seen: Progress[] = [];
-  const script = ['', '/dev/vda2 /mnt ext4 rw 0 0\n', ''];
-  mounts('');
-  const clock = {
-    now: () => 0,
-    ticks: () => 0,
-    random: () => 0,
-    sleep: async () => {
-      const next = script.shift();
-      if (next === undefined) stop.abort();
-      else mounts(next);
-    },
-  };
-  try {
-    await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal);
-    assert.deepEqual(
-      seen.map(({ stage, note }) => [stage, note]),
-      [
-        ['disko', 'mounted at /mnt: /dev/vda2'],
-        ['copy', ''],
-        ['install', '/mnt was unmounted'],
-      ],
-    );
-    assert.equal(seen[1]!.doneBytes, 0n);
-    assert.equal(seen[1]!.totalBytes, undefined);
   } finally {
     remove();
   }

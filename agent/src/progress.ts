@@ -1,7 +1,73 @@
-// What the agent itself sees of an install: the target gets mounted, bytes land on it, it is unmounted.
+// What the agent itself sees of an install: partitions and file systems appear, the target gets mounted, bytes land on it, the profile and the boot
+// loader are there, it is unmounted. Only looks: no program is run, and no disk is read but by stat and statfs of what is mounted.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Progress } from '@nixie/proto/agent';
 import type { Clock } from './host.ts';
 import { installMounts, landedBytes } from './mounts.ts';
+
+/** Names of partitions in proc(5) `partitions`, with their sizes: a table that is written anew changes them. */
+export function readPartitions(text: string): Set<string> {
+  const partitions = text.split('\n').flatMap((line) => {
+    const [, , blocks, name] = line.trim().split(/\s+/);
+    return name !== undefined && /^(?:(?:sd|vd|xvd|hd)[a-z]+\d+|(?:nvme\d+n\d+|mmcblk\d+|md\d+)p\d+)$/.test(name)
+      ? [`${name} ${blocks}`]
+      : [];
+  });
+  return new Set(partitions);
+}
+
+/** File systems, swap and the like that udev(7) has found: `ID_FS_TYPE` of its records of block devices. */
+export function readFormatted(root: string): Set<string> {
+  const folder = join(root, 'run/udev/data');
+  const found = new Set<string>();
+  try {
+    for (const name of readdirSync(folder)) {
+      if (!/^b\d+:\d+$/.test(name)) continue;
+      const text = readFileSync(join(folder, name), 'utf8');
+      const type = /^E:ID_FS_TYPE=(.+)$/m.exec(text)?.[1];
+      // With the UUID: a file system that is made anew is another.
+      if (type !== undefined) found.add(`${name} ${type} ${/^E:ID_FS_UUID=(.+)$/m.exec(text)?.[1] ?? ''}`);
+    }
+  } catch {
+    // no udev
+  }
+  return found;
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function profileOf(root: string): string | undefined {
+  try {
+    return readlinkSync(join(root, 'mnt/nix/var/nix/profiles/system'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the usual boot loaders put themselves. */
+const bootLoaders = ['EFI/systemd', 'EFI/BOOT', 'EFI/NixOS-boot', 'grub', 'extlinux', 'limine', 'loader/entries'];
+
+function bootLoaderOf(root: string): string | undefined {
+  for (const place of ['mnt/boot', 'mnt/boot/efi', 'mnt/efi'])
+    for (const name of bootLoaders) {
+      try {
+        if (readdirSync(join(root, place, name)).length > 0) return `/${place}/${name}`;
+      } catch {
+        // not this one
+      }
+    }
+  return undefined;
+}
+
+const isNew = (now: ReadonlySet<string>, before: ReadonlySet<string>): boolean =>
+  [...now].some((each) => !before.has(each));
 
 /**
  * Looks once a second and tells what changed, until the signal fires. `done_bytes` are those that came since the mount.
@@ -12,23 +78,49 @@ export async function watchInstall(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
+  const tell = (stage: string, step: string, note: string, doneBytes = 0): void =>
+    found({ stage, step, note, doneBytes: BigInt(doneBytes), totalBytes: undefined });
+  const partitionsNow = () => readPartitions(text(join(root, 'proc/partitions')));
+  let partitions = partitionsNow();
+  let formatted = readFormatted(root);
   let empty: number | undefined;
   let last = -1;
+  let steps = new Set<string>();
+  const once = (step: string, note: string | undefined): void => {
+    if (note === undefined || steps.has(step)) return;
+    steps.add(step);
+    tell('install', step, note);
+  };
   while (!signal.aborted) {
     const used = await landedBytes(root);
+    if (used === undefined) {
+      const parts = partitionsNow();
+      if (isNew(parts, partitions))
+        tell('disko', 'partitioned', [...parts].map((each) => each.split(' ')[0]).join(', '));
+      partitions = parts;
+      const systems = readFormatted(root);
+      if (isNew(systems, formatted))
+        tell('disko', 'formatted', [...systems].map((each) => each.split(' ')[1]).join(', '));
+      formatted = systems;
+    }
     if (used !== undefined) {
       if (empty === undefined) {
         empty = used;
+        steps = new Set();
         const devices = [...new Set(installMounts(root).map(({ device }) => device))].join(', ');
-        found({ stage: 'disko', doneBytes: 0n, totalBytes: undefined, note: `mounted at /mnt: ${devices}` });
+        tell('disko', 'mounted', `mounted at /mnt: ${devices}`);
       }
       const done = Math.max(0, used - empty);
-      if (done !== last) found({ stage: 'copy', doneBytes: BigInt(done), totalBytes: undefined, note: '' });
+      if (done !== last) tell('copy', '', '', done);
       last = done;
+      const profile = profileOf(root);
+      once('profile', profile);
+      // Before there is a profile, a boot partition that was kept may hold another system's.
+      if (profile !== undefined) once('boot-loader', bootLoaderOf(root));
     } else if (empty !== undefined && installMounts(root).length === 0) {
       empty = undefined;
       last = -1;
-      found({ stage: 'install', doneBytes: 0n, totalBytes: undefined, note: '/mnt was unmounted' });
+      tell('install', 'unmounted', '/mnt was unmounted');
     }
     await clock.sleep(1000, signal);
   }

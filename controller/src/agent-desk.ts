@@ -5,7 +5,8 @@ import { iso } from './core/core.ts';
 import type { Heard } from './core/heard.ts';
 import type { Warnings } from './core/warnings.ts';
 import type { AgentCore } from './listen/agents.ts';
-import type { RunEvent } from './machine/event.ts';
+import { installSteps, type RunEvent } from './machine/event.ts';
+import type { Stage } from './machine/stage.ts';
 import type { Registrations } from './store/registrations.ts';
 
 export interface AgentDeskWorld {
@@ -15,6 +16,9 @@ export interface AgentDeskWorld {
   /** Of each host, the newest. */
   readonly inventories: Map<string, Inventory>;
   readonly warnings: Warnings;
+  /** A sign of life came from its agent. */
+  readonly heardOf: (host: string) => void;
+  readonly stageOf: (host: string) => Stage | undefined;
   readonly emit: (event: RunEvent) => void;
   /** Milliseconds of the wall clock. */
   readonly now: () => number;
@@ -40,8 +44,19 @@ export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
       heard.down(host);
       emit({ event: 'log', at: iso(now()), host, source: 'session', text: `ended: ${why}` });
     },
-    onHeartbeat: (host) => heard.beat(host),
-    onProgress: () => {},
+    onHeartbeat(host) {
+      heard.beat(host);
+      world.heardOf(host);
+    },
+    onProgress(host, { doneBytes, step, stage }) {
+      const at = iso(now());
+      const known = installSteps.find((each) => each === step);
+      const stageNow = world.stageOf(host);
+      if (stageNow === undefined) return;
+      if (known !== undefined) emit({ event: 'progress', at, host, stage: stageNow, step: known });
+      else if (stage === 'copy' && stageNow === 'copy')
+        emit({ event: 'progress', at, host, stage: stageNow, landed_bytes: Number(doneBytes) });
+    },
     onLog(host, lines, dropped) {
       for (const { source, text } of lines) emit({ event: 'log', at: iso(now()), host, source, text });
       if (dropped > 0)

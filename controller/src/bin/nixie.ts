@@ -1,10 +1,11 @@
 // The program: arguments → configuration → command → exit status.
 import { readFileSync } from 'node:fs';
 import { paintFor } from '../cli/colour.ts';
-import { exitCodeOfError } from '../cli/exit-codes.ts';
+import { exitCodeOfError, exitCodeOfSignal } from '../cli/exit-codes.ts';
 import { type Handlers, runProgram } from '../cli/program.ts';
 import { clean } from '../cli/text.ts';
-import type { Screen } from '../cli/view.ts';
+import { openView, type Screen } from '../cli/view.ts';
+import { after } from '../clock.ts';
 import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
@@ -35,7 +36,20 @@ const screen: Screen = {
 const { cwd, uid } = around;
 const world: InspectWorld = { env, cwd, uid, out, err, paint };
 const runWorld = { env, cwd, uid, screen, paint, exit: (code: number) => process.exit(code) };
-const operateWorld = { out, err, now: Date.now };
+const operateWorld = {
+  out,
+  err,
+  now: Date.now,
+  view(hosts: readonly string[]) {
+    const view = openView({ mode: 'people', hosts, debug: false, paint }, screen, { now: Date.now, after });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => {
+        view.close({ table: false });
+        process.exit(exitCodeOfSignal[signal]);
+      });
+    return view;
+  },
+};
 const handlers: Handlers = {
   install: (config, warnings) => install(config, warnings, runWorld),
   serve: (config, warnings, read) => install(config, warnings, runWorld, read),

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Machine, type WatchResponse } from '@nixie/proto/operator';
+import { plain } from '../cli/colour.ts';
 import type { ExitCode } from '../cli/exit-codes.ts';
+import { openView } from '../cli/view.ts';
 import { type OperatorDesk, startOperator } from '../listen/operator.ts';
 import { cancel, names, type OperateWorld, retry, status } from './operate.ts';
 
@@ -51,6 +53,13 @@ async function said(run: (world: OperateWorld) => Promise<ExitCode>) {
       err += text;
     },
     now: () => 1_000_000,
+    view: (hosts) => {
+      const screen = { write: (text: string) => void (out += text), isTerminal: false, columns: 80, rows: 24 };
+      return openView({ mode: 'people', hosts, debug: false, paint: plain }, screen, {
+        now: () => 0,
+        after: () => () => {},
+      });
+    },
   });
   return { code, out, err };
 }
@@ -86,7 +95,7 @@ test('status is a table, or JSON, and gives names', async () => {
     const table = await said((world) => status({ socket, watch: false, json: false }, world));
     assert.equal(table.code, 0);
     const [head, first, second] = table.out.split('\n');
-    assert.match(head!, /^host +stage +since +address +agent +reason$/);
+    assert.match(head!, /^host +stage +since +address +agent +progress, or reason$/);
     assert.match(first!, /^web1 +failed +1:00 {2}10\.0\.0\.7 +- +no .*luck$/);
     assert.doesNotMatch(first!, /\u001b/);
     assert.match(second!, /^web2 +copy +16:40 {2}- +yes$/);
@@ -118,10 +127,20 @@ test('watch goes on until the controller ends', async () => {
   await withDesk({ watch }, async (socket) => {
     watching = said((world) => status({ socket, watch: true, json: false }, world));
     await watched.promise;
-    tell({ message: { $case: 'machine', value: Machine.fromPartial({ host: 'web2', stage: 'install' }) } });
+    const progress = { percent: 40, overallPercent: 60, etaSeconds: 65 };
+    const machine = Machine.fromPartial({ host: 'web2', stage: 'install', stageSinceUnixMs: 5000n, progress });
+    tell({ message: { $case: 'machine', value: machine } });
+    const event = { event: 'stage', at: '1970-01-01T00:00:09.000Z', host: 'web2', stage: 'rebooting' };
+    tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
   });
   const { code, out } = await watching!;
-  assert.deepEqual([code, out.split('\n').at(-2)], [0, 'web2: install']);
+  assert.equal(code, 0);
+  for (const line of [
+    '00:00:05 web2: install',
+    '00:16:40 web2: install 40%, 60% of all, 1:05 left',
+    '00:00:09 web2: rebooting',
+  ])
+    assert.ok(out.split('\n').includes(line), `${line} in\n${out}`);
 });
 
 test('where nobody answers it says so, with 3', async () => {

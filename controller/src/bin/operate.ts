@@ -1,16 +1,20 @@
 // The operator's commands: retry, cancel, status. They speak to the controller that runs, over the socket in its state folder.
 import * as grpc from '@grpc/grpc-js';
-import { type Machine, OperatorServiceClient } from '@nixie/proto/operator';
+import { type Machine, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { OperatorRequest, StatusRequest } from '../cli/operator-request.ts';
-import { statusJson, statusLine, statusTable } from '../cli/status.ts';
+import { statusEvents, statusJson, statusTable } from '../cli/status.ts';
 import { clean } from '../cli/text.ts';
+import type { View } from '../cli/view.ts';
+import type { RunEvent } from '../machine/event.ts';
 
 export interface OperateWorld {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   /** Milliseconds of the wall clock. */
   readonly now: () => number;
+  /** For people: the view that a run has. */
+  readonly view: (hosts: readonly string[]) => View;
 }
 
 const answerMs = 10_000;
@@ -78,19 +82,28 @@ function list(client: OperatorServiceClient): Promise<readonly Machine[]> {
   );
 }
 
-/** Until the controller ends; JSON: machines first, then the events of the run. */
-function watch(client: OperatorServiceClient, { json }: StatusRequest, world: OperateWorld): Promise<ExitCode> {
-  return new Promise((resolve, reject) => {
-    const stream = client.watch({});
-    stream.on('data', ({ message }: { message?: { $case: string; value: unknown } }) => {
-      if (message?.$case === 'machine') {
-        const machine = message.value as Machine;
-        world.out(`${json ? statusJson(machine) : statusLine(machine)}\n`);
-      } else if (json && message?.$case === 'eventJson') world.out(`${clean(message.value as string, 65_536)}\n`);
+/** Until the controller ends; JSON: machines first, then the events of the run; for people the view of the run itself. */
+async function watch(client: OperatorServiceClient, { json }: StatusRequest, world: OperateWorld): Promise<ExitCode> {
+  const view = json ? undefined : world.view((await list(client)).map(({ host }) => clean(host, 64)));
+  const show = (event: RunEvent): void => view?.show(event);
+  try {
+    return await new Promise((resolve, reject) => {
+      const stream = client.watch({});
+      stream.on('data', ({ message }: WatchResponse) => {
+        if (message?.$case === 'machine') {
+          if (json) world.out(`${statusJson(message.value)}\n`);
+          else statusEvents(message.value, world.now()).forEach(show);
+        } else if (message?.$case === 'eventJson') {
+          if (json) world.out(`${clean(message.value, 65_536)}\n`);
+          else show(JSON.parse(message.value) as RunEvent);
+        }
+      });
+      stream.on('end', () => resolve(exitCodes.done));
+      stream.on('error', reject);
     });
-    stream.on('end', () => resolve(exitCodes.done));
-    stream.on('error', reject);
-  });
+  } finally {
+    view?.close({ table: true });
+  }
 }
 
 async function withClient(

@@ -1,6 +1,28 @@
 // The view without a terminal: one line for what matters, for logs and CI. Pure but for the memory of what was said when.
 import type { RunEvent } from '../machine/event.ts';
-import { clean, size } from './text.ts';
+import { clean, clock, size } from './text.ts';
+
+/** `43%, 33.0 MB of 76.8 MB, 10.2 MB/s, 61% of all, 1:20 left` */
+export function progressWords(event: Extract<RunEvent, { event: 'progress' }>): string {
+  const { done_bytes: done, total_bytes: total, bytes_per_second: rate, stalled_seconds: stalled } = event;
+  const words: string[] = [];
+  if (event.percent !== undefined) words.push(`${event.percent}%`);
+  if (done !== undefined) words.push(`${size(done)}${total === undefined ? '' : ` of ${size(total)}`}`);
+  if (rate !== undefined && stalled === undefined) words.push(`${size(rate)}/s`);
+  if (event.overall_percent !== undefined) words.push(`${event.overall_percent}% of all`);
+  if (event.eta_seconds !== undefined) words.push(`${clock(event.eta_seconds)} left`);
+  if (stalled !== undefined) words.push(`standing still for ${clock(stalled)}: ${event.stalled_why ?? ''}`);
+  return words.join(', ');
+}
+
+/** `writes to /dev/nvme0n1 (500.1 GB, SAMSUNG, S1)` */
+export function disksWords({ disks }: Extract<RunEvent, { event: 'disks' }>): string {
+  const each = disks.map(({ path, size_bytes, model, serial, wwn, link }) => {
+    const about = [size(size_bytes), model, serial ?? wwn].filter(Boolean).join(', ');
+    return `${path} (${about})${link === undefined ? '' : `, which its layout finds as ${link}`}`;
+  });
+  return `writes to ${each.length === 0 ? 'no disk' : each.join('; ')}`;
+}
 
 const quietMs = 10_000;
 
@@ -32,11 +54,10 @@ export function plainLines(options: PlainOptions): (event: RunEvent) => string |
       }
       case 'progress': {
         if (!due(`progress ${event.host}`, at)) return undefined;
-        const { done_bytes: done, total_bytes: total, bytes_per_second: rate } = event;
-        const share = total ? ` ${Math.floor(Math.min(1, done / total) * 100)}%` : '';
-        const of = total === undefined ? '' : ` of ${size(total)}`;
-        return `${event.host}: ${event.stage}${share} ${size(done)}${of}${rate === undefined ? '' : `, ${size(rate)}/s`}`;
+        return `${event.host}: ${event.stage} ${progressWords(event)}`;
       }
+      case 'disks':
+        return `${event.host}: ${disksWords(event)}`;
       case 'notice':
         return `${event.level === 'info' ? '' : `${event.level}: `}${event.host === undefined ? '' : `${event.host}: `}${event.text}`;
       case 'prepare': {

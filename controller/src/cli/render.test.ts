@@ -35,6 +35,7 @@ const copying = (seconds: number, host: string, done: number, total?: number, ra
   done_bytes: done,
   ...(total !== undefined && { total_bytes: total }),
   ...(rate !== undefined && { bytes_per_second: rate }),
+  ...(total !== undefined && { percent: Math.floor((100 * done) / total), overall_percent: 50, eta_seconds: 65 }),
 });
 
 const story: readonly RunEvent[] = [
@@ -56,11 +57,11 @@ const hosts = ['web1', 'web2', 'database-of-the-rack', 'later'];
 
 test('golden: at work, 80 columns', () => {
   assert.deepEqual(render(run(hosts, story), 80, 24, began + 25_000, plain), [
-    'web1                 copy       [==========>            ]  47%  112 MB/s    0:15',
+    'web1                 copy       [=====>      ]  47%  112 MB/s  1:05 left    0:15',
     'web2                 firmware   dhcp-discover: UEFI x64                     0:22',
     'database-of-the-rack failed     disko ended with 4: Problem opening /de…    0:13',
     'later                planned',
-    '4 hosts: 1 failed, 3 in work, 0:25',
+    '4 hosts: 1 failed, 3 in work, 0:25, 1:05 left',
   ]);
 });
 
@@ -104,7 +105,7 @@ test('golden: progress without a total, and a finished machine', () => {
   const events = [stage(0, 'a', 'copy'), copying(1, 'a', 1.5e9), stage(0, 'b', 'copy'), copying(1, 'b', 5, 5, 0)];
   assert.deepEqual(render(run(['a', 'b'], events), 60, 9, began + 5_000, plain).slice(0, 2), [
     'a    copy       1.5 GB                                  0:05',
-    'b    copy       [===================] 100%     0 B/s    0:05',
+    'b    copy       [============] 100%  0 B/s              0:05',
   ]);
 });
 
@@ -126,6 +127,11 @@ test('no line is wider than the terminal, and there are never more than fit', ()
       done_bytes: number,
       total_bytes: number,
       bytes_per_second: number,
+      percent: fc.integer({ min: 0, max: 100 }),
+      overall_percent: fc.integer({ min: 0, max: 100 }),
+      eta_seconds: fc.option(fc.nat(), { nil: undefined }),
+      stalled_seconds: fc.option(fc.nat(), { nil: undefined }),
+      stalled_why: fc.string({ unit: 'binary' }),
     }),
     fc.record({
       event: fc.constant('log' as const),
@@ -255,9 +261,9 @@ test('plain lines: each change of stage once, progress at most every 10 s, logs 
   };
   assert.deepEqual(lines(false), [
     '12:00:01 a: copy address=10.0.0.5',
-    '12:00:02 a: copy 0% 0 B of 25 MB, 1.0 MB/s',
-    '12:00:12 a: copy 40% 10 MB of 25 MB, 1.0 MB/s',
-    '12:00:22 a: copy 80% 20 MB of 25 MB, 1.0 MB/s',
+    '12:00:02 a: copy 0%, 0 B of 25 MB, 1.0 MB/s, 50% of all, 1:05 left',
+    '12:00:12 a: copy 40%, 10 MB of 25 MB, 1.0 MB/s, 50% of all, 1:05 left',
+    '12:00:22 a: copy 80%, 20 MB of 25 MB, 1.0 MB/s, 50% of all, 1:05 left',
     '12:00:29 warning: a: no answer yet',
     '12:00:30 prepare: building x 1/2',
     '12:00:32 a: failed: too slow',

@@ -1,7 +1,7 @@
 // The view on a terminal as lines of text: (state, width, rows, now) → lines. Pure.
 import { type End, isEnd, type Stage, waySteps } from '../machine/stage.ts';
 import type { Colour, Paint } from './colour.ts';
-import { cell, width as cellsOf, clock, cut, size } from './text.ts';
+import { cell, width as cellsOf, clean, clock, cut, size } from './text.ts';
 import { counts, type HostView, type ViewState } from './view-state.ts';
 
 export const colourOfEnd: Readonly<Record<End, Colour>> = {
@@ -14,7 +14,7 @@ export const colourOfEnd: Readonly<Record<End, Colour>> = {
 };
 
 const stageCells = 10; // registered
-const barCells = 24;
+const barCells = 12;
 
 /**
  * One line for each host, and one below that sums up; no line is wider than `width` cells, and there are at most `rows` of them. When not
@@ -32,7 +32,12 @@ export function render(state: ViewState, width: number, rows: number, now: numbe
   const inWork = all.filter(({ stage }) => !isEnd(stage)).length - shown.filter(({ stage }) => !isEnd(stage)).length;
   const more = hidden === 0 ? '' : ` (not shown: ${hidden}${inWork > 0 ? `, ${inWork} of them in work` : ''})`;
   const hosts = `${all.length} ${all.length === 1 ? 'host' : 'hosts'}`;
-  const summary = `${hosts}: ${counts(state)}${more}, ${clock((now - state.began) / 1000)}`;
+  const left = all.reduce(
+    (most, { progress, stage }) => (isEnd(stage) ? most : Math.max(most, progress?.eta_seconds ?? 0)),
+    0,
+  );
+  const eta = left === 0 ? '' : `, ${clock(left)} left`;
+  const summary = `${hosts}: ${counts(state)}${more}, ${clock((now - state.began) / 1000)}${eta}`;
   if (rows > 0) lines.push(paint('dim', cut(summary, width)));
   return lines.slice(-Math.max(0, rows));
 }
@@ -61,7 +66,7 @@ function hostLine(host: HostView, nameCells: number, width: number, now: number,
   const seconds = ended ? totalSeconds(host) : (now - host.since) / 1000;
   const time = stage === 'planned' || seconds === undefined ? '' : clock(seconds).padStart(7);
   const middle = width - nameCells - stageCells - time.length - 3;
-  const said = ended || host.progress === undefined ? saidOf(host) : progressOf(host.progress, middle);
+  const said = ended || host.progress === undefined ? saidOf(host) : progressOf(host.progress, saidOf(host), middle);
   // Too narrow for anything else: name and stage are what counts.
   if (middle < 4) return cut(`${name} ${stage}`, width);
   return `${name} ${paint(colourOf(stage), cell(stage, stageCells))} ${fill(said, middle)} ${paint('dim', time)}`.trimEnd();
@@ -82,19 +87,31 @@ export function totalSeconds(host: HostView): number | undefined {
   return host.started === undefined ? undefined : (host.since - host.started) / 1000;
 }
 
-function progressOf({ done, total, rate }: NonNullable<HostView['progress']>, room: number): string {
-  const speed = rate === undefined ? '' : `${size(rate)}/s`.padStart(10);
-  if (total === undefined || total <= 0) return `${size(done)}${speed}`;
-  const share = Math.min(1, done / total);
-  const numbers = `${String(Math.floor(share * 100)).padStart(3)}%${speed}`;
-  const amount = ` of ${size(total)}`;
+/** A bar and what goes with it, as far as there is room; what it said last fills the rest. */
+function progressOf(progress: NonNullable<HostView['progress']>, said: string, room: number): string {
+  const { percent, done_bytes: done, total_bytes: total, bytes_per_second: rate, eta_seconds: eta } = progress;
+  const { stalled_seconds: stalled } = progress;
+  if (stalled !== undefined)
+    return `stands still for ${clock(stalled)} at ${percent ?? 0}%: ${clean(progress.stalled_why ?? '')}`;
+  if (percent === undefined) return done === undefined ? said : size(done);
+  const numbers = `${String(percent).padStart(3)}%`;
   const cells = Math.min(barCells, room - numbers.length - 3);
   if (cells < 5) return numbers.trimStart();
-  const full = Math.floor(share * cells);
+  const full = Math.floor((Math.min(100, percent) / 100) * cells);
   const head = full < cells ? '>' : '';
-  const bar = `[${'='.repeat(full)}${head}${' '.repeat(cells - full - head.length)}]`;
-  const line = `${bar} ${numbers}`;
-  return line.length + amount.length <= room ? line + amount : line;
+  const words = [`[${'='.repeat(full)}${head}${' '.repeat(cells - full - head.length)}] ${numbers}`];
+  if (rate !== undefined && total !== undefined) words.push(`${size(rate)}/s`);
+  if (eta !== undefined) words.push(`${clock(eta)} left`);
+  if (total !== undefined) words.push(`of ${size(total)}`);
+  if (total === undefined && said !== '') words.push(said);
+  let line = '';
+  for (const word of words) {
+    const longer = line === '' ? word : `${line}  ${word}`;
+    // The last word may be cut, the others come whole or not at all.
+    if (cellsOf(longer) > room && word !== said) break;
+    line = longer;
+  }
+  return line;
 }
 
 function fill(text: string, cells: number): string {

@@ -1,6 +1,8 @@
 // What `nixie status` prints of machines. Pure.
-import type { Machine } from '@nixie/proto/operator';
-import { cell, clean, clock, width } from './text.ts';
+import type { Machine, MachineProgress } from '@nixie/proto/operator';
+import type { RunEvent } from '../machine/event.ts';
+import { ends, waySteps } from '../machine/stage.ts';
+import { cell, clean, clock, size, width } from './text.ts';
 
 /** One line each under a head; the reason, where there is one, at the end. `now` in milliseconds. */
 export function statusTable(machines: readonly Machine[], now: number): string[] {
@@ -9,7 +11,7 @@ export function statusTable(machines: readonly Machine[], now: number): string[]
   const row = (host: string, stage: string, since: string, address: string, agent: string, reason: string) =>
     `${cell(host, nameCells)} ${cell(stage, 10)} ${since.padStart(8)}  ${cell(address, 15)} ${cell(agent, 5)} ${reason}`.trimEnd();
   return [
-    row('host', 'stage', 'since', 'address', 'agent', 'reason'),
+    row('host', 'stage', 'since', 'address', 'agent', 'progress, or reason'),
     ...machines.map((machine) =>
       row(
         clean(machine.host, 64),
@@ -17,23 +19,83 @@ export function statusTable(machines: readonly Machine[], now: number): string[]
         clock(Math.max(0, Math.round((now - Number(machine.stageSinceUnixMs)) / 1000))),
         clean(machine.address ?? '-', 64),
         machine.agentConnected === true ? 'yes' : '-',
-        clean(machine.reason ?? ''),
+        clean(
+          machine.reason ?? [headway(machine.progress), targets(machine)].filter((words) => words !== '').join('; '),
+        ),
       ),
     ),
   ];
 }
 
-/** `web1: waking`, as the lines of a run. */
-export function statusLine(machine: Machine): string {
-  const address = machine.address === undefined ? '' : ` address=${machine.address}`;
-  return clean(
-    `${machine.host}: ${machine.stage}${address}${machine.reason === undefined ? '' : `: ${machine.reason}`}`,
+/** `43%, 61% of all, 112 MB/s, 1:05 left` */
+function headway(progress: MachineProgress | undefined): string {
+  if (progress === undefined) return '';
+  const { percent, overallPercent, bytesPerSecond, etaSeconds, stalledSeconds, stalledWhy } = progress;
+  const words = [`${percent}%`, `${overallPercent}% of all`];
+  if (stalledSeconds !== undefined)
+    return [...words, `stands still for ${clock(stalledSeconds)}: ${stalledWhy}`].join(', ');
+  if (bytesPerSecond !== undefined) words.push(`${size(Number(bytesPerSecond))}/s`);
+  if (etaSeconds !== undefined) words.push(`${clock(etaSeconds)} left`);
+  return words.join(', ');
+}
+
+/** As a progress event has it. */
+function headwayJson(progress: MachineProgress) {
+  const number = (value: bigint | undefined) => (value === undefined ? undefined : Number(value));
+  return {
+    percent: progress.percent,
+    overall_percent: progress.overallPercent,
+    done_bytes: number(progress.doneBytes),
+    total_bytes: number(progress.totalBytes),
+    bytes_per_second: number(progress.bytesPerSecond),
+    eta_seconds: progress.etaSeconds,
+    stalled_seconds: progress.stalledSeconds,
+    stalled_why: progress.stalledSeconds === undefined ? undefined : progress.stalledWhy,
+  };
+}
+
+/** `disk /dev/sda (500.1 GB, S1)`: what is or was written to. */
+function targets({ targetDisks }: Machine): string {
+  const each = targetDisks.map(
+    ({ path, sizeBytes, serial, wwn }) =>
+      `${path} (${[size(Number(sizeBytes)), serial ?? wwn].filter(Boolean).join(', ')})`,
   );
+  return each.length === 0 ? '' : `${each.length === 1 ? 'disk' : 'disks'} ${each.join('; ')}`;
+}
+
+/** What a view is told of a machine that it didn't see come this far. `now` in milliseconds. */
+export function statusEvents(
+  { host, stage, stageSinceUnixMs, reason, address, progress }: Machine,
+  now: number,
+): RunEvent[] {
+  const known = [...waySteps, ...ends].find((each) => each === stage);
+  if (known === undefined) return [];
+  const at = new Date(Number(stageSinceUnixMs)).toISOString();
+  const more = { ...(reason === undefined ? {} : { reason }), ...(address === undefined ? {} : { address }) };
+  const events: RunEvent[] = [{ event: 'stage', at, host, stage: known, ...more }];
+  if (progress !== undefined) {
+    const numbers = JSON.parse(JSON.stringify(headwayJson(progress))) as ReturnType<typeof headwayJson>;
+    events.push({ event: 'progress', at: new Date(now).toISOString(), host, stage: known, ...numbers } as RunEvent);
+  }
+  return events;
 }
 
 /** As in `nixie --json`: snake case, times in ISO 8601, unknown is absent. */
 export function statusJson(machine: Machine): string {
   const { host, macs, stage, stageSinceUnixMs, address, reason, toplevel, agentConnected } = machine;
   const since = new Date(Number(stageSinceUnixMs)).toISOString();
-  return JSON.stringify({ host, macs, stage, since, address, reason, toplevel, agent_connected: agentConnected });
+  const disks = machine.targetDisks.map(({ sizeBytes, ...disk }) => ({ ...disk, size_bytes: Number(sizeBytes) }));
+  return JSON.stringify({
+    host,
+    macs,
+    stage,
+    since,
+    address,
+    reason,
+    toplevel,
+    agent_connected: agentConnected,
+    progress: machine.progress === undefined ? undefined : headwayJson(machine.progress),
+    seconds: machine.secondsPerStage,
+    target_disks: disks.length === 0 ? undefined : disks,
+  });
 }

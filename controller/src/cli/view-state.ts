@@ -1,6 +1,7 @@
 // What the view knows of a run: RunEvents folded into one object. Pure; times in it are milliseconds.
 import type { RunEvent } from '../machine/event.ts';
 import { isEnd, type Stage } from '../machine/stage.ts';
+import { disksWords } from './plain-lines.ts';
 import { clean } from './text.ts';
 
 export interface HostView {
@@ -13,7 +14,7 @@ export interface HostView {
   readonly address?: string;
   readonly reason?: string;
   /** Of this stage. */
-  readonly progress?: { readonly done: number; readonly total?: number; readonly rate?: number };
+  readonly progress?: Extract<RunEvent, { event: 'progress' }>;
   /** What was last seen or said of it in this stage. */
   readonly detail?: string;
   readonly result?: Extract<RunEvent, { event: 'result' }>;
@@ -60,11 +61,7 @@ export function see(state: ViewState, event: RunEvent): ViewState {
     case 'progress':
       return change(event.host, (before) => ({
         ...before,
-        progress: {
-          done: event.done_bytes,
-          ...(event.total_bytes !== undefined && { total: event.total_bytes }),
-          ...(event.bytes_per_second !== undefined && { rate: event.bytes_per_second }),
-        },
+        progress: event,
       }));
     case 'seen':
     case 'log': {
@@ -76,6 +73,8 @@ export function see(state: ViewState, event: RunEvent): ViewState {
       if (host === undefined || isEnd(host.stage) || text === '' || host.detail === text) return state;
       return change(host.name, (before) => ({ ...before, detail: text }));
     }
+    case 'disks':
+      return change(event.host, (before) => ({ ...before, detail: clean(disksWords(event), 300) }));
     case 'prepare':
       return {
         ...state,

@@ -1,8 +1,9 @@
 // What is told of the run: every event goes through here to the view, to the operator's watchers, and the end of each machine to its result.
-import type { Machine, WatchResponse } from '@nixie/proto/operator';
+import type { Machine, MachineProgress, WatchResponse } from '@nixie/proto/operator';
 import type { Redactor } from '../install/redact.ts';
-import type { RunEvent } from '../machine/event.ts';
+import type { RunEvent, TargetDisk } from '../machine/event.ts';
 import type { Life } from '../machine/life.ts';
+import { ProgressBook } from '../machine/progress.ts';
 import { isEnd, type Stage } from '../machine/stage.ts';
 import { iso } from './core.ts';
 import type { Hosts } from './hosts.ts';
@@ -19,16 +20,27 @@ export interface AccountWorld {
   proved(host: string, address: string | undefined, key: string): void;
   /** Masks the values of secrets. Absent: there are none. */
   readonly redactor?: Redactor;
+  /** Milliseconds of the wall clock. */
   now(): number;
+  /** Milliseconds of a clock that nobody sets: that of lives. */
+  ticks(): number;
 }
 
 /** Lines kept of each host, and shown of one that failed. */
 const logKept = 40;
 const logShown = 15;
 
+/** Progress of one machine is told at most so often, milliseconds; when nobody tells any, once a second by `tick`. */
+const progressMs = 200;
+
 export class Account {
   readonly #world: AccountWorld;
   readonly #logs = new Map<string, string[]>();
+  readonly #progress = new ProgressBook();
+  /** What was told of each machine's progress last. */
+  readonly #told = new Map<string, { at: number; percent: number; stalled: boolean }>();
+  /** What is or was written to on each machine. */
+  readonly #disks = new Map<string, readonly TargetDisk[]>();
   readonly #watchers = new Set<(message: WatchResponse) => void>();
 
   constructor(world: AccountWorld) {
@@ -36,15 +48,72 @@ export class Account {
   }
 
   emit = (seen: RunEvent): void => {
-    const event = this.#world.redactor?.event(seen) ?? seen;
+    const clear = this.#world.redactor?.event(seen) ?? seen;
+    this.#progress.see(clear);
+    const event = clear.event === 'progress' ? this.#measured(clear) : clear;
+    if (event === undefined) return;
     if (event.event === 'log' && event.host !== undefined) this.keepLog(event.host, [`${event.source}: ${event.text}`]);
     this.#world.show(event);
     if (this.#watchers.size > 0) this.#tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
+    if (event.event === 'disks') this.#disks.set(event.host, event.disks);
+    if (event.event === 'stage' && event.stage === 'preflight') this.#disks.delete(event.host);
     if (event.event !== 'stage') return;
     const machine = this.machine(event.host);
     if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
     if (isEnd(event.stage)) this.#result(event.host, event.stage);
   };
+
+  /** A second has passed: what time alone moves is told, and what stands still. */
+  tick(): void {
+    const now = this.#world.now();
+    for (const host of this.#progress.hosts()) {
+      const standing = this.#progress.standing(host, now);
+      if (standing === undefined || isEnd(standing.stage) || standing.stage === 'planned') continue;
+      const told = this.#told.get(host);
+      const stalled = standing.stalled !== undefined;
+      if (stalled && told?.stalled !== true)
+        this.notice(
+          'warning',
+          `${standing.stage}: nothing has moved for ${standing.stalled?.seconds} s: ${standing.stalled?.why}`,
+          host,
+        );
+      if (told?.stalled === true && !stalled) this.notice('info', `${standing.stage}: it moves again`, host);
+      if (told?.percent === Math.floor(standing.share * 100) && told.stalled === stalled) continue;
+      this.emit({ event: 'progress', at: iso(now), host, stage: standing.stage });
+    }
+  }
+
+  /** Its agent sent a sign of life. */
+  heard(host: string): void {
+    this.#progress.heard(host, this.#world.now());
+  }
+
+  /** The event with what it means: shares, rate, time left. Undefined: told a moment ago. */
+  #measured(event: Extract<RunEvent, { event: 'progress' }>): RunEvent | undefined {
+    const now = this.#world.now();
+    const standing = this.#progress.standing(event.host, now);
+    if (standing === undefined) return event;
+    const { stage, share, overall, doneBytes, totalBytes, bytesPerSecond, etaSeconds, stalled } = standing;
+    const told = this.#told.get(event.host);
+    const percent = Math.floor(share * 100);
+    if (event.step === undefined && told !== undefined && now >= told.at && now - told.at < progressMs && percent < 99)
+      return undefined;
+    this.#told.set(event.host, { at: now, percent, stalled: stalled !== undefined });
+    return {
+      event: 'progress',
+      at: event.at,
+      host: event.host,
+      stage,
+      ...(event.step === undefined ? {} : { step: event.step }),
+      ...(doneBytes === undefined ? {} : { done_bytes: doneBytes }),
+      ...(totalBytes === undefined ? {} : { total_bytes: totalBytes }),
+      ...(bytesPerSecond === undefined ? {} : { bytes_per_second: bytesPerSecond }),
+      percent,
+      overall_percent: Math.floor(overall * 100),
+      ...(etaSeconds === undefined ? {} : { eta_seconds: Math.round(etaSeconds) }),
+      ...(stalled === undefined ? {} : { stalled_seconds: stalled.seconds, stalled_why: stalled.why }),
+    };
+  }
 
   notice(level: 'info' | 'warning' | 'error', text: string, host?: string): void {
     this.emit({ event: 'notice', at: iso(this.#world.now()), level, text, ...(host === undefined ? {} : { host }) });
@@ -79,11 +148,33 @@ export class Account {
       host: name,
       macs: [...host.macs],
       stage: life.stage,
-      stageSinceUnixMs: BigInt(Math.round(life.since)),
+      stageSinceUnixMs: BigInt(Math.round(this.#world.now() - Math.max(0, this.#world.ticks() - life.since))),
       address: life.address,
       reason: life.reason,
       toplevel: this.#world.toplevel(name),
       agentConnected: this.#world.agentConnected(name),
+      progress: this.#machineProgress(name),
+      secondsPerStage: secondsOf(life),
+      targetDisks: (this.#disks.get(name) ?? []).map((disk) => ({
+        ...disk,
+        sizeBytes: BigInt(disk.size_bytes),
+      })),
+    };
+  }
+
+  #machineProgress(name: string): MachineProgress | undefined {
+    const standing = this.#progress.standing(name, this.#world.now());
+    if (standing === undefined || isEnd(standing.stage)) return undefined;
+    const whole = (number: number | undefined) => (number === undefined ? undefined : BigInt(Math.round(number)));
+    return {
+      percent: Math.floor(standing.share * 100),
+      overallPercent: Math.floor(standing.overall * 100),
+      doneBytes: whole(standing.doneBytes),
+      totalBytes: whole(standing.totalBytes),
+      bytesPerSecond: whole(standing.bytesPerSecond),
+      etaSeconds: standing.etaSeconds === undefined ? undefined : Math.round(standing.etaSeconds),
+      stalledSeconds: standing.stalled?.seconds,
+      stalledWhy: standing.stalled?.why ?? '',
     };
   }
 
@@ -115,9 +206,7 @@ export class Account {
       at: iso(this.#world.now()),
       host: name,
       result,
-      seconds: Object.fromEntries(
-        Object.entries(life.spent).map(([stage, spent]) => [stage, Math.round(spent) / 1000]),
-      ),
+      seconds: secondsOf(life),
       ...(reason === undefined ? {} : { reason }),
       ...(address === undefined ? {} : { address }),
       ...(toplevel === undefined ? {} : { toplevel }),
@@ -125,4 +214,9 @@ export class Account {
       ...(result === 'failed' ? { log: (this.#logs.get(name) ?? []).slice(-logShown) } : {}),
     });
   }
+}
+
+/** Of each stage that was left. */
+function secondsOf({ spent }: Life): Record<string, number> {
+  return Object.fromEntries(Object.entries(spent).map(([stage, each]) => [stage, Math.round(each) / 1000]));
 }

@@ -68,6 +68,7 @@ test('a copy that finds everything there ends full', () => {
     totalPaths: 0,
     doneBytes: 10,
     totalBytes: 10,
+    pathBytes: 0,
   });
 });
 

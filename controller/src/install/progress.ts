@@ -14,6 +14,8 @@ export type PhaseEvent =
       readonly totalPaths?: number;
       readonly doneBytes: number;
       readonly totalBytes?: number;
+      /** Of the path under way, none of them among the done ones. */
+      readonly pathBytes: number;
     }
   | { readonly kind: 'line'; readonly text: string; readonly atMs: number };
 
@@ -63,8 +65,7 @@ export function readProgress(sizes: ReadonlyMap<string, number> = new Map()): Pr
   let started = new Set<string>();
 
   const copyEvent = (atMs: number): PhaseEvent => {
-    const { pathBytes: _, ...shown } = copy;
-    return { kind: 'copy', step: step === 'copy' ? 'copy' : 'upload', atMs, ...shown };
+    return { kind: 'copy', step: step === 'copy' ? 'copy' : 'upload', atMs, ...copy };
   };
   /** The paths that were started are done; in the end all of them are, also those that were there already. */
   const finishCopy = (atMs: number): PhaseEvent[] => {

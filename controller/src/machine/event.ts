@@ -2,6 +2,20 @@
 // Times are ISO 8601 in UTC. Unknown is absent.
 import type { Stage } from './stage.ts';
 
+/** What an agent sees of an install, in the usual order. */
+export const installSteps = ['partitioned', 'formatted', 'mounted', 'profile', 'boot-loader', 'unmounted'] as const;
+export type InstallStep = (typeof installSteps)[number];
+
+export interface TargetDisk {
+  path: string;
+  size_bytes: number;
+  model?: string;
+  serial?: string;
+  wwn?: string;
+  /** It is the one that the hints of the hosts file mean: the layout finds it under this name. */
+  link?: string;
+}
+
 export type RunEvent =
   | { event: 'stage'; at: string; host: string; stage: Stage; reason?: string; address?: string }
   | {
@@ -9,10 +23,26 @@ export type RunEvent =
       at: string;
       host: string;
       stage: Stage;
-      done_bytes: number;
+      /** Of what is sent (loading) or copied (copy). */
+      done_bytes?: number;
       total_bytes?: number;
       bytes_per_second?: number;
+      /** Of what is copied: the path under way, whose bytes are not among the done ones; and what its agent sees on the target. */
+      path_bytes?: number;
+      landed_bytes?: number;
+      /** What its agent saw happen to the target. */
+      step?: InstallStep;
+      /** Of the stage, and of the whole way to the proof: 0 to 100, never less than before. */
+      percent?: number;
+      overall_percent?: number;
+      /** Until it is proved, by what the machines before it took. */
+      eta_seconds?: number;
+      /** Nothing has moved for so long, and the likely reason. */
+      stalled_seconds?: number;
+      stalled_why?: string;
     }
+  /** What is going to be written to, right before it is: judged free, or its data may be lost. */
+  | { event: 'disks'; at: string; host: string; disks: TargetDisk[] }
   /** Something seen on the wire from or for a machine: DHCP, TFTP, HTTP, WoL. `kind` is from a closed set of words. */
   | { event: 'seen'; at: string; host?: string; mac?: string; interface?: string; kind: string; detail?: string }
   | { event: 'log'; at: string; host?: string; source: string; text: string }

@@ -88,6 +88,8 @@ export interface Progress {
   /** Absent where it isn't known. */
   totalBytes?: bigint | undefined;
   note: string;
+  /** partitioned, formatted, mounted, profile, boot-loader, unmounted: what just happened to the target. Empty: bytes only. */
+  step: string;
 }
 
 /**
@@ -113,19 +115,30 @@ export interface FacterReport {
   jsonBytes: bigint;
 }
 
+/**
+ * Lines stay with the agent until they are acknowledged; a new session begins with the oldest that isn't. So lines come in order, and what
+ * comes twice has a sequence that was taken before.
+ */
 export interface LogBatch {
-  /** Sequence of the first line; lines count up by one over the whole boot, also over reconnects. */
+  /** Sequence of the first line; lines count up by one over the life of the stream, also over reconnects. */
   first: bigint;
   lines: LogLine[];
-  /** Lines thrown away because the queue was full, since the last batch. */
+  /** Lines thrown away right before the first, because the queue was full. */
   dropped: bigint;
+  /** Chosen at random when the agent starts: sequences of another stream are others. Absent: nothing is acknowledged. */
+  stream: bigint;
+  /** The machine's clock when the batch was sent: it may be wrong by years, the difference to a line's time isn't. */
+  unixMs: bigint;
 }
 
 export interface LogLine {
+  /** When it was said, by the clock that unix_ms of the batch was read from. */
   unixMs: bigint;
   /** kernel, journal unit name, or agent */
   source: string;
   text: string;
+  /** As syslog has them (RFC 5424 6.2.1): 0 emergency … 7 debug. */
+  severity?: number | undefined;
 }
 
 export interface InstructionResult {
@@ -137,7 +150,17 @@ export interface InstructionResult {
 }
 
 export interface SessionResponse {
-  message: { $case: "ack"; value: HeartbeatAck } | { $case: "instruction"; value: Instruction } | undefined;
+  message: { $case: "ack"; value: HeartbeatAck } | { $case: "instruction"; value: Instruction } | {
+    $case: "log";
+    value: LogAck;
+  } | undefined;
+}
+
+/** The controller has these lines: the agent may forget them. An agent has at most 2,000 lines and 512 KiB out that aren't acknowledged. */
+export interface LogAck {
+  stream: bigint;
+  /** All lines with a lower sequence. */
+  next: bigint;
 }
 
 export interface HeartbeatAck {
@@ -154,6 +177,7 @@ export interface Instruction {
     | { $case: "reboot"; value: Reboot }
     | { $case: "powerOff"; value: PowerOff }
     | { $case: "authorize"; value: Authorize }
+    | { $case: "linkDisk"; value: LinkDisk }
     | undefined;
 }
 
@@ -180,6 +204,20 @@ export interface PowerOff {
 /** Replaces the lines that the controller put into root's authorized_keys: a controller that was started anew has another key. */
 export interface Authorize {
   authorizedKeys: string[];
+}
+
+/** Makes /dev/nixie/disk a link to this disk, when exactly one disk of the machine is it and nothing uses it. All that is given must hold. */
+export interface LinkDisk {
+  /** /dev/nvme0n1 */
+  path: string;
+  sizeBytes: bigint;
+  serial?: string | undefined;
+  wwn?: string | undefined;
+  byPath?:
+    | string
+    | undefined;
+  /** Nothing was on it when it was judged, so nothing may be on it now. */
+  blank: boolean;
 }
 
 function createBaseRegisterRequest(): RegisterRequest {
@@ -945,7 +983,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseProgress(): Progress {
-  return { stage: "", doneBytes: 0n, totalBytes: undefined, note: "" };
+  return { stage: "", doneBytes: 0n, totalBytes: undefined, note: "", step: "" };
 }
 
 export const Progress: MessageFns<Progress> = {
@@ -967,6 +1005,9 @@ export const Progress: MessageFns<Progress> = {
     }
     if (message.note !== "") {
       writer.uint32(34).string(message.note);
+    }
+    if (message.step !== "") {
+      writer.uint32(42).string(message.step);
     }
     return writer;
   },
@@ -1016,6 +1057,14 @@ export const Progress: MessageFns<Progress> = {
             message.note = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1042,6 +1091,7 @@ export const Progress: MessageFns<Progress> = {
         ? BigInt(object.total_bytes)
         : undefined,
       note: isSet(object.note) ? globalThis.String(object.note) : "",
+      step: isSet(object.step) ? globalThis.String(object.step) : "",
     };
   },
 
@@ -1059,6 +1109,9 @@ export const Progress: MessageFns<Progress> = {
     if (message.note !== "") {
       obj.note = message.note;
     }
+    if (message.step !== "") {
+      obj.step = message.step;
+    }
     return obj;
   },
 
@@ -1073,6 +1126,7 @@ export const Progress: MessageFns<Progress> = {
       ? BigInt(object.totalBytes)
       : undefined;
     message.note = object.note ?? "";
+    message.step = object.step ?? "";
     return message;
   },
 };
@@ -1298,7 +1352,7 @@ export const FacterReport: MessageFns<FacterReport> = {
 };
 
 function createBaseLogBatch(): LogBatch {
-  return { first: 0n, lines: [], dropped: 0n };
+  return { first: 0n, lines: [], dropped: 0n, stream: 0n, unixMs: 0n };
 }
 
 export const LogBatch: MessageFns<LogBatch> = {
@@ -1317,6 +1371,18 @@ export const LogBatch: MessageFns<LogBatch> = {
         throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
       }
       writer.uint32(24).uint64(message.dropped);
+    }
+    if (message.stream !== 0n) {
+      if (BigInt.asUintN(64, message.stream) !== message.stream) {
+        throw new globalThis.Error("value provided for field message.stream of type fixed64 too large");
+      }
+      writer.uint32(33).fixed64(message.stream);
+    }
+    if (message.unixMs !== 0n) {
+      if (BigInt.asIntN(64, message.unixMs) !== message.unixMs) {
+        throw new globalThis.Error("value provided for field message.unixMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.unixMs);
     }
     return writer;
   },
@@ -1358,6 +1424,22 @@ export const LogBatch: MessageFns<LogBatch> = {
             message.dropped = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.stream = reader.fixed64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unixMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,6 +1457,8 @@ export const LogBatch: MessageFns<LogBatch> = {
       first: isSet(object.first) ? BigInt(object.first) : 0n,
       lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => LogLine.fromJSON(e)) : [],
       dropped: isSet(object.dropped) ? BigInt(object.dropped) : 0n,
+      stream: isSet(object.stream) ? BigInt(object.stream) : 0n,
+      unixMs: isSet(object.unixMs) ? BigInt(object.unixMs) : isSet(object.unix_ms) ? BigInt(object.unix_ms) : 0n,
     };
   },
 
@@ -1389,6 +1473,12 @@ export const LogBatch: MessageFns<LogBatch> = {
     if (message.dropped !== 0n) {
       obj.dropped = message.dropped.toString();
     }
+    if (message.stream !== 0n) {
+      obj.stream = message.stream.toString();
+    }
+    if (message.unixMs !== 0n) {
+      obj.unixMs = message.unixMs.toString();
+    }
     return obj;
   },
 
@@ -1400,12 +1490,14 @@ export const LogBatch: MessageFns<LogBatch> = {
     message.first = (object.first !== undefined && object.first !== null) ? BigInt(object.first) : 0n;
     message.lines = object.lines?.map((e) => LogLine.fromPartial(e)) || [];
     message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
+    message.stream = (object.stream !== undefined && object.stream !== null) ? BigInt(object.stream) : 0n;
+    message.unixMs = (object.unixMs !== undefined && object.unixMs !== null) ? BigInt(object.unixMs) : 0n;
     return message;
   },
 };
 
 function createBaseLogLine(): LogLine {
-  return { unixMs: 0n, source: "", text: "" };
+  return { unixMs: 0n, source: "", text: "", severity: undefined };
 }
 
 export const LogLine: MessageFns<LogLine> = {
@@ -1421,6 +1513,9 @@ export const LogLine: MessageFns<LogLine> = {
     }
     if (message.text !== "") {
       writer.uint32(26).string(message.text);
+    }
+    if (message.severity !== undefined) {
+      writer.uint32(32).uint32(message.severity);
     }
     return writer;
   },
@@ -1462,6 +1557,14 @@ export const LogLine: MessageFns<LogLine> = {
             message.text = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.severity = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1479,6 +1582,7 @@ export const LogLine: MessageFns<LogLine> = {
       unixMs: isSet(object.unixMs) ? BigInt(object.unixMs) : isSet(object.unix_ms) ? BigInt(object.unix_ms) : 0n,
       source: isSet(object.source) ? globalThis.String(object.source) : "",
       text: isSet(object.text) ? globalThis.String(object.text) : "",
+      severity: isSet(object.severity) ? globalThis.Number(object.severity) : undefined,
     };
   },
 
@@ -1493,6 +1597,9 @@ export const LogLine: MessageFns<LogLine> = {
     if (message.text !== "") {
       obj.text = message.text;
     }
+    if (message.severity !== undefined) {
+      obj.severity = Math.round(message.severity);
+    }
     return obj;
   },
 
@@ -1504,6 +1611,7 @@ export const LogLine: MessageFns<LogLine> = {
     message.unixMs = (object.unixMs !== undefined && object.unixMs !== null) ? BigInt(object.unixMs) : 0n;
     message.source = object.source ?? "";
     message.text = object.text ?? "";
+    message.severity = object.severity ?? undefined;
     return message;
   },
 };
@@ -1640,6 +1748,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "instruction":
         Instruction.encode(message.message.value, writer.uint32(18).fork()).join();
         break;
+      case "log":
+        LogAck.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1673,6 +1784,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "instruction", value: Instruction.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "log", value: LogAck.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1691,6 +1810,8 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         ? { $case: "ack", value: HeartbeatAck.fromJSON(object.ack) }
         : isSet(object.instruction)
         ? { $case: "instruction", value: Instruction.fromJSON(object.instruction) }
+        : isSet(object.log)
+        ? { $case: "log", value: LogAck.fromJSON(object.log) }
         : undefined,
     };
   },
@@ -1701,6 +1822,8 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       obj.ack = HeartbeatAck.toJSON(message.message.value);
     } else if (message.message?.$case === "instruction") {
       obj.instruction = Instruction.toJSON(message.message.value);
+    } else if (message.message?.$case === "log") {
+      obj.log = LogAck.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1723,7 +1846,104 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         }
         break;
       }
+      case "log": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "log", value: LogAck.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseLogAck(): LogAck {
+  return { stream: 0n, next: 0n };
+}
+
+export const LogAck: MessageFns<LogAck> = {
+  encode(message: LogAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== 0n) {
+      if (BigInt.asUintN(64, message.stream) !== message.stream) {
+        throw new globalThis.Error("value provided for field message.stream of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.stream);
+    }
+    if (message.next !== 0n) {
+      if (BigInt.asUintN(64, message.next) !== message.next) {
+        throw new globalThis.Error("value provided for field message.next of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogAck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.stream = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.next = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogAck {
+    return {
+      stream: isSet(object.stream) ? BigInt(object.stream) : 0n,
+      next: isSet(object.next) ? BigInt(object.next) : 0n,
+    };
+  },
+
+  toJSON(message: LogAck): unknown {
+    const obj: any = {};
+    if (message.stream !== 0n) {
+      obj.stream = message.stream.toString();
+    }
+    if (message.next !== 0n) {
+      obj.next = message.next.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogAck>): LogAck {
+    return LogAck.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogAck>): LogAck {
+    const message = createBaseLogAck();
+    message.stream = (object.stream !== undefined && object.stream !== null) ? BigInt(object.stream) : 0n;
+    message.next = (object.next !== undefined && object.next !== null) ? BigInt(object.next) : 0n;
     return message;
   },
 };
@@ -1826,6 +2046,9 @@ export const Instruction: MessageFns<Instruction> = {
       case "authorize":
         Authorize.encode(message.action.value, writer.uint32(58).fork()).join();
         break;
+      case "linkDisk":
+        LinkDisk.encode(message.action.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1899,6 +2122,14 @@ export const Instruction: MessageFns<Instruction> = {
             message.action = { $case: "authorize", value: Authorize.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.action = { $case: "linkDisk", value: LinkDisk.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1930,6 +2161,10 @@ export const Instruction: MessageFns<Instruction> = {
         ? { $case: "powerOff", value: PowerOff.fromJSON(object.power_off) }
         : isSet(object.authorize)
         ? { $case: "authorize", value: Authorize.fromJSON(object.authorize) }
+        : isSet(object.linkDisk)
+        ? { $case: "linkDisk", value: LinkDisk.fromJSON(object.linkDisk) }
+        : isSet(object.link_disk)
+        ? { $case: "linkDisk", value: LinkDisk.fromJSON(object.link_disk) }
         : undefined,
     };
   },
@@ -1951,6 +2186,8 @@ export const Instruction: MessageFns<Instruction> = {
       obj.powerOff = PowerOff.toJSON(message.action.value);
     } else if (message.action?.$case === "authorize") {
       obj.authorize = Authorize.toJSON(message.action.value);
+    } else if (message.action?.$case === "linkDisk") {
+      obj.linkDisk = LinkDisk.toJSON(message.action.value);
     }
     return obj;
   },
@@ -1995,6 +2232,12 @@ export const Instruction: MessageFns<Instruction> = {
       case "authorize": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "authorize", value: Authorize.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "linkDisk": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "linkDisk", value: LinkDisk.fromPartial(object.action.value) };
         }
         break;
       }
@@ -2374,6 +2617,166 @@ export const Authorize: MessageFns<Authorize> = {
   fromPartial(object: DeepPartial<Authorize>): Authorize {
     const message = createBaseAuthorize();
     message.authorizedKeys = object.authorizedKeys?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLinkDisk(): LinkDisk {
+  return { path: "", sizeBytes: 0n, serial: undefined, wwn: undefined, byPath: undefined, blank: false };
+}
+
+export const LinkDisk: MessageFns<LinkDisk> = {
+  encode(message: LinkDisk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    if (message.serial !== undefined) {
+      writer.uint32(26).string(message.serial);
+    }
+    if (message.wwn !== undefined) {
+      writer.uint32(34).string(message.wwn);
+    }
+    if (message.byPath !== undefined) {
+      writer.uint32(42).string(message.byPath);
+    }
+    if (message.blank !== false) {
+      writer.uint32(48).bool(message.blank);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LinkDisk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLinkDisk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.wwn = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.byPath = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.blank = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LinkDisk {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+      serial: isSet(object.serial) ? globalThis.String(object.serial) : undefined,
+      wwn: isSet(object.wwn) ? globalThis.String(object.wwn) : undefined,
+      byPath: isSet(object.byPath)
+        ? globalThis.String(object.byPath)
+        : isSet(object.by_path)
+        ? globalThis.String(object.by_path)
+        : undefined,
+      blank: isSet(object.blank) ? globalThis.Boolean(object.blank) : false,
+    };
+  },
+
+  toJSON(message: LinkDisk): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.serial !== undefined) {
+      obj.serial = message.serial;
+    }
+    if (message.wwn !== undefined) {
+      obj.wwn = message.wwn;
+    }
+    if (message.byPath !== undefined) {
+      obj.byPath = message.byPath;
+    }
+    if (message.blank !== false) {
+      obj.blank = message.blank;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LinkDisk>): LinkDisk {
+    return LinkDisk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LinkDisk>): LinkDisk {
+    const message = createBaseLinkDisk();
+    message.path = object.path ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
+    message.serial = object.serial ?? undefined;
+    message.wwn = object.wwn ?? undefined;
+    message.byPath = object.byPath ?? undefined;
+    message.blank = object.blank ?? false;
     return message;
   },
 };

@@ -35,7 +35,54 @@ export interface Machine {
   address?: string | undefined;
   reason?: string | undefined;
   toplevel?: string | undefined;
-  agentConnected?: boolean | undefined;
+  agentConnected?:
+    | boolean
+    | undefined;
+  /** Absent before anything was seen of it, and after its end. */
+  progress?:
+    | MachineProgress
+    | undefined;
+  /** Seconds spent in each stage that was left, by its name. */
+  secondsPerStage: { [key: string]: number };
+  /** Judged by the last look before anything is written; empty before that look. */
+  targetDisks: TargetDisk[];
+}
+
+export interface Machine_SecondsPerStageEntry {
+  key: string;
+  value: number;
+}
+
+/** A disk that is or was written to. */
+export interface TargetDisk {
+  path: string;
+  sizeBytes: bigint;
+  model?: string | undefined;
+  serial?: string | undefined;
+  wwn?:
+    | string
+    | undefined;
+  /** The layout finds it under this name: it is the one that the hints of the hosts file mean. */
+  link?: string | undefined;
+}
+
+/** How far it is now. Shares never go back: the first in a stage, the second in a run. */
+export interface MachineProgress {
+  percent: number;
+  overallPercent: number;
+  /** Of kernel and initrd (loading) or of the closure (copy). */
+  doneBytes?: bigint | undefined;
+  totalBytes?: bigint | undefined;
+  bytesPerSecond?:
+    | bigint
+    | undefined;
+  /** Until it is proved, by what the machines before it took. */
+  etaSeconds?:
+    | number
+    | undefined;
+  /** Nothing has moved for so long, and the likely reason. */
+  stalledSeconds?: number | undefined;
+  stalledWhy: string;
 }
 
 export interface ListRequest {
@@ -84,6 +131,37 @@ export interface WakeResponse {
   packetsSent: number;
 }
 
+export interface LogsRequest {
+  host: string;
+  /** Goes on with what is said from now on, until the controller ends. */
+  follow: boolean;
+  sinceUnixMs?:
+    | bigint
+    | undefined;
+  /** Only lines of this stage. Empty: of all. */
+  stage: string;
+}
+
+export interface LogsResponse {
+  lines: HostLogLine[];
+  /** Lines that are missing before these, because the reader was too slow. */
+  lost: bigint;
+}
+
+export interface HostLogLine {
+  /** By the controller's clock. */
+  unixMs: bigint;
+  /** In which it was said. */
+  stage: string;
+  /** agent, journal, kernel, nixos-anywhere, core */
+  origin: string;
+  /** Unit, phase or part of the controller. */
+  source: string;
+  text: string;
+  /** As syslog has them (RFC 5424 6.2.1): 0 emergency … 7 debug. */
+  severity?: number | undefined;
+}
+
 function createBaseMachine(): Machine {
   return {
     host: "",
@@ -94,6 +172,9 @@ function createBaseMachine(): Machine {
     reason: undefined,
     toplevel: undefined,
     agentConnected: undefined,
+    progress: undefined,
+    secondsPerStage: {},
+    targetDisks: [],
   };
 }
 
@@ -125,6 +206,15 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.agentConnected !== undefined) {
       writer.uint32(64).bool(message.agentConnected);
+    }
+    if (message.progress !== undefined) {
+      MachineProgress.encode(message.progress, writer.uint32(74).fork()).join();
+    }
+    globalThis.Object.entries(message.secondsPerStage).forEach(([key, value]: [string, number]) => {
+      Machine_SecondsPerStageEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
+    for (const v of message.targetDisks) {
+      TargetDisk.encode(v!, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -206,6 +296,33 @@ export const Machine: MessageFns<Machine> = {
             message.agentConnected = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.progress = MachineProgress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = Machine_SecondsPerStageEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.secondsPerStage[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.targetDisks.push(TargetDisk.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -236,6 +353,39 @@ export const Machine: MessageFns<Machine> = {
         : isSet(object.agent_connected)
         ? globalThis.Boolean(object.agent_connected)
         : undefined,
+      progress: isSet(object.progress) ? MachineProgress.fromJSON(object.progress) : undefined,
+      secondsPerStage: isObject(object.secondsPerStage)
+        ? (globalThis.Object.entries(object.secondsPerStage) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.seconds_per_stage)
+        ? (globalThis.Object.entries(object.seconds_per_stage) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      targetDisks: globalThis.Array.isArray(object?.targetDisks)
+        ? object.targetDisks.map((e: any) => TargetDisk.fromJSON(e))
+        : globalThis.Array.isArray(object?.target_disks)
+        ? object.target_disks.map((e: any) => TargetDisk.fromJSON(e))
+        : [],
     };
   },
 
@@ -265,6 +415,21 @@ export const Machine: MessageFns<Machine> = {
     if (message.agentConnected !== undefined) {
       obj.agentConnected = message.agentConnected;
     }
+    if (message.progress !== undefined) {
+      obj.progress = MachineProgress.toJSON(message.progress);
+    }
+    if (message.secondsPerStage) {
+      const entries = globalThis.Object.entries(message.secondsPerStage) as [string, number][];
+      if (entries.length > 0) {
+        obj.secondsPerStage = {};
+        entries.forEach(([k, v]) => {
+          obj.secondsPerStage[k] = floatToJson(v);
+        });
+      }
+    }
+    if (message.targetDisks?.length) {
+      obj.targetDisks = message.targetDisks.map((e) => TargetDisk.toJSON(e));
+    }
     return obj;
   },
 
@@ -283,6 +448,493 @@ export const Machine: MessageFns<Machine> = {
     message.reason = object.reason ?? undefined;
     message.toplevel = object.toplevel ?? undefined;
     message.agentConnected = object.agentConnected ?? undefined;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? MachineProgress.fromPartial(object.progress)
+      : undefined;
+    message.secondsPerStage = (globalThis.Object.entries(object.secondsPerStage ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.targetDisks = object.targetDisks?.map((e) => TargetDisk.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMachine_SecondsPerStageEntry(): Machine_SecondsPerStageEntry {
+  return { key: "", value: 0 };
+}
+
+export const Machine_SecondsPerStageEntry: MessageFns<Machine_SecondsPerStageEntry> = {
+  encode(message: Machine_SecondsPerStageEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Machine_SecondsPerStageEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMachine_SecondsPerStageEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Machine_SecondsPerStageEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: Machine_SecondsPerStageEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Machine_SecondsPerStageEntry>): Machine_SecondsPerStageEntry {
+    return Machine_SecondsPerStageEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Machine_SecondsPerStageEntry>): Machine_SecondsPerStageEntry {
+    const message = createBaseMachine_SecondsPerStageEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseTargetDisk(): TargetDisk {
+  return { path: "", sizeBytes: 0n, model: undefined, serial: undefined, wwn: undefined, link: undefined };
+}
+
+export const TargetDisk: MessageFns<TargetDisk> = {
+  encode(message: TargetDisk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    if (message.model !== undefined) {
+      writer.uint32(26).string(message.model);
+    }
+    if (message.serial !== undefined) {
+      writer.uint32(34).string(message.serial);
+    }
+    if (message.wwn !== undefined) {
+      writer.uint32(42).string(message.wwn);
+    }
+    if (message.link !== undefined) {
+      writer.uint32(50).string(message.link);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TargetDisk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTargetDisk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.serial = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.wwn = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.link = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TargetDisk {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+      model: isSet(object.model) ? globalThis.String(object.model) : undefined,
+      serial: isSet(object.serial) ? globalThis.String(object.serial) : undefined,
+      wwn: isSet(object.wwn) ? globalThis.String(object.wwn) : undefined,
+      link: isSet(object.link) ? globalThis.String(object.link) : undefined,
+    };
+  },
+
+  toJSON(message: TargetDisk): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.model !== undefined) {
+      obj.model = message.model;
+    }
+    if (message.serial !== undefined) {
+      obj.serial = message.serial;
+    }
+    if (message.wwn !== undefined) {
+      obj.wwn = message.wwn;
+    }
+    if (message.link !== undefined) {
+      obj.link = message.link;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TargetDisk>): TargetDisk {
+    return TargetDisk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TargetDisk>): TargetDisk {
+    const message = createBaseTargetDisk();
+    message.path = object.path ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
+    message.model = object.model ?? undefined;
+    message.serial = object.serial ?? undefined;
+    message.wwn = object.wwn ?? undefined;
+    message.link = object.link ?? undefined;
+    return message;
+  },
+};
+
+function createBaseMachineProgress(): MachineProgress {
+  return {
+    percent: 0,
+    overallPercent: 0,
+    doneBytes: undefined,
+    totalBytes: undefined,
+    bytesPerSecond: undefined,
+    etaSeconds: undefined,
+    stalledSeconds: undefined,
+    stalledWhy: "",
+  };
+}
+
+export const MachineProgress: MessageFns<MachineProgress> = {
+  encode(message: MachineProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.percent !== 0) {
+      writer.uint32(8).uint32(message.percent);
+    }
+    if (message.overallPercent !== 0) {
+      writer.uint32(16).uint32(message.overallPercent);
+    }
+    if (message.doneBytes !== undefined) {
+      if (BigInt.asUintN(64, message.doneBytes) !== message.doneBytes) {
+        throw new globalThis.Error("value provided for field message.doneBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.doneBytes);
+    }
+    if (message.totalBytes !== undefined) {
+      if (BigInt.asUintN(64, message.totalBytes) !== message.totalBytes) {
+        throw new globalThis.Error("value provided for field message.totalBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.totalBytes);
+    }
+    if (message.bytesPerSecond !== undefined) {
+      if (BigInt.asUintN(64, message.bytesPerSecond) !== message.bytesPerSecond) {
+        throw new globalThis.Error("value provided for field message.bytesPerSecond of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesPerSecond);
+    }
+    if (message.etaSeconds !== undefined) {
+      writer.uint32(48).uint32(message.etaSeconds);
+    }
+    if (message.stalledSeconds !== undefined) {
+      writer.uint32(56).uint32(message.stalledSeconds);
+    }
+    if (message.stalledWhy !== "") {
+      writer.uint32(66).string(message.stalledWhy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MachineProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMachineProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.percent = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.overallPercent = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.doneBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.totalBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.etaSeconds = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.stalledSeconds = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.stalledWhy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MachineProgress {
+    return {
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+      overallPercent: isSet(object.overallPercent)
+        ? globalThis.Number(object.overallPercent)
+        : isSet(object.overall_percent)
+        ? globalThis.Number(object.overall_percent)
+        : 0,
+      doneBytes: isSet(object.doneBytes)
+        ? BigInt(object.doneBytes)
+        : isSet(object.done_bytes)
+        ? BigInt(object.done_bytes)
+        : undefined,
+      totalBytes: isSet(object.totalBytes)
+        ? BigInt(object.totalBytes)
+        : isSet(object.total_bytes)
+        ? BigInt(object.total_bytes)
+        : undefined,
+      bytesPerSecond: isSet(object.bytesPerSecond)
+        ? BigInt(object.bytesPerSecond)
+        : isSet(object.bytes_per_second)
+        ? BigInt(object.bytes_per_second)
+        : undefined,
+      etaSeconds: isSet(object.etaSeconds)
+        ? globalThis.Number(object.etaSeconds)
+        : isSet(object.eta_seconds)
+        ? globalThis.Number(object.eta_seconds)
+        : undefined,
+      stalledSeconds: isSet(object.stalledSeconds)
+        ? globalThis.Number(object.stalledSeconds)
+        : isSet(object.stalled_seconds)
+        ? globalThis.Number(object.stalled_seconds)
+        : undefined,
+      stalledWhy: isSet(object.stalledWhy)
+        ? globalThis.String(object.stalledWhy)
+        : isSet(object.stalled_why)
+        ? globalThis.String(object.stalled_why)
+        : "",
+    };
+  },
+
+  toJSON(message: MachineProgress): unknown {
+    const obj: any = {};
+    if (message.percent !== 0) {
+      obj.percent = Math.round(message.percent);
+    }
+    if (message.overallPercent !== 0) {
+      obj.overallPercent = Math.round(message.overallPercent);
+    }
+    if (message.doneBytes !== undefined) {
+      obj.doneBytes = message.doneBytes.toString();
+    }
+    if (message.totalBytes !== undefined) {
+      obj.totalBytes = message.totalBytes.toString();
+    }
+    if (message.bytesPerSecond !== undefined) {
+      obj.bytesPerSecond = message.bytesPerSecond.toString();
+    }
+    if (message.etaSeconds !== undefined) {
+      obj.etaSeconds = Math.round(message.etaSeconds);
+    }
+    if (message.stalledSeconds !== undefined) {
+      obj.stalledSeconds = Math.round(message.stalledSeconds);
+    }
+    if (message.stalledWhy !== "") {
+      obj.stalledWhy = message.stalledWhy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MachineProgress>): MachineProgress {
+    return MachineProgress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MachineProgress>): MachineProgress {
+    const message = createBaseMachineProgress();
+    message.percent = object.percent ?? 0;
+    message.overallPercent = object.overallPercent ?? 0;
+    message.doneBytes = (object.doneBytes !== undefined && object.doneBytes !== null)
+      ? BigInt(object.doneBytes)
+      : undefined;
+    message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
+      ? BigInt(object.totalBytes)
+      : undefined;
+    message.bytesPerSecond = (object.bytesPerSecond !== undefined && object.bytesPerSecond !== null)
+      ? BigInt(object.bytesPerSecond)
+      : undefined;
+    message.etaSeconds = object.etaSeconds ?? undefined;
+    message.stalledSeconds = object.stalledSeconds ?? undefined;
+    message.stalledWhy = object.stalledWhy ?? "";
     return message;
   },
 };
@@ -1077,6 +1729,372 @@ export const WakeResponse: MessageFns<WakeResponse> = {
   },
 };
 
+function createBaseLogsRequest(): LogsRequest {
+  return { host: "", follow: false, sinceUnixMs: undefined, stage: "" };
+}
+
+export const LogsRequest: MessageFns<LogsRequest> = {
+  encode(message: LogsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.follow !== false) {
+      writer.uint32(16).bool(message.follow);
+    }
+    if (message.sinceUnixMs !== undefined) {
+      if (BigInt.asIntN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.sinceUnixMs);
+    }
+    if (message.stage !== "") {
+      writer.uint32(34).string(message.stage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.follow = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogsRequest {
+    return {
+      host: isSet(object.host) ? globalThis.String(object.host) : "",
+      follow: isSet(object.follow) ? globalThis.Boolean(object.follow) : false,
+      sinceUnixMs: isSet(object.sinceUnixMs)
+        ? BigInt(object.sinceUnixMs)
+        : isSet(object.since_unix_ms)
+        ? BigInt(object.since_unix_ms)
+        : undefined,
+      stage: isSet(object.stage) ? globalThis.String(object.stage) : "",
+    };
+  },
+
+  toJSON(message: LogsRequest): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.follow !== false) {
+      obj.follow = message.follow;
+    }
+    if (message.sinceUnixMs !== undefined) {
+      obj.sinceUnixMs = message.sinceUnixMs.toString();
+    }
+    if (message.stage !== "") {
+      obj.stage = message.stage;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogsRequest>): LogsRequest {
+    return LogsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogsRequest>): LogsRequest {
+    const message = createBaseLogsRequest();
+    message.host = object.host ?? "";
+    message.follow = object.follow ?? false;
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : undefined;
+    message.stage = object.stage ?? "";
+    return message;
+  },
+};
+
+function createBaseLogsResponse(): LogsResponse {
+  return { lines: [], lost: 0n };
+}
+
+export const LogsResponse: MessageFns<LogsResponse> = {
+  encode(message: LogsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lines) {
+      HostLogLine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.lost !== 0n) {
+      if (BigInt.asUintN(64, message.lost) !== message.lost) {
+        throw new globalThis.Error("value provided for field message.lost of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.lost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lines.push(HostLogLine.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lost = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogsResponse {
+    return {
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => HostLogLine.fromJSON(e)) : [],
+      lost: isSet(object.lost) ? BigInt(object.lost) : 0n,
+    };
+  },
+
+  toJSON(message: LogsResponse): unknown {
+    const obj: any = {};
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => HostLogLine.toJSON(e));
+    }
+    if (message.lost !== 0n) {
+      obj.lost = message.lost.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogsResponse>): LogsResponse {
+    return LogsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogsResponse>): LogsResponse {
+    const message = createBaseLogsResponse();
+    message.lines = object.lines?.map((e) => HostLogLine.fromPartial(e)) || [];
+    message.lost = (object.lost !== undefined && object.lost !== null) ? BigInt(object.lost) : 0n;
+    return message;
+  },
+};
+
+function createBaseHostLogLine(): HostLogLine {
+  return { unixMs: 0n, stage: "", origin: "", source: "", text: "", severity: undefined };
+}
+
+export const HostLogLine: MessageFns<HostLogLine> = {
+  encode(message: HostLogLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.unixMs !== 0n) {
+      if (BigInt.asIntN(64, message.unixMs) !== message.unixMs) {
+        throw new globalThis.Error("value provided for field message.unixMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.unixMs);
+    }
+    if (message.stage !== "") {
+      writer.uint32(18).string(message.stage);
+    }
+    if (message.origin !== "") {
+      writer.uint32(26).string(message.origin);
+    }
+    if (message.source !== "") {
+      writer.uint32(34).string(message.source);
+    }
+    if (message.text !== "") {
+      writer.uint32(42).string(message.text);
+    }
+    if (message.severity !== undefined) {
+      writer.uint32(48).uint32(message.severity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostLogLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostLogLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.unixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.severity = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostLogLine {
+    return {
+      unixMs: isSet(object.unixMs) ? BigInt(object.unixMs) : isSet(object.unix_ms) ? BigInt(object.unix_ms) : 0n,
+      stage: isSet(object.stage) ? globalThis.String(object.stage) : "",
+      origin: isSet(object.origin) ? globalThis.String(object.origin) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      severity: isSet(object.severity) ? globalThis.Number(object.severity) : undefined,
+    };
+  },
+
+  toJSON(message: HostLogLine): unknown {
+    const obj: any = {};
+    if (message.unixMs !== 0n) {
+      obj.unixMs = message.unixMs.toString();
+    }
+    if (message.stage !== "") {
+      obj.stage = message.stage;
+    }
+    if (message.origin !== "") {
+      obj.origin = message.origin;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.severity !== undefined) {
+      obj.severity = Math.round(message.severity);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HostLogLine>): HostLogLine {
+    return HostLogLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostLogLine>): HostLogLine {
+    const message = createBaseHostLogLine();
+    message.unixMs = (object.unixMs !== undefined && object.unixMs !== null) ? BigInt(object.unixMs) : 0n;
+    message.stage = object.stage ?? "";
+    message.origin = object.origin ?? "";
+    message.source = object.source ?? "";
+    message.text = object.text ?? "";
+    message.severity = object.severity ?? undefined;
+    return message;
+  },
+};
+
 export type OperatorServiceService = typeof OperatorServiceService;
 export const OperatorServiceService = {
   list: {
@@ -1135,6 +2153,16 @@ export const OperatorServiceService = {
     responseSerialize: (value: WakeResponse): Buffer => Buffer.from(WakeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WakeResponse => WakeResponse.decode(value),
   },
+  /** What was said by and about one machine in this run, as far as it is kept, in the order in which it reached the controller. */
+  logs: {
+    path: "/nixie.v1.OperatorService/Logs" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: LogsRequest): Buffer => Buffer.from(LogsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LogsRequest => LogsRequest.decode(value),
+    responseSerialize: (value: LogsResponse): Buffer => Buffer.from(LogsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LogsResponse => LogsResponse.decode(value),
+  },
 } as const;
 
 export interface OperatorServiceServer extends UntypedServiceImplementation {
@@ -1146,6 +2174,8 @@ export interface OperatorServiceServer extends UntypedServiceImplementation {
   retry: handleUnaryCall<RetryRequest, RetryResponse>;
   cancel: handleUnaryCall<CancelRequest, CancelResponse>;
   wake: handleUnaryCall<WakeRequest, WakeResponse>;
+  /** What was said by and about one machine in this run, as far as it is kept, in the order in which it reached the controller. */
+  logs: handleServerStreamingCall<LogsRequest, LogsResponse>;
 }
 
 export interface OperatorServiceClient extends Client {
@@ -1226,6 +2256,9 @@ export interface OperatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: WakeResponse) => void,
   ): ClientUnaryCall;
+  /** What was said by and about one machine in this run, as far as it is kept, in the order in which it reached the controller. */
+  logs(request: LogsRequest, options?: Partial<CallOptions>): ClientReadableStream<LogsResponse>;
+  logs(request: LogsRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<LogsResponse>;
 }
 
 export const OperatorServiceClient = makeGenericClientConstructor(
@@ -1237,6 +2270,10 @@ export const OperatorServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
+
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -1245,6 +2282,10 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
