@@ -106,6 +106,7 @@ test('status is a table, or JSON, and gives names', async () => {
       stage: 'copy',
       since: '1970-01-01T00:00:00.000Z',
       agent_connected: true,
+      seconds: {},
     });
     assert.deepEqual(await names({ socket }), ['web1', 'web2']);
   });
