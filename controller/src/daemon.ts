@@ -6,12 +6,13 @@ import { dirname } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
 import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
+import { killAllGroups } from './child/groups.ts';
+import { after, sleep } from './clock.ts';
 import type { RunConfig } from './config/run-config.ts';
 import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
 import { Answers } from './core/answers.ts';
 import { CheckIns } from './core/check-in.ts';
-import { after, sleep } from './core/clock.ts';
 import { Core, iso } from './core/core.ts';
 import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
@@ -25,7 +26,6 @@ import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
 import { parseNeighbours } from './install/find.ts';
-import { killAllGroups } from './install/groups.ts';
 import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
 import { makeRedactor } from './install/redact.ts';
@@ -44,7 +44,6 @@ import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
-import { killNixGroups } from './nix/command.ts';
 import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
@@ -474,7 +473,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
   } finally {
     for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);
     killAllGroups();
-    killNixGroups();
   }
 }
 

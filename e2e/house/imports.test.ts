@@ -9,6 +9,7 @@ const floors: readonly (readonly string[])[] = [
   ['wire'],
   ['machine'],
   ['answer'],
+  ['child', 'clock.ts'],
   ['nix'],
   ['install'],
   ['store'],

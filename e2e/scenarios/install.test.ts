@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { realSystem, type SpawnedChild } from '../../controller/src/child/child.ts';
+import { sessionGroups } from '../../controller/src/child/groups.ts';
 import { findByMac } from '../../controller/src/install/find.ts';
 import { makeRunFolder, type RunFolder } from '../../controller/src/install/folders.ts';
-import { sessionGroups } from '../../controller/src/install/groups.ts';
 import { installedHostKey, type KeyPair, keygen, makeKey, proofKey } from '../../controller/src/install/keys.ts';
 import {
   type PatienceChange,
@@ -21,7 +22,7 @@ import {
 import { type Runner, runProgram } from '../../controller/src/install/program.ts';
 import type { PhaseEvent } from '../../controller/src/install/progress.ts';
 import { headings, readRecording } from '../../controller/src/install/recording.ts';
-import { type PhaseResult, type RunChild, realSystem, runPhase } from '../../controller/src/install/run.ts';
+import { type PhaseResult, runPhase } from '../../controller/src/install/run.ts';
 import { writeShim } from '../../controller/src/install/shim.ts';
 import { stageExtraFiles } from '../../controller/src/install/staging.ts';
 import { prove, scanHostKey } from '../../controller/src/install/verify.ts';
@@ -68,7 +69,7 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
     readonly change?: (plan: PhasePlan) => PhasePlan;
     readonly signal?: AbortSignal;
     /** Called at each event, with the child. */
-    readonly on?: (event: PhaseEvent, child: RunChild) => void;
+    readonly on?: (event: PhaseEvent, child: SpawnedChild) => void;
     readonly folder?: RunFolder;
   }
   interface Tried {
@@ -81,7 +82,7 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
   async function attempt(phase: Phase, given: Try = {}): Promise<Tried> {
     const folder = given.folder ?? (await makeRunFolder(state));
     const texts: string[] = [];
-    let child: RunChild | undefined;
+    let child: SpawnedChild | undefined;
     try {
       const address = given.address ?? targetAddress;
       await writeShim({
@@ -129,8 +130,8 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
     }
   }
   const at =
-    (step: Step, call: (child: RunChild) => void) =>
-    (event: PhaseEvent, child: RunChild): void => {
+    (step: Step, call: (child: SpawnedChild) => void) =>
+    (event: PhaseEvent, child: SpawnedChild): void => {
       if (event.kind === 'step' && event.step === step) call(child);
     };
   function failed({ result, texts }: Tried, cause: string) {

@@ -1,4 +1,5 @@
 // `nixie install` and `nixie serve`: the daemon with the view on one side and the signals on the other.
+import { killAllGroups } from '../child/groups.ts';
 import { askSecrets } from '../cli/ask.ts';
 import type { Paint } from '../cli/colour.ts';
 import {
@@ -12,13 +13,12 @@ import {
 import { watchSignals } from '../cli/signals.ts';
 import { openTerminal } from '../cli/terminal.ts';
 import { openView, type Screen, type View } from '../cli/view.ts';
+import { after } from '../clock.ts';
 import type { ConfigResult } from '../config/flags.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, runInstall } from '../daemon.ts';
-import { killAllGroups } from '../install/groups.ts';
 import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
-import { killNixGroups } from '../nix/command.ts';
 import { prepareRun } from '../preparation.ts';
 import { notify } from './notify.ts';
 import { becomeUndumpable } from './undumpable.ts';
@@ -48,10 +48,7 @@ export async function install(
   const now = () => new Date().toISOString();
   const ticker = {
     now: Date.now,
-    after: (milliseconds: number, call: () => void) => {
-      const timer = setTimeout(call, milliseconds);
-      return () => clearTimeout(timer);
-    },
+    after,
   };
   const secret = !config.dryRun && config.hosts.some((host) => host.secrets !== undefined);
   const dumpable = secret && !becomeUndumpable();
@@ -68,10 +65,7 @@ export async function install(
     ticker,
   );
   // However this process ends, also by a defect: no child of it goes on writing to a machine.
-  const endChildren = () => {
-    killAllGroups();
-    killNixGroups();
-  };
+  const endChildren = () => void killAllGroups();
   process.on('exit', endChildren);
   const abort = new AbortController();
   let stoppedBy: StopSignal | undefined;

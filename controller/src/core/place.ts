@@ -1,9 +1,9 @@
 // Where a machine is by now: its MACs looked for on every provisioning interface. One poke of a subnet serves all who ask meanwhile.
 import { lookup as lookUpName } from 'node:dns/promises';
 import { isIPv4 } from 'node:net';
+import { after as realTimer, sleep } from '../clock.ts';
 import { findByMac, neighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
 import type { Mac } from '../machine/mac.ts';
-import { after as realTimer } from './clock.ts';
 
 export interface Segment {
   readonly name: string;
@@ -31,7 +31,7 @@ export function makeFinder(segments: readonly Segment[], now: () => number): Fin
     const cidr = `${segment.address}/${Math.max(segment.prefixLength, widestPrefix)}`;
     // Answers to the last datagrams need a moment.
     const done = pokeSubnet(cidr).then(
-      () => new Promise<void>((resolve) => setTimeout(resolve, 500)),
+      () => sleep(500),
       // The table may still know it.
       () => undefined,
     );

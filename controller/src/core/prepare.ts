@@ -1,9 +1,10 @@
 // Everything that must be built before a machine is touched: one evaluation, one build. A host that fails here fails alone.
 import pLimit from 'p-limit';
+import type { Identity } from '../child/identity.ts';
 import type { Host, System } from '../machine/host.ts';
 import { build } from '../nix/build.ts';
 import { type Closure, closureOf } from '../nix/closure.ts';
-import type { Identity, RunNix } from '../nix/command.ts';
+import type { RunNix } from '../nix/command.ts';
 import { evaluate } from '../nix/evaluate.ts';
 import type { FolderProbe } from '../nix/flake-ref.ts';
 import { readInstallerFiles, type StoreReader } from '../nix/installer.ts';

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import type { InstructionResult, SessionResponse } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
+import type { Identity } from '../child/identity.ts';
 import { makeRunFolder } from '../install/folders.ts';
 import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts';
 import { openMaster } from '../install/master.ts';
@@ -15,7 +16,6 @@ import type { Host } from '../machine/host.ts';
 import type { Happening } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Closure } from '../nix/closure.ts';
-import type { Identity } from '../nix/command.ts';
 import type { HostSystem } from '../nix/types.ts';
 import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
@@ -90,6 +90,10 @@ export interface TaskWorld {
   wake(macs: readonly Mac[], signal: AbortSignal): Promise<number>;
   /** Runs it when one of the places for copies is free; returns at once when it is called off before. */
   inTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
+  /** The same for looks at machines that are being woken. */
+  lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
+  /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
+  expects(host: string): boolean;
   /** Keeps the last lines of a host for the report. */
   keepLog(host: string, lines: readonly string[]): void;
   mayLoseData(host: Host): boolean;

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { realSystem } from '../child/child.ts';
 import type { Host } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
 import { giveFolder, makeRunFolder } from './folders.ts';
@@ -10,7 +11,7 @@ import { copyKey } from './keys.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { planPhase } from './plan.ts';
 import { makeRedactor } from './redact.ts';
-import { realSystem, runPhase } from './run.ts';
+import { runPhase } from './run.ts';
 import { Secrets } from './secrets.ts';
 import { writeShim } from './shim.ts';
 

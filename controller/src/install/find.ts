@@ -2,6 +2,7 @@
 // One datagram to each address of the subnet makes the kernel ask for its hardware address; the answers are in its neighbour table.
 import { createSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
+import { sleep } from '../clock.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 
 export interface Neighbour {
@@ -100,10 +101,6 @@ function openSocket(): PokeSocket {
     send: (address, port) => socket.send(new Uint8Array(0), port, address, () => {}),
     close: () => socket.close(),
   };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 export interface FindRequest extends PokeOptions {

@@ -1,10 +1,10 @@
 // Keys of an install: one SSH key per run, the host key that the installed system gets, the proof key that lets us ask it what it runs.
 // ssh-keygen makes and reads them all: its private key format is its own.
-import { execFile } from 'node:child_process';
 import { chmod, copyFile, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makePrivate } from './folders.ts';
+import { runProgram } from './program.ts';
 
 export interface KeyPair {
   /** Absolute path, 0600, no passphrase. */
@@ -20,20 +20,17 @@ const keygenLimitMs = 10_000;
 
 /** ssh-keygen, looked for in `searchPath` (as PATH) unless `program` is absolute. */
 export function keygen(searchPath: string, program = 'ssh-keygen'): Keygen {
-  return (argv) =>
-    new Promise((resolve, reject) => {
-      const child = execFile(
-        program,
-        [...argv],
-        // SSH_ASKPASS would open a window for a passphrase.
-        { timeout: keygenLimitMs, killSignal: 'SIGKILL', env: { PATH: searchPath, LC_ALL: 'C' } },
-        (error, stdout, stderr) => {
-          if (error === null) resolve(stdout);
-          else reject(new Error(stderr.trim().split('\n').at(-1) || error.message));
-        },
-      );
-      child.stdin?.end();
-    });
+  return async (argv) => {
+    // SSH_ASKPASS would open a window for a passphrase.
+    const env = { PATH: searchPath, LC_ALL: 'C' };
+    const { status, stdout, stderr, timedOut } = await runProgram(program, argv, { deadlineMs: keygenLimitMs, env });
+    if (status === 0) return stdout;
+    throw new Error(
+      timedOut
+        ? `${program}: it did not end in ${keygenLimitMs / 1000} s`
+        : stderr.trim().split('\n').at(-1) || `${program}: status ${status}`,
+    );
+  };
 }
 
 /** A new ed25519 pair in `folder`, named `name` and `name.pub`. */

@@ -1,10 +1,10 @@
 // One ssh login that is kept open for a phase: the dozen ssh of nixos-anywhere go through it (ssh_config(5), ControlMaster) instead of logging in
 // each time, which is most of a short phase. Ours and in the foreground, not one that the first ssh leaves behind: it ends when the phase ends.
 // Nothing depends on it. Where it can't be had, or is gone, each ssh logs in by itself and says what is wrong.
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { addGroup, removeGroup, signalGroup } from './groups.ts';
+import { watchChild } from '../child/child.ts';
+import type { Identity } from '../child/identity.ts';
+import { sleep } from '../clock.ts';
 import { pinnedOptions } from './shim.ts';
 
 export interface MasterRequest {
@@ -20,7 +20,7 @@ export interface MasterRequest {
   /** Where ssh looks for programs of its own. */
   readonly searchPath: string;
   /** Absent: as ourselves. */
-  readonly as?: { readonly uid: number; readonly gid: number };
+  readonly as?: Pick<Identity, 'uid' | 'gid'>;
   readonly signal?: AbortSignal;
   /** Milliseconds until the phase begins without it. */
   readonly patienceMs?: number;
@@ -46,37 +46,31 @@ export async function openMaster(request: MasterRequest): Promise<Master> {
     each,
   ]);
   const words = ['-F', '/dev/null', ...options, '-o', 'IdentitiesOnly=yes', '-i', request.keyFile];
-  const child = spawn(request.realSsh, [...words, '-N', '-T', `root@${request.address}`], {
-    env: { PATH: request.searchPath, LC_ALL: 'C' },
-    cwd: '/',
-    ...(request.as === undefined ? {} : { uid: request.as.uid, gid: request.as.gid }),
-    detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const { pid } = child;
-  if (pid !== undefined) addGroup(pid);
   let said = '';
-  child.stderr.on('data', (bytes: Buffer) => {
-    said = `${said}${bytes.toString('latin1')}`.slice(-1000);
-  });
-  let ended = false;
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    if (pid !== undefined) removeGroup(pid);
-  };
-  child.on('error', end);
-  child.on('exit', end);
+  const child = watchChild<'closed'>(
+    {
+      program: request.realSsh,
+      argv: [...words, '-N', '-T', `root@${request.address}`],
+      env: { PATH: request.searchPath, LC_ALL: 'C' },
+      outputs: 'apart',
+      ...(request.as === undefined ? {} : { as: request.as }),
+    },
+    {
+      // SIGTERM lets it remove its socket; its folder goes right after, so it need not.
+      graceMs: 0,
+      lingerMs: 0,
+      onErrors: (bytes) => {
+        said = `${said}${bytes.toString('latin1')}`.slice(-1000);
+      },
+    },
+  );
   let closed = false;
   const close = () => {
     closed = true;
-    child.stderr.destroy();
-    // SIGTERM lets it remove its socket; its folder goes right after, so it need not.
-    if (!ended && pid !== undefined) signalGroup(pid, 'SIGKILL');
-    end();
+    child.stop('closed');
   };
   const lost = () => {
-    if (closed || !ended) return undefined;
+    if (closed || child.running) return undefined;
     return (
       said
         .trim()
@@ -85,9 +79,9 @@ export async function openMaster(request: MasterRequest): Promise<Master> {
     );
   };
   const until = performance.now() + patienceMs;
-  while (!ended && !signal?.aborted && performance.now() < until) {
+  while (child.running && !signal?.aborted && performance.now() < until) {
     if (existsSync(controlPath)) return { open: true, lost, close };
-    await sleep(20);
+    await sleep(20, signal);
   }
   close();
   return noMaster;

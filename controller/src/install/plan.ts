@@ -1,7 +1,7 @@
 // One nixos-anywhere child per host and phase: its arguments, its environment, its patience. Pure: nothing is read or started here.
 // One phase a process, so that the phase is known for certain, has its own deadline and can be started again alone.
 import { isIPv4, isIPv6 } from 'node:net';
-import type { Identity } from '../nix/command.ts';
+import type { Identity } from '../child/identity.ts';
 
 export const phases = ['disko', 'install', 'reboot'] as const;
 export type Phase = (typeof phases)[number];

@@ -1,6 +1,6 @@
-// Runs a small program (ssh, ssh-keyscan) and gives what it said; it and what it started end at a deadline.
-import { spawn } from 'node:child_process';
-import { addGroup, removeGroup, signalGroup } from './groups.ts';
+// Runs a small program (ssh, ssh-keyscan, ssh-keygen) and gives what it said; it and what it started end at a deadline.
+import { watchChild } from '../child/child.ts';
+import type { Identity } from '../child/identity.ts';
 
 /** Runs a program to its end, its group killed at the deadline. Rejects only when it can't be started. */
 export type Runner = (
@@ -10,6 +10,8 @@ export type Runner = (
     readonly deadlineMs: number;
     readonly env: Readonly<Record<string, string>>;
     readonly signal?: AbortSignal;
+    /** Absent: as ourselves. */
+    readonly as?: Pick<Identity, 'uid' | 'gid'>;
   },
 ) => Promise<{
   readonly status: number | null;
@@ -18,49 +20,39 @@ export type Runner = (
   readonly timedOut: boolean;
 }>;
 
-/** Bytes kept of each output. */
-const keptBytes = 64 * 1024;
+/** Characters kept of each output. */
+const keptLength = 64 * 1024;
 
 /** The real one: own group, no terminal, no input. */
-export const runProgram: Runner = (program, argv, { deadlineMs, env, signal }) =>
-  new Promise((resolve, reject) => {
-    const child = spawn(program, [...argv], {
-      env: { ...env },
-      cwd: '/',
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const { pid } = child;
-    let timedOut = false;
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8');
-      child[name].on('data', (text: string) => {
-        if (output[name].length < keptBytes) output[name] += text;
-      });
-    }
-    const end = () => {
-      if (pid !== undefined) signalGroup(pid, 'SIGKILL');
-    };
-    const timer = setTimeout(() => {
-      timedOut = true;
-      end();
-    }, deadlineMs);
-    signal?.addEventListener('abort', end, { once: true });
-    const leave = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      if (pid !== undefined) removeGroup(pid);
-    };
-    if (pid !== undefined) addGroup(pid);
-    if (signal?.aborted) end();
-    child.on('error', (error) => {
-      leave();
-      reject(new Error(`run ${program}: ${error.message}`, { cause: error }));
-    });
-    child.on('exit', end);
-    child.on('close', (status) => {
-      leave();
-      resolve({ status, ...output, timedOut });
-    });
-  });
+export const runProgram: Runner = async (program, argv, { deadlineMs, env, signal, as }) => {
+  const texts = { stdout: keptText(), stderr: keptText() };
+  const end = await watchChild(
+    { program, argv, env, outputs: 'apart', ...(as === undefined ? {} : { as }) },
+    {
+      deadlineMs,
+      signal,
+      graceMs: 0,
+      lingerMs: 0,
+      onOutput: texts.stdout.push,
+      onErrors: texts.stderr.push,
+    },
+  ).ended;
+  if (end.kind === 'not-started') throw new Error(`run ${program}: ${end.error.message}`, { cause: end.error });
+  return {
+    status: end.status,
+    stdout: texts.stdout.text(),
+    stderr: texts.stderr.text(),
+    timedOut: end.why === 'deadline',
+  };
+};
+
+function keptText() {
+  const decoder = new TextDecoder();
+  let text = '';
+  return {
+    push: (bytes: Buffer) => {
+      if (text.length < keptLength) text += decoder.decode(bytes, { stream: true });
+    },
+    text: () => text,
+  };
+}

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import test, { after } from 'node:test';
+import type { ChildSystem, SpawnedChild } from '../child/child.ts';
 import { type PhasePlan, withPatience } from './plan.ts';
 import type { PhaseEvent } from './progress.ts';
-import { type PhaseResult, type RunChild, type RunSystem, realSystem, runPhase } from './run.ts';
+import { type PhaseResult, runPhase } from './run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-run-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,10 +27,10 @@ const plan = (phase: PhasePlan['phase'] = 'disko'): PhasePlan => ({
 function fake() {
   const output = new PassThrough();
   const signals: string[] = [];
-  const calls: { exit?: Parameters<RunChild['onExit']>[0]; close?: () => void } = {};
+  const calls: { exit?: Parameters<SpawnedChild['onExit']>[0]; close?: () => void } = {};
   let clock = 0;
   let timers: { at: number; call: () => void }[] = [];
-  const system: RunSystem = {
+  const system: ChildSystem = {
     spawn: () => ({
       pid,
       output,
@@ -264,7 +265,6 @@ test('a program that is not there', async () => {
   const result = await runPhase({
     plan: { ...plan(), program: '/nowhere/nixos-anywhere' },
     address: '10.0.0.7',
-    system: realSystem,
   });
   assert.equal(failure(result).cause, 'not-started');
 });

@@ -1,13 +1,8 @@
-// Runs one phase: a child in its own process group, watched line by line, ended by us when it can't come to an end by itself.
-// node:child_process and not a wrapper around it: what counts here is the group. A wrapper's kill reaches the direct child alone, and waiting for
-// it hangs as long as any grandchild holds the output. stdout and stderr go into one pipe (`2>&1` by sh, which then becomes the child), because
-// two pipes lose the order of lines.
-import { spawn as nodeSpawn } from 'node:child_process';
+// Runs one phase: a child that is watched line by line, and ended by us when it can't come to an end by itself.
 import { mkdir, rm } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { type ChildSystem, realSystem, watchChild } from '../child/child.ts';
+import { splitCleanLines } from '../child/lines.ts';
 import { type ChildEnd, type FailureCause, watchCause } from './cause.ts';
-import { addGroup, type GroupKill, removeGroup, signalGroup } from './groups.ts';
-import { splitLines } from './lines.ts';
 import type { Master } from './master.ts';
 import { type PhasePlan, type Step, stepLimitMs } from './plan.ts';
 import { type PhaseEvent, readProgress } from './progress.ts';
@@ -28,7 +23,7 @@ export interface RunOptions {
   readonly descriptors?: readonly number[];
   /** The login that its ssh share, if there is one. */
   readonly login?: Pick<Master, 'lost'>;
-  readonly system?: RunSystem;
+  readonly system?: ChildSystem;
 }
 
 export type PhaseResult =
@@ -54,36 +49,6 @@ export type PhaseResult =
       readonly tail: readonly string[];
     };
 
-/** Child, clock and timers, for tests. */
-export interface RunSystem {
-  spawn(
-    program: string,
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    descriptors?: readonly number[],
-    as?: PhasePlan['as'],
-  ): RunChild;
-  kill: GroupKill;
-  /** Milliseconds, monotonic. */
-  now(): number;
-  /** Returns what stops it. */
-  after(ms: number, call: () => void): () => void;
-  /** Where the processes of a session are looked for; absent: /proc. */
-  readonly proc?: string;
-}
-
-export interface RunChild {
-  readonly pid: number | undefined;
-  readonly output: Readable;
-  onError(call: (error: Error) => void): void;
-  onExit(call: (status: number | null, signal: NodeJS.Signals | null) => void): void;
-  /** After the exit and after the last holder of the output has gone. */
-  onClose(call: () => void): void;
-}
-
-/** A grandchild that holds the output longer than this after the child's end is not waited for. */
-const lingerMs = 2000;
-
 /** Runs the phase to its end, whatever the end is; never throws for what the child does. */
 export async function runPhase(options: RunOptions): Promise<PhaseResult> {
   const { plan } = options;
@@ -97,7 +62,7 @@ export async function runPhase(options: RunOptions): Promise<PhaseResult> {
 }
 
 /** The phase without its folder, which must be there. */
-export function watchPhase(options: RunOptions, system: RunSystem): Promise<PhaseResult> {
+export async function watchPhase(options: RunOptions, system: ChildSystem): Promise<PhaseResult> {
   const { plan, signal, onEvent } = options;
   const { patience } = plan;
   const began = system.now();
@@ -106,139 +71,88 @@ export function watchPhase(options: RunOptions, system: RunSystem): Promise<Phas
   const tail: string[] = [];
   const secondsNow = () => (system.now() - began) / 1000;
 
-  return new Promise((resolve) => {
-    /** Set once, by the first that ends it. */
-    let end: ChildEnd | undefined;
-    let exited = false;
-    let status: number | null = null;
-    const stops = new Map<'step' | 'quiet' | 'kill' | 'linger', () => void>();
-    const arm = (name: 'step' | 'quiet' | 'kill' | 'linger', ms: number, call: () => void) => {
-      stops.get(name)?.();
-      stops.set(name, system.after(ms, call));
-    };
-    const disarm = (name: 'step' | 'quiet' | 'kill' | 'linger') => {
-      stops.get(name)?.();
-      stops.delete(name);
-    };
-
-    const failed = (why: ChildEnd): PhaseResult => ({
-      ok: false,
-      ...cause.explain(why),
-      step: progress.step,
-      seconds: secondsNow(),
-      ...(status === null ? {} : { status }),
-      tail,
-    });
-    if (signal?.aborted) return resolve(failed({ kind: 'canceled', step: 'start' }));
-
-    const child = system.spawn(plan.program, plan.argv, plan.env, options.descriptors, plan.as);
-    const { pid } = child;
-    if (pid !== undefined) addGroup(pid);
-
-    let finished = false;
-    const finish = () => {
-      if (finished) return;
-      finished = true;
-      for (const stop of stops.values()) stop();
-      signal?.removeEventListener('abort', cancel);
-      if (pid !== undefined) {
-        // The leader may be gone while an ssh of its group lives on, and with it the remote command.
-        signalGroup(pid, 'SIGKILL', system.kill, system.proc);
-        removeGroup(pid);
-      }
-      child.output.destroy();
-      lines.end();
-      const lost = options.login?.lost();
-      if (lost !== undefined) cause.lost(lost);
-      const why = end ?? { kind: 'status', status: status ?? 1, step: progress.step };
-      if (why.kind === 'status' && why.status === 0 && progress.step === 'done') {
-        resolve({ ok: true, seconds: secondsNow(), shows: plan.phase === 'reboot' ? 'went-away' : 'finished', tail });
-      } else resolve(failed(why));
-    };
-    /** The polite signal to the whole group, and a little later the last one. */
-    const stop = (why: ChildEnd) => {
-      if (end !== undefined || exited) return;
-      end = why;
-      disarm('step');
-      disarm('quiet');
-      if (pid === undefined) return;
-      signalGroup(pid, 'SIGTERM', system.kill, system.proc);
-      arm('kill', patience.graceMs, () => signalGroup(pid, 'SIGKILL', system.kill, system.proc));
-    };
-    const cancel = () => stop({ kind: 'canceled', step: progress.step });
-    signal?.addEventListener('abort', cancel, { once: true });
-
-    const watchStep = (step: Step) => {
-      const limitMs = stepLimitMs(patience, step, progress.copy.totalBytes);
-      arm('step', limitMs, () => stop({ kind: 'deadline', limitMs, step }));
-    };
-    const watchQuiet = (step: Step) => {
-      if (step !== 'copy' && step !== 'upload') return disarm('quiet');
-      // nix says one line a path, at its start: a large path is silent for as long as it takes.
-      const limitMs = patience.quietCopyMs + (progress.copy.pathBytes / patience.copyBytesPerSecond) * 1000;
-      arm('quiet', limitMs, () => stop({ kind: 'silent', limitMs, step }));
-    };
-    const lines = splitLines((text) => {
-      const before = progress.step;
-      for (const event of progress.read(text, system.now() - began)) onEvent?.(event);
-      tail.push(text);
-      if (tail.length > tailLines) tail.shift();
-      if (end !== undefined) return;
-      const certain = cause.read(text, progress.step);
-      if (certain !== undefined) return stop({ kind: 'certain', cause: certain, step: progress.step });
-      if (exited) return;
-      if (progress.step !== before) watchStep(progress.step);
-      watchQuiet(progress.step);
-    });
-
-    watchStep('start');
-    child.output.on('data', (bytes: Buffer) => lines.push(bytes));
-    child.output.on('error', () => {}); // The end of the child tells more.
-    child.onError((error) => {
-      if (pid !== undefined) return;
-      end = { kind: 'not-started', message: error.message };
-      finish();
-    });
-    child.onExit((code, by) => {
-      exited = true;
-      status = code;
-      disarm('step');
-      disarm('quiet');
-      disarm('kill');
-      if (end === undefined && by !== null) end = { kind: 'signal', signal: by, step: progress.step };
-      arm('linger', lingerMs, finish);
-    });
-    child.onClose(() => {
-      if (exited) finish();
-    });
+  const failed = (why: ChildEnd, status: number | null = null): PhaseResult => ({
+    ok: false,
+    ...cause.explain(why),
+    step: progress.step,
+    seconds: secondsNow(),
+    ...(status === null ? {} : { status }),
+    tail,
   });
-}
+  if (signal?.aborted) return failed({ kind: 'canceled', step: 'start' });
 
-/** The real one. */
-export const realSystem: RunSystem = {
-  spawn(program, argv, env, descriptors = [], as) {
-    const child = nodeSpawn('/bin/sh', ['-c', 'exec "$@" 2>&1', 'sh', program, ...argv], {
-      env: { ...env },
-      cwd: '/',
-      // The supplementary groups are dropped with them.
-      ...(as === undefined ? {} : { uid: as.uid, gid: as.gid }),
-      // Leader of its own session and group: no terminal to ask on, and one signal reaches all.
-      detached: true,
-      // A terminal on stdin would turn on `ssh -t` and progress bars.
-      stdio: ['ignore', 'pipe', 'ignore', ...descriptors],
-    });
-    return {
-      pid: child.pid,
-      output: child.stdout as Readable,
-      onError: (call) => void child.on('error', call),
-      onExit: (call) => void child.on('exit', call),
-      onClose: (call) => void child.on('close', call),
-    };
-  },
-  kill: process.kill,
-  now: () => performance.now(),
-  after(ms, call) {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
+  const stops = new Map<'step' | 'quiet', () => void>();
+  const disarm = (name: 'step' | 'quiet') => {
+    stops.get(name)?.();
+    stops.delete(name);
+  };
+  const arm = (name: 'step' | 'quiet', ms: number, call: () => void) => {
+    disarm(name);
+    stops.set(name, system.after(ms, call));
+  };
+  let ending = false;
+  let stopped = false;
+  const stop = (why: ChildEnd) => {
+    stopped ||= !ending;
+    child.stop(why);
+  };
+  const cancel = () => stop({ kind: 'canceled', step: progress.step });
+  const child = watchChild<ChildEnd>(
+    {
+      program: plan.program,
+      argv: plan.argv,
+      env: plan.env,
+      outputs: 'merged',
+      ...(plan.as === undefined ? {} : { as: plan.as }),
+      ...(options.descriptors === undefined ? {} : { descriptors: options.descriptors }),
+    },
+    {
+      graceMs: patience.graceMs,
+      onOutput: (bytes) => lines.push(bytes),
+      onEnding() {
+        ending = true;
+        disarm('step');
+        disarm('quiet');
+        signal?.removeEventListener('abort', cancel);
+      },
+      system,
+    },
+  );
+  const watchStep = (step: Step) => {
+    const limitMs = stepLimitMs(patience, step, progress.copy.totalBytes);
+    arm('step', limitMs, () => stop({ kind: 'deadline', limitMs, step }));
+  };
+  const watchQuiet = (step: Step) => {
+    if (step !== 'copy' && step !== 'upload') return disarm('quiet');
+    // nix says one line a path, at its start: a large path is silent for as long as it takes.
+    const limitMs = patience.quietCopyMs + (progress.copy.pathBytes / patience.copyBytesPerSecond) * 1000;
+    arm('quiet', limitMs, () => stop({ kind: 'silent', limitMs, step }));
+  };
+  const lines = splitCleanLines((text) => {
+    const before = progress.step;
+    for (const event of progress.read(text, system.now() - began)) onEvent?.(event);
+    tail.push(text);
+    if (tail.length > tailLines) tail.shift();
+    if (stopped) return;
+    const certain = cause.read(text, progress.step);
+    if (certain !== undefined) return stop({ kind: 'certain', cause: certain, step: progress.step });
+    if (ending) return;
+    if (progress.step !== before) watchStep(progress.step);
+    watchQuiet(progress.step);
+  });
+  signal?.addEventListener('abort', cancel, { once: true });
+  watchStep('start');
+
+  const end = await child.ended;
+  disarm('step');
+  lines.end();
+  if (end.kind === 'not-started') return failed({ kind: 'not-started', message: end.error.message });
+  const lost = options.login?.lost();
+  if (lost !== undefined) cause.lost(lost);
+  if (end.why !== undefined && typeof end.why === 'object') return failed(end.why, end.status);
+  if (end.signal !== null) return failed({ kind: 'signal', signal: end.signal, step: progress.step });
+  const status = end.status ?? 1;
+  if (status === 0 && progress.step === 'done')
+    return { ok: true, seconds: secondsNow(), shows: plan.phase === 'reboot' ? 'went-away' : 'finished', tail };
+  return failed({ kind: 'status', status, step: progress.step }, end.status);
+}

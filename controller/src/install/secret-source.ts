@@ -1,11 +1,10 @@
 // Reads the value of one secret where the hosts file says. What fails is told without the value, and without what a program said: that may hold it.
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { watchChild } from '../child/child.ts';
+import type { Identity } from '../child/identity.ts';
 import type { SecretSource } from '../machine/host.ts';
-import type { Identity } from '../nix/command.ts';
-import { addGroup, removeGroup, signalGroup } from './groups.ts';
 
 export const largestSecretBytes = 1024 * 1024;
 export const commandLimitMs = 60_000;
@@ -97,63 +96,49 @@ function commandEnvironment(world: SourceWorld): Record<string, string> {
   return made;
 }
 
-function printed(argv: readonly string[], world: SourceWorld, signal?: AbortSignal): Promise<Buffer> {
+async function printed(argv: readonly string[], world: SourceWorld, signal?: AbortSignal): Promise<Buffer> {
   const [program = '', ...args] = argv;
   const limitMs = world.limitMs ?? commandLimitMs;
-  return new Promise((done, fail) => {
-    if (signal?.aborted) return fail(new Error('called off'));
-    const child = spawn(program, args, {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const child = watchChild<'too-much'>(
+    {
+      program,
+      argv: args,
       cwd: world.folder,
       env: commandEnvironment(world),
-      detached: true,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      ...(world.as === undefined ? {} : { uid: world.as.uid, gid: world.as.gid }),
-    });
-    const { pid } = child;
-    if (pid !== undefined) addGroup(pid);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    let why: string | undefined;
-    const end = (reason: string) => {
-      why ??= reason;
-      if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+      outputs: 'first',
+      ...(world.as === undefined ? {} : { as: world.as }),
+    },
+    {
+      deadlineMs: limitMs,
+      signal,
+      graceMs: 0,
+      lingerMs: 0,
+      onOutput(chunk) {
+        length += chunk.length;
+        if (length > largestSecretBytes) child.stop('too-much');
+        else chunks.push(chunk);
+      },
+    },
+  );
+  const end = await child.ended;
+  if (end.kind === 'not-started') {
+    const known: Record<string, string> = {
+      ENOENT: 'there is no such program',
+      EACCES: `${world.as?.name ?? 'this user'} may not run it`,
     };
-    const timer = setTimeout(() => end(`it did not end in ${limitMs / 1000} s`), limitMs);
-    const callOff = () => end('called off');
-    signal?.addEventListener('abort', callOff, { once: true });
-    const leave = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', callOff);
-      if (pid !== undefined) removeGroup(pid);
-    };
-    child.stdout.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > largestSecretBytes) end(`it printed more than ${largestSecretBytes} bytes`);
-      else chunks.push(chunk);
-    });
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      if (pid !== undefined) return;
-      leave();
-      const known: Record<string, string> = {
-        ENOENT: 'there is no such program',
-        EACCES: `${world.as?.name ?? 'this user'} may not run it`,
-      };
-      fail(new Error(`start ${program}: ${known[error.code ?? ''] ?? error.code}`));
-    });
-    child.on('exit', () => {
-      // A grandchild may hold the output.
-      if (pid !== undefined) signalGroup(pid, 'SIGKILL');
-    });
-    child.on('close', (status, by) => {
-      leave();
-      if (why !== undefined) fail(new Error(`${program}: ${why}`));
-      else if (status !== 0)
-        fail(
-          new Error(
-            `${program}: it ended with ${status === null ? by : `status ${status}`}; run it by hand to see why`,
-          ),
-        );
-      else done(Buffer.concat(chunks));
-    });
-  });
+    throw new Error(`start ${program}: ${known[end.error.code ?? ''] ?? end.error.code}`);
+  }
+  // What came after its exit counts, too.
+  const why = length > largestSecretBytes ? 'too-much' : end.why;
+  const stopped = {
+    deadline: `it did not end in ${limitMs / 1000} s`,
+    aborted: 'called off',
+    'too-much': `it printed more than ${largestSecretBytes} bytes`,
+  } as const;
+  if (why !== undefined) throw new Error(`${program}: ${stopped[why]}`);
+  if (end.status === 0) return Buffer.concat(chunks);
+  const how = end.status === null ? end.signal : `status ${end.status}`;
+  throw new Error(`${program}: it ended with ${how}; run it by hand to see why`);
 }

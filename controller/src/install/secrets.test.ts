@@ -19,7 +19,7 @@ import type { Mac } from '../machine/mac.ts';
 import { makeRunFolder } from './folders.ts';
 import { withPatience } from './plan.ts';
 import { makeRedactor } from './redact.ts';
-import { realSystem, runPhase } from './run.ts';
+import { runPhase } from './run.ts';
 import { largestSecretBytes, readSource } from './secret-source.ts';
 import { Secrets, secretName, withoutSecrets } from './secrets.ts';
 
@@ -114,7 +114,6 @@ test('a child inherits the descriptors from 3 on, and finds no value in its argu
     },
     address: '10.0.0.7',
     descriptors: keys.descriptors,
-    system: realSystem,
   });
   keys.close();
   await run.remove();

@@ -2,6 +2,7 @@
 // pinned. Used after an install, and before one: "is it already running?"
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sleep } from '../clock.ts';
 import { onlyKey } from './keys.ts';
 import { type Runner, runProgram } from './program.ts';
 import { knownHostsText, pinnedOptions } from './shim.ts';
@@ -234,16 +235,3 @@ const weight: Readonly<Record<Proof['kind'], number>> = {
   'other-system': 3,
   proved: 4,
 };
-
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
-  });
-}

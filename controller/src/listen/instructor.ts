@@ -1,5 +1,6 @@
 // Instructions under way to machines: given again after a reconnect under the same id, and each with an end.
 import type { Instruction, InstructionResult } from '@nixie/proto/agent';
+import { after as realAfter } from '../clock.ts';
 
 export class InstructionError extends Error {
   override name = 'InstructionError';
@@ -9,11 +10,6 @@ export class InstructionError extends Error {
 export interface Down {
   readonly bootId: string;
   send(instruction: Instruction): void;
-}
-
-function realAfter(milliseconds: number, call: () => void): () => void {
-  const timer = setTimeout(call, milliseconds);
-  return () => clearTimeout(timer);
 }
 
 interface Pending {

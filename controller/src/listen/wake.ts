@@ -1,7 +1,7 @@
 // Sends magic packets. A sleeping card hears only what is broadcast on its own segment, so each interface gets its own, from a socket that
 // can send nowhere else.
 import dgram from 'node:dgram';
-import { setTimeout as sleepFor } from 'node:timers/promises';
+import { sleep as realSleep } from '../clock.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macToBytes } from '../machine/mac.ts';
 import { encodeMagicPacket } from '../wire/wol/magic.ts';
@@ -59,7 +59,7 @@ async function openSender(from: WakeFrom): Promise<dgram.Socket> {
  * One interface that fails stops no other; all failures are in the report.
  */
 export async function wake(mac: Mac, interfaces: readonly WakeFrom[], options: WakeOptions = {}): Promise<WakeReport> {
-  const { ports = [9, 7], repeats = 3, spacingMs = 150, unicast = [], sleep = sleepFor } = options;
+  const { ports = [9, 7], repeats = 3, spacingMs = 150, unicast = [], sleep = realSleep } = options;
   const packet = encodeMagicPacket(macToBytes(mac), options.secureOn);
   const failures = new Set<string>();
   let sent = 0;

@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { killNixGroups, nixEnvironment, nixRunner } from './command.ts';
+import { killAllGroups } from '../child/groups.ts';
+import { nixEnvironment, nixRunner } from './command.ts';
 
 const box = mkdtempSync(join(tmpdir(), 'nixie-command-'));
 after(() => rmSync(box, { recursive: true, force: true }));
@@ -94,11 +95,11 @@ test('at the end of the program all groups can be killed at once', async () => {
     program: 'nix',
     args: [],
     deadlineMs: 60_000,
-    onLine: () => killed.push(killNixGroups()),
+    onLine: () => killed.push(killAllGroups()),
   });
   assert.equal(result.ended, 'signalled');
   assert.deepEqual(killed, [1]);
-  assert.equal(killNixGroups(), 0);
+  assert.equal(killAllGroups(), 0);
 });
 
 test('too much output ends it', async () => {

@@ -1,7 +1,7 @@
 // Runs nix programs: as a group of their own with a deadline, in a clean environment, as the user whose flake it is.
-import { type SpawnOptions, spawn as spawnProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
-import { lineSplitter } from './lines.ts';
+import { watchChild } from '../child/child.ts';
+import type { Identity } from '../child/identity.ts';
+import { splitLines } from '../child/lines.ts';
 
 export interface NixCall {
   readonly program: 'nix' | 'nix-store';
@@ -28,13 +28,6 @@ export interface NixResult {
 /** Never rejects: all that can go wrong is in the result. */
 export type RunNix = (call: NixCall) => Promise<NixResult>;
 
-export interface Identity {
-  readonly uid: number;
-  readonly gid: number;
-  readonly name: string;
-  readonly home: string;
-}
-
 export interface RunnerSettings {
   /** Where PATH, HOME, NIX_* and the like are taken from; all else is left out. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -46,13 +39,14 @@ export interface RunnerSettings {
   readonly graceMs?: number;
   /** Bytes of stdout that are kept before the call is given up. */
   readonly maxStdoutBytes?: number;
-  readonly spawn?: typeof spawnProcess;
   /** Folder of the nix programs; absent: looked up in PATH. */
   readonly binDir?: string;
 }
 
 const features = ['--extra-experimental-features', 'nix-command flakes'];
 const stderrKeptBytes = 256 * 1024;
+/** Of stderr, in characters: one line of the log may be a whole message in JSON. */
+const longestLine = 64 * 1024;
 
 const kept =
   /^(?:PATH|HOME|USER|LOGNAME|TMPDIR|TZDIR|LANG|LC_.*|LOCALE_ARCHIVE|NIX_.*|IN_NIX_SHELL|SSH_AUTH_SOCK|GIT_SSH|GIT_SSH_COMMAND|GIT_CONFIG_.*|XDG_CONFIG_HOME|XDG_CACHE_HOME|XDG_DATA_HOME|XDG_STATE_HOME|SUDO_UID|SUDO_GID|(?:https?|ftp|all|no)_proxy|(?:HTTPS?|FTP|ALL|NO)_PROXY|SSL_CERT_FILE|SSL_CERT_DIR)$/;
@@ -83,107 +77,50 @@ export function nixEnvironment(
   return made;
 }
 
-const groups = new Set<number>();
-
-/** For a program that ends at once: kills every group that still runs, without waiting. Gives their number. */
-export function killNixGroups(): number {
-  const { size } = groups;
-  for (const group of groups) {
-    try {
-      process.kill(-group, 'SIGKILL');
-    } catch {
-      // It is gone.
-    }
-  }
-  groups.clear();
-  return size;
-}
-
 export function nixRunner(settings: RunnerSettings): RunNix {
-  const graceMs = settings.graceMs ?? 5_000;
-  const maxStdoutBytes = settings.maxStdoutBytes ?? 128 * 1024 * 1024;
-  const spawn = settings.spawn ?? spawnProcess;
-  return (call) =>
-    new Promise((done) => {
-      if (call.signal?.aborted) return done({ ended: 'aborted', stdout: '', stderr: '' });
-      const as = call.as === 'self' ? undefined : settings.as;
-      const options: SpawnOptions = {
-        cwd: '/',
+  const { graceMs, maxStdoutBytes = 128 * 1024 * 1024 } = settings;
+  return async (call) => {
+    const as = call.as === 'self' ? undefined : settings.as;
+    let stderr = '';
+    const stdout: Buffer[] = [];
+    let stdoutBytes = 0;
+    const lines = splitLines((line) => call.onLine?.(line), longestLine);
+    const child = watchChild<'too-much-output'>(
+      {
+        program: settings.binDir ? `${settings.binDir}/${call.program}` : call.program,
+        argv: call.program === 'nix' ? [...features, ...call.args] : call.args,
         env: nixEnvironment(settings.env, as, settings.home),
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-        ...(as ? { uid: as.uid, gid: as.gid } : {}),
-      };
-      const args = call.program === 'nix' ? [...features, ...call.args] : [...call.args];
-      const child = spawn(settings.binDir ? `${settings.binDir}/${call.program}` : call.program, args, options);
-
-      if (child.pid !== undefined) groups.add(child.pid);
-      let ended: NixResult['ended'] | undefined;
-      let stderr = '';
-      const stdout: Buffer[] = [];
-      let stdoutBytes = 0;
-      let killTimer: NodeJS.Timeout | undefined;
-      let drainTimer: NodeJS.Timeout | undefined;
-      let settled = false;
-      const killGroup = (signal: NodeJS.Signals) => {
-        try {
-          if (child.pid !== undefined) process.kill(-child.pid, signal);
-        } catch {
-          // The group is gone.
-        }
-      };
-      const stop = (why: NixResult['ended']) => {
-        if (ended !== undefined || settled) return;
-        ended = why;
-        killGroup('SIGTERM');
-        killTimer = setTimeout(() => killGroup('SIGKILL'), graceMs);
-      };
-      const deadline = setTimeout(() => stop('deadline'), call.deadlineMs);
-      const onAbort = () => stop('aborted');
-      call.signal?.addEventListener('abort', onAbort, { once: true });
-
-      const lines = lineSplitter((line) => call.onLine?.(line));
-      (child.stdout as Readable | null)?.on('data', (chunk: Buffer) => {
-        stdoutBytes += chunk.length;
-        if (stdoutBytes > maxStdoutBytes) stop('too-much-output');
-        else stdout.push(chunk);
-      });
-      (child.stderr as Readable | null)?.on('data', (chunk: Buffer) => {
-        lines.push(chunk);
-        stderr = (stderr + chunk.toString('latin1')).slice(-stderrKeptBytes);
-      });
-
-      const settle = (code: number | null) => {
-        if (settled) return;
-        settled = true;
-        if (child.pid !== undefined) groups.delete(child.pid);
-        for (const timer of [deadline, killTimer, drainTimer]) clearTimeout(timer);
-        call.signal?.removeEventListener('abort', onAbort);
-        lines.end();
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-        const text = {
-          stdout: Buffer.concat(stdout).toString('utf8'),
-          stderr: Buffer.from(stderr, 'latin1').toString('utf8'),
-        };
-        if (ended !== undefined) done({ ended, ...text });
-        else if (code === null) done({ ended: 'signalled', ...text });
-        else done({ ended: 'exited', code, ...text });
-      };
-      child.on('error', (error: NodeJS.ErrnoException) => {
-        // Without a pid nothing was started and no exit follows.
-        if (child.pid !== undefined) return;
-        ended = error.code === 'ENOENT' || error.code === 'EACCES' ? 'missing' : 'signalled';
-        stderr += Buffer.from(`starting ${call.program}: ${error.message}\n`).toString('latin1');
-        settle(null);
-      });
-      child.on('close', (code) => settle(code));
-      child.on('exit', (code) => {
-        // A grandchild may hold the pipes open for ever: what is left of the group gets a moment, then it goes.
-        drainTimer = setTimeout(() => {
-          killGroup('SIGKILL');
-          settle(code);
-        }, graceMs);
-      });
-    });
+        outputs: 'apart',
+        ...(as === undefined ? {} : { as }),
+      },
+      {
+        deadlineMs: call.deadlineMs,
+        signal: call.signal,
+        // A grandchild that holds the outputs gets the same time as one that is asked to end.
+        ...(graceMs === undefined ? {} : { graceMs, lingerMs: graceMs }),
+        onOutput(bytes) {
+          stdoutBytes += bytes.length;
+          if (stdoutBytes > maxStdoutBytes) child.stop('too-much-output');
+          else stdout.push(bytes);
+        },
+        onErrors(bytes) {
+          lines.push(bytes);
+          stderr = (stderr + bytes.toString('latin1')).slice(-stderrKeptBytes);
+        },
+      },
+    );
+    const end = await child.ended;
+    lines.end();
+    const text = {
+      stdout: Buffer.concat(stdout).toString('utf8'),
+      stderr: Buffer.from(stderr, 'latin1').toString('utf8'),
+    };
+    if (end.kind === 'not-started') {
+      const missing = end.error.code === 'ENOENT' || end.error.code === 'EACCES';
+      text.stderr += `starting ${call.program}: ${end.error.message}\n`;
+      return { ended: missing ? 'missing' : 'signalled', ...text };
+    }
+    if (end.why !== undefined) return { ended: end.why, ...text };
+    return end.status === null ? { ended: 'signalled', ...text } : { ended: 'exited', code: end.status, ...text };
+  };
 }

@@ -1,6 +1,6 @@
 // Whose rights nix gets. `sudo nixie` runs as root on a user's checkout, which git and so nix refuse to read: with a nix daemon the
 // children run as that user; without one as root, with a HOME of their own in which git is told that the checkout is trusted.
-import type { Identity } from './command.ts';
+import type { Identity } from '../child/identity.ts';
 
 export interface OperatorFacts {
   /** Effective user id of Nixie. */

@@ -2,7 +2,8 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type Identity, nixRunner, type RunNix } from './command.ts';
+import type { Identity } from '../child/identity.ts';
+import { nixRunner, type RunNix } from './command.ts';
 import { checkoutOf, type FolderProbe } from './flake-ref.ts';
 import { chooseOperator, sudoUser } from './operator.ts';
 

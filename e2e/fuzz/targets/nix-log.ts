@@ -1,6 +1,6 @@
 // All that nix writes to stderr, in pieces as a pipe gives it.
+import { splitLines } from '../../../controller/src/child/lines.ts';
 import { adviceFor, causeOf, lastError, plain } from '../../../controller/src/nix/causes.ts';
-import { lineSplitter } from '../../../controller/src/nix/lines.ts';
 import { nixLog, storeName } from '../../../controller/src/nix/log.ts';
 import { fileSeed } from '../seeds.ts';
 import { must, type Target, text } from '../target.ts';
@@ -37,10 +37,10 @@ export const target: Target = {
   run(bytes) {
     const log = nixLog();
     let nowMs = 0;
-    const lines = lineSplitter((line) => {
+    const lines = splitLines((line) => {
       nowMs += 100;
       log.line(line, nowMs);
-    });
+    }, 64 * 1024);
     for (let at = 0; at < bytes.length; at += 1000) lines.push(bytes.subarray(at, at + 1000));
     lines.end();
     for (const failure of log.failures()) {

@@ -1,6 +1,6 @@
 // What nixos-anywhere and ssh print, in pieces as a pipe gives it.
+import { maxLineLength, splitCleanLines } from '../../../controller/src/child/lines.ts';
 import { watchCause } from '../../../controller/src/install/cause.ts';
-import { maxLineLength, splitLines } from '../../../controller/src/install/lines.ts';
 import { readProgress } from '../../../controller/src/install/progress.ts';
 import { readAnswer } from '../../../controller/src/install/verify.ts';
 import { fileSeed } from '../seeds.ts';
@@ -50,7 +50,7 @@ export const target: Target = {
     const progress = readProgress(new Map([[toplevel, 1000]]));
     const cause = watchCause('machine1', '10.0.0.7', 'disko');
     let atMs = 0;
-    const lines = splitLines((line) => {
+    const lines = splitCleanLines((line) => {
       must(line.length <= maxLineLength + 1, 'a line is bounded');
       must(!/[\x00-\x1f\x7f-\x9f]/.test(line), 'a line has no control characters');
       atMs += 1;

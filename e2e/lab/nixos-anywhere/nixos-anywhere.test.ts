@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sessionGroups, signalGroup } from '../../../controller/src/install/groups.ts';
+import { sessionGroups, signalGroup } from '../../../controller/src/child/groups.ts';
 
 const program = join(import.meta.dirname, 'nixos-anywhere');
 const folder = mkdtempSync(join(tmpdir(), 'nixie-standin-'));

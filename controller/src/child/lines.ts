@@ -1,25 +1,23 @@
-// Bytes of a child → clean lines. Pure. Whatever a child prints, a line is bounded and holds no control bytes.
+// Bytes of a child → lines. Pure. Whatever a child prints, a line is bounded.
 
-/** Characters kept of one line. */
+/** Characters (UTF-16 units) kept of one line that people are to read. */
 export const maxLineLength = 2000;
 
 export interface LineSplitter {
   push(bytes: Uint8Array): void;
-  /** What is left without a line end. */
+  /** Gives out what is left without a line end. */
   end(): void;
 }
 
-/** Calls `onLine` for each line; CR alone ends a line too (progress bars). Longer lines are cut and end in `…`. */
-export function splitLines(onLine: (line: string) => void, limit = maxLineLength): LineSplitter {
+/** Calls `onLine` for each line, without its end; CR alone ends a line too (progress bars). Longer lines are cut at `limit` characters. */
+export function splitLines(onLine: (line: string, cut: boolean) => void, limit: number): LineSplitter {
   const decoder = new TextDecoder();
   let rest = '';
   let cut = false;
   const take = (text: string) => {
     const parts = text.split(/\r\n|\n|\r/);
     const last = parts.pop()!;
-    for (const part of parts) {
-      finish(part);
-    }
+    for (const part of parts) finish(part);
     grow(last);
   };
   const grow = (text: string) => {
@@ -31,10 +29,10 @@ export function splitLines(onLine: (line: string) => void, limit = maxLineLength
   };
   const finish = (text: string) => {
     grow(text);
-    const line = cleanLine(rest) + (cut ? '…' : '');
+    const [line, wasCut] = [rest, cut];
     rest = '';
     cut = false;
-    onLine(line);
+    onLine(line, wasCut);
   };
   // A CR at the end of a chunk may be half of CRLF: kept until the next byte tells.
   let heldReturn = false;
@@ -53,6 +51,11 @@ export function splitLines(onLine: (line: string) => void, limit = maxLineLength
       if (rest !== '') finish('');
     },
   };
+}
+
+/** Lines for people: no control bytes; one that was cut ends in `…`. */
+export function splitCleanLines(onLine: (line: string) => void, limit = maxLineLength): LineSplitter {
+  return splitLines((line, cut) => onLine(cleanLine(line).slice(0, limit) + (cut ? '…' : '')), limit);
 }
 
 /** Without colours, cursor movements and other control bytes; tabs become blanks. */

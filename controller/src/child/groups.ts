@@ -29,7 +29,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals, kill: GroupKill
     try {
       kill(-group, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      // Gone, or all of it runs as somebody whom we may not signal; it is nothing that a timer could throw at anybody.
+      if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
 }
