@@ -15,6 +15,7 @@ function hands(): Hands & { calls: string[] } {
       calls.push('reset');
       throw new Error('/mnt is still mounted');
     },
+    linkDisk: async ({ path }) => void calls.push(`link ${path}`),
     abort: async () => void calls.push('abort'),
     authorize: (lines) => void calls.push(`authorize ${lines.join()}`),
     power: (action, delayMs) => void calls.push(`${action} ${delayMs}`),

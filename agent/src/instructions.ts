@@ -1,12 +1,14 @@
 // Doing what the controller says, each instruction once: a repeated id gets the same answer again.
 
-import type { Instruction, InstructionResult } from '@nixie/proto/agent';
+import type { Instruction, InstructionResult, LinkDisk } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
 
 /** What an instruction may set in motion. Each throws to report failure. */
 export interface Hands {
   inspect(): Promise<Inventory>;
   resetDisks(): Promise<void>;
+  /** Makes /dev/nixie/disk lead to this disk. */
+  linkDisk(wanted: LinkDisk): Promise<void>;
   abort(): Promise<void>;
   /** Replaces the controller's lines in root's authorized_keys. */
   authorize(lines: readonly string[]): void;
@@ -54,6 +56,9 @@ export class Instructions {
         return this.#hands.inspect();
       case 'resetDisks':
         await this.#hands.resetDisks();
+        return undefined;
+      case 'linkDisk':
+        await this.#hands.linkDisk(action.value);
         return undefined;
       case 'abort':
         await this.#hands.abort();

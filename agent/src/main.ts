@@ -15,6 +15,7 @@ import { collectInventory } from './inventory/collect.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
 import { followJournal } from './journal.ts';
 import { live } from './life.ts';
+import { linkDisk } from './link-disk.ts';
 import { cleanLine, LogQueue } from './log-queue.ts';
 import { keepNotified } from './notify.ts';
 import { makePower } from './power.ts';
@@ -108,6 +109,14 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
       guard();
       const problems = await resetDisks(root, clock, log);
       if (problems.length > 0) throw new Error(problems.join('; '));
+    },
+    linkDisk: async (wanted) => {
+      guard();
+      await settle();
+      // In this moment, not by what was told before.
+      const { disks } = await collectInventory({ root, diskDeadlineMs: 20_000 });
+      await linkDisk(root, wanted, disks);
+      log.info(`the layout's disk is ${wanted.path}`);
     },
     abort: async () => {
       guard();

@@ -263,12 +263,13 @@ test('the options of a host mirror hosts.schema.json', { skip }, async () => {
     plain = set: lib.filter (name: name != "_module" && name != "_freeformOptions") (lib.attrNames set);
   in {
     host = plain opts; secrets = plain opts.secrets;
-    disk = plain (opts.expectDisks.type.getSubOptions [ ]); file = plain (opts.secrets.files.type.getSubOptions [ ]);
+    hints = plain (opts.disk.type.getSubOptions [ ]); disk = plain (opts.expectDisks.type.getSubOptions [ ]); file = plain (opts.secrets.files.type.getSubOptions [ ]);
   }`);
   const camel = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
   const keys = (part: { properties: object }) => Object.keys(part.properties).map(camel).sort();
   assert.deepEqual(names.host, keys(schema));
   assert.deepEqual(names.disk, keys(schema.properties.expect_disks.items));
+  assert.deepEqual(names.hints, keys(schema.properties.disk));
   assert.deepEqual(names.secrets, keys(schema.properties.secrets));
   const [, file] = schema.properties.secrets.properties.files.additionalProperties.anyOf;
   assert.deepEqual(names.file, keys(file));

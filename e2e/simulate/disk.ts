@@ -45,26 +45,32 @@ export class Disk {
   }
 }
 
-export function inventoryOf(disk: Disk, bootId: string, macs: readonly string[], address: string): Inventory {
-  const { shape, content } = disk;
-  const data = content.kind !== 'blank';
+export function inventoryOf(
+  disks: readonly Disk[],
+  bootId: string,
+  macs: readonly string[],
+  address: string,
+): Inventory {
   return Inventory.fromPartial({
     schemaVersion: 1,
     agentVersion: 'simulated',
     boot: { bootId, mode: 'uefi' },
-    disks: [
-      {
+    disks: disks.map(({ shape, content }) => {
+      const data = content.kind !== 'blank';
+      return {
         name: shape.path.slice(5),
         path: shape.path,
         sizeBytes: BigInt(shape.sizeBytes),
         removable: shape.removable,
         readOnly: false,
+        rotational: false,
         serial: shape.serial,
+        byPath: `/dev/disk/by-path/pci-${shape.serial.length}`,
         byId: [`/dev/disk/by-id/nvme-${shape.serial}`],
         ...(shape.unreadable ? {} : { table: data ? 'gpt' : 'none', hasData: data }),
         partitions: data ? [{ number: 1, fs: content.kind === 'foreign' ? 'ntfs' : 'ext4' }] : [],
-      },
-    ],
+      };
+    }),
     nics: macs.map((mac, i) => ({ name: `eno${i + 1}`, mac, permanentMac: mac, carrier: true, addresses: [address] })),
   });
 }

@@ -39,6 +39,7 @@ export const faultKinds = [
   'unreadable disk',
   'removable disk',
   'disk swapped after registration',
+  'disk swapped before the link',
   'stranger asks for the script',
   'token replayed',
   'token of another machine',

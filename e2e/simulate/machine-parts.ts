@@ -12,6 +12,8 @@ export interface MachineParts {
   readonly firmware: Firmware;
   readonly networkFirst: boolean;
   readonly disk: Disk;
+  /** Another one, which holds data that nobody may lose. */
+  readonly beside?: Disk;
   readonly fate: Fate;
   readonly random: Random;
   readonly network: Network;

@@ -1,8 +1,10 @@
 // A machine: power, firmware, iPXE, the installer with its agent, a disk, and the system that is installed on it. What it says to the controller
 // are real messages; what it does with the answers is what real ones do.
 import type { Instruction, InstructionResult, RegisterRequest } from '@nixie/proto/agent';
+import { refusal } from '../../agent/src/link-disk.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
+import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import { lease } from './dhcp-client.ts';
 import { type Content, type Disk, hostKeyOf, inventoryOf } from './disk.ts';
 import type { Fate, FaultKind } from './faults.ts';
@@ -29,6 +31,8 @@ export class Machine {
   #power = new AbortController();
   #session: Session | undefined;
   readonly #done = new Map<string, InstructionResult>();
+  /** Where /dev/nixie/disk leads. */
+  #link: string | undefined;
 
   constructor(parts: MachineParts) {
     this.#parts = parts;
@@ -76,6 +80,7 @@ export class Machine {
     this.#parts.network.lan.clock.after(25_000, () => session?.lost());
     this.#session = undefined;
     this.#done.clear();
+    this.#link = undefined;
     this.#os = { kind: 'off' };
     this.address = undefined;
   }
@@ -134,7 +139,8 @@ export class Machine {
     const name = this.host.name;
     witness.holds(old.kind !== 'foreign' || mayLoseData, name, 'a disk with data was written without consent');
     witness.holds(!shape.unreadable || mayLoseData, name, 'a disk that nobody could read was written without consent');
-    witness.holds(shape.path === declaredDisk, name, 'a disk was written that the layout does not name');
+    const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
+    witness.holds(shape.path === named, name, `the layout names ${named}, and ${shape.path} was meant`);
     witness.holds(!shape.removable, name, 'a removable disk was written');
     const bootId = this.#os.kind === 'installer' ? this.#os.bootId : undefined;
     // A controller that was killed before it heard of the end may do it again, while the machine is where it was: nobody has used that system.
@@ -272,6 +278,9 @@ export class Machine {
     if (signal.aborted) return;
     const bootId = random.hex(16);
     const key = hostKeyOf(random);
+    // Names are given in the order in which disks are found.
+    if (this.#parts.beside !== undefined && random.chance(0.5))
+      [this.disk.shape.path, this.#parts.beside.shape.path] = [this.#parts.beside.shape.path, this.disk.shape.path];
     while (!signal.aborted && (await this.#lease(words.agent, 4, 4000, signal)) === undefined);
     if (signal.aborted) return;
     this.#os = { kind: 'installer', key, bootId };
@@ -286,7 +295,7 @@ export class Machine {
       bootId,
       agentVersion: 'simulated',
       address: this.address ?? '',
-      inventory: inventoryOf(this.disk, bootId, this.host.macs, `${this.address}/18`),
+      inventory: this.#inventory(bootId),
     };
     network.lan.witness.holds(request.mac === this.mac, this.host.name, `the script was made for ${request.mac}`);
     let credential: string | undefined;
@@ -369,6 +378,12 @@ export class Machine {
     return 'lived';
   }
 
+  #inventory(bootId: string) {
+    const { beside } = this.#parts;
+    const disks = beside === undefined ? [this.disk] : [this.disk, beside];
+    return inventoryOf(disks, bootId, this.host.macs, `${this.address}/18`);
+  }
+
   async #carryOut({ id, action }: Instruction, signal: AbortSignal): Promise<void> {
     const { random } = this.#parts;
     if (action === undefined || this.fate.has('agent deaf')) return;
@@ -378,11 +393,14 @@ export class Machine {
     if (signal.aborted || this.#os.kind !== 'installer') return;
     if (action.$case === 'inspect' && this.fate.strikes('disk swapped after registration'))
       this.disk.shape.serial = `${this.disk.shape.serial}X`;
-    const inventory =
-      action.$case === 'inspect'
-        ? inventoryOf(this.disk, this.#os.bootId, this.host.macs, `${this.address}/18`)
-        : undefined;
-    const result: InstructionResult = { id, ok: true, error: '', inventory };
+    const inventory = action.$case === 'inspect' ? this.#inventory(this.#os.bootId) : undefined;
+    let error = '';
+    if (action.$case === 'linkDisk') {
+      if (this.fate.strikes('disk swapped before the link')) this.disk.shape.serial = `${this.disk.shape.serial}X`;
+      error = refusal(action.value, this.#inventory(this.#os.bootId).disks) ?? '';
+      if (error === '') this.#link = action.value.path;
+    }
+    const result: InstructionResult = { id, ok: error === '', error, inventory };
     this.#done.set(id, result);
     this.#session?.result(result);
     if (action.$case === 'reboot') this.reset('the controller, by its agent');

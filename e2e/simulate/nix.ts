@@ -1,9 +1,12 @@
 // nix as the controller sees it: one flake with some configurations that machines share, of which one may not build.
+import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { NixCall, NixResult, RunNix } from '../../controller/src/nix/command.ts';
 import type { StoreReader } from '../../controller/src/nix/installer.ts';
 
 export const configurations = ['web', 'database', 'compute', 'storage', 'gateway'] as const;
 export const broken = 'broken';
+/** Its layout names the disk that the hints of a host mean. */
+export const hinted = 'hinted';
 
 export const declaredDisk = '/dev/nvme0n1';
 
@@ -44,11 +47,11 @@ export function simulatedNix(counts: NixCounts, pass: (milliseconds: number) => 
           diskoScript: output(`disko-${attr}`),
           system: 'x86_64-linux',
           hostName: attr,
-          diskDevices: { main: declaredDisk },
+          diskDevices: { main: attr === hinted ? hintedDevice : declaredDisk },
         },
       });
       const installer = { value: { system: 'x86_64-linux', bundle: output('installer') } };
-      const hosts = Object.fromEntries([...configurations, broken].map((attr) => [attr, value(attr)]));
+      const hosts = Object.fromEntries([...configurations, broken, hinted].map((attr) => [attr, value(attr)]));
       return exited(JSON.stringify({ names: Object.keys(hosts), hosts, installers: { installer } }));
     }
     const said = `error: builder for '${store(`nixos-system-${broken}`)}.drv' failed with exit code 2`;

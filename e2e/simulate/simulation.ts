@@ -1,7 +1,8 @@
 // One run: machines, a network, a controller that may be killed and comes back, and time until everybody has ended.
 
-import type { Host } from '../../controller/src/machine/host.ts';
+import type { DiskHints, Host } from '../../controller/src/machine/host.ts';
 import { type Mac, parseMac } from '../../controller/src/machine/mac.ts';
+import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { Stage } from '../../controller/src/machine/stage.ts';
 import type { BegunShelf } from '../../controller/src/store/begun.ts';
 import { Clock } from './clock.ts';
@@ -10,7 +11,7 @@ import { type Content, Disk, hostKeyOf } from './disk.ts';
 import { Fate, fateOf } from './faults.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
-import { broken, configurations, declaredDisk, toplevelOf } from './nix.ts';
+import { broken, configurations, declaredDisk, hinted, toplevelOf } from './nix.ts';
 import { Random } from './random.ts';
 import { type Broken, Witness } from './witness.ts';
 
@@ -177,7 +178,8 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
       `52:54:${[card, index >> 16, index >> 8, index].map((part) => (part & 255).toString(16).padStart(2, '0')).join(':')}`,
     )!;
   const fate = new Fate(fateOf(random, faults), (kind) => witness.fault(name, kind));
-  const attr = faults > 0 && random.chance(0.01) ? broken : random.pick(configurations);
+  const byHints = random.chance(0.15);
+  const attr = faults > 0 && random.chance(0.01) ? broken : byHints ? hinted : random.pick(configurations);
   const before = random.next();
   let content: Content = { kind: 'blank' };
   let wipe = random.chance(0.1);
@@ -199,6 +201,7 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
     tags: [],
     boot: [],
     expectDisks: [],
+    ...(attr === hinted ? { disk: hintsOf(index, random) } : {}),
     wipe,
   };
   const disk = new Disk(content, {
@@ -208,6 +211,10 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
     unreadable: fate.has('unreadable disk'),
     removable: fate.has('removable disk'),
   });
+  const beside = new Disk(
+    { kind: 'foreign' },
+    { path: '/dev/sdb', serial: `BESIDE${index}`, sizeBytes: 4_000_787_030_016, unreadable: false, removable: false },
+  );
   const mayLoseData = wipe || reinstall.has(name);
   const machine = new Machine({
     host,
@@ -217,12 +224,25 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
     fate,
     random,
     network,
-    declaredDisk,
+    declaredDisk: attr === hinted ? hintedDevice : declaredDisk,
+    ...(attr === hinted ? { beside } : {}),
     mayLoseData,
   });
   network.add(machine);
   if (installed && random.chance(0.9)) void machine.startInstalled();
   return host;
+}
+
+/** Most of them mean the first disk alone, some mean both or none. */
+function hintsOf(index: number, random: Random): DiskHints {
+  return random.pick<DiskHints>([
+    { serial: `s${index}*` },
+    { maxSizeBytes: 600_000_000_000 },
+    { minSizeBytes: 400_000_000_000, maxSizeBytes: 1_000_000_000_000, rotational: false },
+    { byPath: `pci-${`S${index}`.length}` },
+    { minSizeBytes: 400_000_000_000 },
+    { model: 'NONE OF THEM' },
+  ]);
 }
 
 interface Plague {

@@ -21,6 +21,18 @@ let
     count = optional (types.ints.between 1 256) { description = "So many disks meet it, no more and no fewer; one unless given."; };
   };
 
+  hints.options = {
+    inherit (disk.options)
+      minSize
+      maxSize
+      rotational
+      ;
+    model = optional types.str { description = "Model, as the inventory shows it, in either case; `*` stands for any text."; };
+    serial = optional types.str { description = "Serial number, in the same way."; };
+    wwn = optional types.str { description = "World Wide Name, in the same way."; };
+    byPath = optional types.str { description = "Its place: a name below `/dev/disk/by-path`, in the same way."; };
+  };
+
   secretFile.options = {
     source = mkOption {
       type = source;
@@ -67,6 +79,10 @@ let
     };
     expectDisks = list (types.submodule disk) {
       description = "Nothing is written unless each entry is met by exactly one disk of the machine, or as many as it says.";
+    };
+    disk = optional (types.submodule hints) {
+      example = { minSize = "400G"; rotational = false; };
+      description = "All of it holds for exactly one disk of the machine, which its layout then finds as `/dev/nixie/disk`.";
     };
     allowRemovable = mkOption {
       type = types.bool;
@@ -117,6 +133,16 @@ in
           max_size = d.maxSize;
         }
       ) h.expectDisks;
+      disk =
+        if h.disk == null then
+          null
+        else
+          given {
+            inherit (h.disk) rotational model serial wwn;
+            min_size = h.disk.minSize;
+            max_size = h.disk.maxSize;
+            by_path = h.disk.byPath;
+          };
       wipe = if h.wipe then true else null;
       allow_removable = if h.allowRemovable then true else null;
       secrets = given {

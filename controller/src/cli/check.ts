@@ -1,6 +1,7 @@
 // `nixie check`: what is wrong or will be missed, from hosts file and evaluation alone; nothing is built or started.
 import type { RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
+import { hintsUnused } from '../machine/root-disk.ts';
 import type { Evaluation, HostSystem } from '../nix/types.ts';
 import type { Paint } from './colour.ts';
 import { clean } from './text.ts';
@@ -48,6 +49,8 @@ function judgeHost(host: Host, system: HostSystem, hasKey: boolean): Pick<CheckE
   const warnings: string[] = [];
   if (system.system !== undefined && system.system !== host.system)
     problems.push(`it is built for ${system.system}, and the hosts file says "system": "${host.system}"`);
+  const unused = hintsUnused(host, system.diskDevices && Object.values(system.diskDevices));
+  if (unused !== undefined) problems.push(unused);
   for (const [name, device] of Object.entries(system.diskDevices ?? {}))
     if (unstable.test(device))
       warnings.push(

@@ -79,6 +79,36 @@ const disk = z
     description: 'Conditions that exactly one disk of the machine meets, or as many as `count` says.',
   });
 
+const hintsAccepted =
+  'an object with at least one of "min_size", "max_size", "rotational", "model", "serial", "wwn", "by_path" (min_size not above max_size)';
+const hintText = (what: string) =>
+  text(
+    what,
+    '^[!-~]([ -~]{0,254}[!-~])?$',
+    `${what}, as the inventory shows it, in either case; * stands for any text.`,
+  );
+const hints = z
+  .strictObject(
+    {
+      min_size: size('The disk has at least this size.').optional(),
+      max_size: size('The disk has at most this size.').optional(),
+      rotational: flag('true: a disk with platters; false: a solid-state disk.').optional(),
+      model: hintText('model of the disk').optional(),
+      serial: hintText('serial number of the disk').optional(),
+      wwn: hintText('World Wide Name of the disk').optional(),
+      by_path: hintText('place of the disk, a name below /dev/disk/by-path').optional(),
+    },
+    accepted(hintsAccepted),
+  )
+  .refine((given) => {
+    const [min, max] = [bytes(given.min_size), bytes(given.max_size)];
+    return Object.values(given).some((value) => value !== undefined) && !(min! > max!);
+  }, accepted(hintsAccepted))
+  .meta({
+    minProperties: 1,
+    description: 'All of it holds for exactly one disk of the machine, which the layout then finds as /dev/nixie/disk.',
+  });
+
 const systems = ['x86_64-linux', 'aarch64-linux'] as const;
 const bootAccepted =
   'a kernel word of letters, digits and . _ : , = / @ + % ~ - (no spaces, quotes or $) that is none of nixie.*, BOOTIF=, init=, initrd=';
@@ -130,6 +160,7 @@ const hostFields = {
     .max(256, list('at most 256 objects'))
     .meta({ description: 'Nothing is written unless each entry is met by exactly one disk, or as many as it says.' })
     .optional(),
+  disk: hints.optional(),
   wipe: flag("What is on the machine's disks may be lost, in every run.").optional(),
   allow_removable: flag("The machine's disks may be of the removable kind: sticks, memory cards.").optional(),
   secrets: secretsSchema.optional(),
@@ -137,6 +168,7 @@ const hostFields = {
 
 export const hostKeys: readonly string[] = Object.keys(hostFields);
 export const diskKeys: readonly string[] = Object.keys(disk.shape);
+export const hintKeys: readonly string[] = Object.keys(hints.shape);
 
 export const hostSchema = z
   .strictObject(hostFields, accepted('an object, like {"mac_address": "aa:bb:cc:dd:ee:ff"}'))

@@ -46,6 +46,7 @@ test('every field arrives, in the order of the file', () => {
       "system": "aarch64-linux", "flake_attr": "rack.b", "tags": ["rack:1"], "boot": ["console=ttyS0,115200"],
       "address": "10.0.0.5", "wipe": true,
       "expect_disks": [{"serial": "S4EV NF0M", "min_size": "400G", "max_size": "1.5TiB", "rotational": false}, {"wwn": "0x5000c500a1b2c3d4", "min_size": 512}, {"count": 2, "rotational": true}],
+      "disk": {"min_size": "400G", "max_size": 500000000000, "rotational": false, "model": "SAMSUNG*", "serial": "S1", "wwn": "0x5", "by_path": "pci-1"},
       "allow_removable": true
     },
     "1": {"mac_address": "02:00:00:00:00:03"}
@@ -64,9 +65,30 @@ test('every field arrives, in the order of the file', () => {
       { wwn: '0x5000c500a1b2c3d4', minSizeBytes: 512 },
       { rotational: true, count: 2 },
     ],
+    disk: {
+      minSizeBytes: 400e9,
+      maxSizeBytes: 500e9,
+      rotational: false,
+      model: 'SAMSUNG*',
+      serial: 'S1',
+      wwn: '0x5',
+      byPath: 'pci-1',
+    },
     wipe: true,
     allowRemovable: true,
   });
+});
+
+test('all that is wrong with hints, each with its line', () => {
+  const lines = report(`{"a": {"mac_address": "02:00:00:00:00:01", "disk": {
+"min_size": "big",
+"rotational": "no",
+"seriel": "S"}}}`);
+  assert.deepEqual(lines, [
+    'hosts.json:2:13: $.a.disk.min_size: found "big", accepted: bytes as a whole number above 0, or text like "400G", "1.5TB" (powers of 1000) or "372GiB"',
+    'hosts.json:3:15: $.a.disk.rotational: found "no", accepted: true or false',
+    'hosts.json:4:1: $.a.disk.seriel: unknown key; did you mean "serial"?',
+  ]);
 });
 
 test('all problems come in one report, each with its path and line', () => {
@@ -134,6 +156,21 @@ const wrong: readonly [name: string, text: string | Uint8Array, line: RegExp][] 
     'an address of two',
     `{"a": {${mac}, "address": "10.0.0.2"},\n "b": {"mac_address": "02:00:00:00:00:02", "address": "10.0.0.2"}}`,
     /:2:55: \$\.b\.address: "10\.0\.0\.2" is already that of "a" \(line 1\)/,
+  ],
+  [
+    'hints that say nothing',
+    `{"a": {${mac}, "disk": {}}}`,
+    /\$\.a\.disk: found \{\}, accepted: an object with at least one of "min_size"/,
+  ],
+  [
+    'hints as a path',
+    `{"a": {${mac}, "disk": "/dev/sda"}}`,
+    /\$\.a\.disk: found "\/dev\/sda", accepted: an object with/,
+  ],
+  [
+    'hints that no disk can meet',
+    `{"a": {${mac}, "disk": {"min_size": "2TB", "max_size": "1TiB"}}}`,
+    /min_size not above max_size/,
   ],
   [
     'a disk without a condition',

@@ -1,7 +1,7 @@
 // The hosts file: bytes → hosts, or everything that is wrong with it at once.
-import type { ExpectDisk, Host } from '../machine/host.ts';
+import type { DiskHints, ExpectDisk, Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
-import { diskKeys, fileSchema, type HostEntry, hostKeys, nameAccepted, namePattern } from './hosts-schema.ts';
+import { diskKeys, fileSchema, type HostEntry, hintKeys, hostKeys, nameAccepted, namePattern } from './hosts-schema.ts';
 import { type Path, placesOf } from './json-places.ts';
 import { JsonError, type JsonNode, jsonPath, parseJson, positionOf, toValue } from './json-tree.ts';
 import { nearest, type Problem, show } from './problem.ts';
@@ -73,7 +73,12 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
     if (issue.code === 'custom' && misspelt.has(String(path))) continue;
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
-        const known = path.includes('expect_disks') ? diskKeys : (secretKeysAt(path.slice(1)) ?? hostKeys);
+        const known =
+          path[1] === 'expect_disks'
+            ? diskKeys
+            : path[1] === 'disk'
+              ? hintKeys
+              : (secretKeysAt(path.slice(1)) ?? hostKeys);
         const guess = nearest(key, known);
         const hint = guess === undefined ? `accepted: ${known.join(', ')}` : `did you mean ${show(guess)}?`;
         complain([...path, key], `unknown key; ${hint}`, places.keyOffset([...path, key]));
@@ -201,14 +206,28 @@ function toHost(name: string, entry: HostEntry): Host {
     boot: entry.boot ?? [],
     ...(entry.address !== undefined && { address: entry.address }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
+    ...(entry.disk !== undefined && { disk: toHints(entry.disk) }),
     wipe: entry.wipe ?? false,
     ...(entry.allow_removable === true && { allowRemovable: true }),
     ...(entry.secrets !== undefined && { secrets: toSecrets(entry.secrets) }),
   };
 }
 
+const bytes = (size: string | number) => (typeof size === 'string' ? parseSize(size)! : size);
+
+function toHints(entry: NonNullable<HostEntry['disk']>): DiskHints {
+  return {
+    ...(entry.min_size !== undefined && { minSizeBytes: bytes(entry.min_size) }),
+    ...(entry.max_size !== undefined && { maxSizeBytes: bytes(entry.max_size) }),
+    ...(entry.rotational !== undefined && { rotational: entry.rotational }),
+    ...(entry.model !== undefined && { model: entry.model }),
+    ...(entry.serial !== undefined && { serial: entry.serial }),
+    ...(entry.wwn !== undefined && { wwn: entry.wwn }),
+    ...(entry.by_path !== undefined && { byPath: entry.by_path }),
+  };
+}
+
 function toDisk(entry: NonNullable<HostEntry['expect_disks']>[number]): ExpectDisk {
-  const bytes = (size: string | number) => (typeof size === 'string' ? parseSize(size)! : size);
   return {
     ...(entry.serial !== undefined && { serial: entry.serial }),
     ...(entry.wwn !== undefined && { wwn: entry.wwn }),

@@ -2,6 +2,7 @@
 import pLimit from 'p-limit';
 import type { Identity } from '../child/identity.ts';
 import type { Host, System } from '../machine/host.ts';
+import { hintsUnused } from '../machine/root-disk.ts';
 import { build } from '../nix/build.ts';
 import { type Closure, closureOf } from '../nix/closure.ts';
 import type { RunNix } from '../nix/command.ts';
@@ -129,6 +130,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     const system = systems.get(host.name);
     if (system === undefined || failures.has(host.name)) return;
     const result = built.results[hostKey(host.name)];
+    const unused = hintsUnused(host, system.diskDevices && Object.values(system.diskDevices));
     if (result !== undefined && !result.ok) failures.set(host.name, result.failure);
     else if (!installers.has(host.system))
       failures.set(host.name, {
@@ -142,6 +144,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
         text: `its configuration is built for ${system.system}, but the hosts file says ${host.system}: set "system" there`,
         log: [],
       });
+    else if (unused !== undefined) failures.set(host.name, { cause: 'unknown', text: unused, log: [] });
     else {
       try {
         sums.set(host.name, { host, system, closure: await closure(system.toplevel.out) });

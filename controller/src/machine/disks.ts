@@ -1,16 +1,21 @@
 // May the disks of this machine be written to? The last question before disko, asked of a fresh inventory. Pure.
 import type { Disk, Inventory } from '@nixie/proto/inventory';
 import type { ExpectDisk, Host } from './host.ts';
+import { describe, hintedDevice, hintsUnused, resolveRootDisk } from './root-disk.ts';
 
 export interface Consent {
   /** `--reinstall NAME` or `"wipe": true`. */
   readonly loseData: boolean;
+  /** An install has used it up. */
+  readonly usedUp?: boolean;
   /** Identities of disks that were blank earlier in this run, before it began to write to them: what they hold now is its own. */
   readonly begun?: ReadonlySet<string>;
 }
 
 /** Disks that disko will write to, or every reason why it must not. */
-export type DiskVerdict = { ok: true; targets: readonly Disk[] } | { ok: false; reasons: readonly string[] };
+export type DiskVerdict =
+  /** `hinted`: the one that its hints mean. */
+  { ok: true; targets: readonly Disk[]; hinted?: Disk } | { ok: false; reasons: readonly string[] };
 
 /**
  * @param declared device paths of the host's disko layout; undefined or empty when the flake doesn't tell, then every fixed disk counts as a
@@ -29,7 +34,12 @@ export function judgeDisks(
   const changed = changedDisks(registered.disks, now.disks);
   if (changed !== undefined) reasons.push(changed);
   const targets: Disk[] = [];
+  const hinted = host.disk === undefined ? undefined : resolveRootDisk(host, now.disks);
+  const unused = hintsUnused(host, declared);
+  if (unused !== undefined) reasons.push(unused);
   if (declared === undefined || declared.length === 0) {
+    // A script that tells nothing of its disks may use the link all the same.
+    if (hinted?.ok === false) reasons.push(hinted.reason);
     targets.push(
       ...now.disks.filter(
         (disk) => (disk.removable !== true || host.allowRemovable === true) && disk.readOnly !== true,
@@ -39,7 +49,14 @@ export function judgeDisks(
   } else {
     const namedBy = new Map<Disk, string>();
     for (const device of declared) {
-      const found = now.disks.filter((disk) => names(disk).includes(device));
+      if (device === hintedDevice && hinted?.ok !== true) {
+        if (hinted !== undefined) reasons.push(hinted.reason);
+        continue;
+      }
+      const found =
+        device === hintedDevice && hinted?.ok
+          ? [hinted.disk]
+          : now.disks.filter((disk) => names(disk).includes(device));
       const disk = found[0];
       if (disk === undefined) reasons.push(`its layout names ${device}, which is ${notADisk(device, now.disks)}`);
       else if (found.length > 1)
@@ -63,7 +80,7 @@ export function judgeDisks(
         reasons.push(`${describe(disk)} could not be read, so nobody knows what is on it`);
       else if (disk.hasData)
         reasons.push(
-          `${describe(disk)} ${holds(disk, host)} (${contents(disk)}); to lose it: --reinstall ${host.name}, or "wipe": true in the hosts file`,
+          `${describe(disk)} ${holds(disk, host)} (${contents(disk)}); to lose it${consent.usedUp === true ? ` once more, for an install has used the consent up: nixie retry ${host.name}` : `: --reinstall ${host.name}, or "wipe": true in the hosts file`}`,
         );
     }
   }
@@ -74,17 +91,13 @@ export function judgeDisks(
         `expect_disks[${index}] (${JSON.stringify(expected)}) is met by ${met.length === 0 ? 'no disk' : `${expected.count === undefined ? '' : `${met.length}: `}${list(met)}`}; it has ${list(now.disks)}`,
       );
   });
-  return reasons.length === 0 ? { ok: true, targets } : { ok: false, reasons };
+  if (reasons.length > 0) return { ok: false, reasons };
+  return { ok: true, targets, ...(hinted?.ok === true ? { hinted: hinted.disk } : {}) };
 }
 
 /** Every path under which a disk may be named. */
 export function names(disk: Disk): string[] {
   return [...disk.byId, ...(disk.byPath === undefined ? [] : [disk.byPath]), disk.path];
-}
-
-export function describe(disk: Disk): string {
-  const id = disk.serial ?? disk.wwn;
-  return `${disk.path} (${gigabytes(disk.sizeBytes)}${disk.model ? `, ${disk.model}` : ''}${id ? `, ${id}` : ''})`;
 }
 
 function list(disks: readonly Disk[]): string {
@@ -107,10 +120,6 @@ function contents(disk: Disk): string {
     if (partition.fs) parts.push(`${partition.fs}${partition.label ? ` "${partition.label}"` : ''}`);
   parts.push(...disk.signatures);
   return parts.length === 0 ? 'of a kind that is not known' : parts.join(', ');
-}
-
-function gigabytes(bytes: bigint): string {
-  return `${(Number(bytes) / 1e9).toFixed(1)} GB`;
 }
 
 function meets(disk: Disk, expected: ExpectDisk): boolean {

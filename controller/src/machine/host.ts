@@ -16,6 +16,21 @@ export interface ExpectDisk {
   readonly count?: number;
 }
 
+/** All given conditions must hold for one disk of the machine, and for no other: that one is written to. */
+export interface DiskHints {
+  /** bytes */
+  readonly minSizeBytes?: number;
+  /** bytes */
+  readonly maxSizeBytes?: number;
+  readonly rotational?: boolean;
+  // Whole text in either case; `*` stands for any text.
+  readonly model?: string;
+  readonly serial?: string;
+  readonly wwn?: string;
+  /** With or without `/dev/disk/by-path/`. */
+  readonly byPath?: string;
+}
+
 /** Where the value of a secret is read; the value itself is never kept with the host. */
 export type SecretSource =
   /** Byte by byte; a relative path is meant from the hosts file's folder. */
@@ -64,6 +79,8 @@ export interface Host {
   readonly address?: string;
   /** Each entry must be met by exactly as many disks of the machine as it says. */
   readonly expectDisks: readonly ExpectDisk[];
+  /** Which disk its layout means by /dev/nixie/disk. Absent: it names its disks itself. */
+  readonly disk?: DiskHints;
   /** The operator agreed in the hosts file that what is on the disks is lost. */
   readonly wipe: boolean;
   /** Its disks may be of the removable kind; absent: no. */

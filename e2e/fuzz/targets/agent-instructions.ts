@@ -51,6 +51,7 @@ export const target: Target = {
       authorize: () => {},
       inspect: async () => Inventory.fromPartial({}),
       resetDisks: async () => {},
+      linkDisk: async () => {},
       abort: async () => {},
       power: () => {},
     });

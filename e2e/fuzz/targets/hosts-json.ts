@@ -13,6 +13,7 @@ const full = {
     boot: ['console=ttyS0'],
     address: '10.0.0.7',
     expect_disks: [{ serial: 'S1', min_size: '400G', max_size: 500_000_000_000, rotational: false }],
+    disk: { min_size: '400G', model: 'SAMSUNG*', by_path: 'pci-0000:01:00.0-nvme-1' },
     wipe: true,
   },
 };
@@ -30,6 +31,8 @@ export const target: Target = {
     '"mac_address":"aa:bb:cc:dd:ee:01"',
     '"mac_addresses":[',
     '"expect_disks":[{',
+    '"disk":{',
+    '"by_path":"*"',
     '"address":"10.0.0.7"',
     '"__proto__":{',
     '"constructor":',
