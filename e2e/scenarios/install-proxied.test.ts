@@ -58,12 +58,14 @@ test('beside a foreign DHCP server', { skip: skipUnless(...installLab), timeout:
     });
 
     await t.test(
-      'network first, machine off, state deleted: the installer boots, refuses, and writes nothing',
+      'network first, machine off, state deleted, under the name of another host: the installer boots, refuses by name, and writes nothing',
       async () => {
         const before = machine1!.serial.length;
+        lab.writeHosts(['web1'], { web1: { mac_address: machine1!.spec.mac, flake_attr: 'machine1' } });
         const forgetful = await runForgetful({ ...lab, machines: { machine1: machine1! } }, supplies, args);
         assert.ok(forgetful.good, `${forgetful.summary}\n${forgetful.run.tail(30)}`);
         assert.equal(forgetful.status, 1);
+        assert.match(forgetful.results[0]!.reason ?? '', /holds the NixOS of "machine1", another host/);
         assert.ok(
           machine1!.serial.slice(before).some((line) => /NIXIE-STAGE userspace/.test(line.text)),
           'the installer was booted',
