@@ -34,6 +34,8 @@
             {
               networking.hostName = name;
               nixpkgs.hostPlatform = host.system or "x86_64-linux";
+              # The disk that the hints in hosts.json mean: Nixie finds it on the machine, and the agent makes this link.
+              disko.devices.disk = lib.mkIf (host ? disk) { main.device = "/dev/nixie/disk"; };
             }
           ]
           ++ map (tag: ./modules + "/${tag}.nix") (host.tags or [ ])
