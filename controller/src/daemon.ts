@@ -14,6 +14,7 @@ import { Admission } from './core/admission.ts';
 import { Answers } from './core/answers.ts';
 import { CheckIns } from './core/check-in.ts';
 import { Core, iso } from './core/core.ts';
+import { Consent } from './core/consent.ts';
 import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
@@ -54,6 +55,8 @@ import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
 
+/** Machines that are being woken and looked at. */
+const looksAtOnce = 16;
 const httpPort = 7480;
 const grpcPort = 7481;
 
@@ -121,6 +124,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       runtimeDir: env.XDG_RUNTIME_DIR,
       keygen: generate,
       now,
+      ticks,
       warn: notice,
     });
     closers.push(() => state.close());
@@ -147,8 +151,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const plans = new Map<string, Plan>();
     const installers = new Map<System, InstallerFiles>();
     const hostOfMac = { get: (mac: Mac) => book.withMac(mac)?.name };
-    /** Hosts whose consent to the loss of data was used up: what was installed by it is not lost by it. */
-    const consentUsed = new Set<string>();
+    const consent = new Consent({
+      consents: state.consents,
+      reinstall: config.reinstall,
+      endless,
+      warn: (text, host) => account.notice('warning', text, host),
+    });
     const checkedIn = new Map<string, string>();
 
     // The core, and what is told of it. The sockets come later and are reached through these two.
@@ -177,6 +185,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       },
       redactor,
       now,
+      ticks,
     });
     const { emit } = account;
     const scene = () =>
@@ -187,12 +196,14 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const core: Core = new Core(
       {
         now,
+        ticks,
         after,
         journal: state.journal,
         emit(event) {
           emit(event);
           if (event.event !== 'stage') return;
-          if (event.stage === 'rebooting') consentUsed.add(event.host);
+          const host = book.named(event.host);
+          if (event.stage === 'rebooting' && host !== undefined) consent.use(host);
           if (isEnd(event.stage)) marks.clear(event.host);
         },
         run: async (task, life, taskSignal) => {
@@ -232,6 +243,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       httpPort,
       grpcPort,
       now,
+      ticks,
       emit,
     });
     const seen = makeSightings({
@@ -346,8 +358,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         return reports.reduce((sum, report) => sum + report.sent, 0);
       },
       inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
+      lookInTurn: makeTurns(looksAtOnce, () => () => {}),
+      expects: (host) => tokens.expects(host, ticks()),
       keepLog: (host, lines) => account.keepLog(host, lines),
-      mayLoseData: (host) => (host.wipe || config.reinstall.has(host.name)) && !consentUsed.has(host.name),
+      mayLoseData: (host) => consent.mayLoseData(host),
+      consentIsUsedUp: (host) => consent.isUsedUp(host),
+      consentUsed: (host) => consent.use(host),
       asksFirst: endless,
       runKey: state.runKey,
       proofKey: state.proofKey,
@@ -377,6 +393,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account,
       admission,
       built: (host: string) => plans.has(host),
+      renewConsent: (host: string) => consent.renew(host),
       ...(endless ? { prepareAgain: (host: string) => roster?.again(host) } : {}),
       bootOf: (host: string) => heard.bootOf(host),
     };
@@ -435,7 +452,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         core,
         account,
         loaders: found.loaders,
-        consentUsed,
+        consent,
         unplaceable(hosts) {
           const other = planFor(hosts);
           return 'problems' in other ? other.problems : [];

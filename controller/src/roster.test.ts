@@ -33,6 +33,7 @@ function scene() {
   const core: Core = new Core(
     {
       now: () => 0,
+      ticks: () => 0,
       after: () => () => {},
       journal: { write: () => {}, close: () => {} },
       emit: () => {},

@@ -7,6 +7,7 @@ import type { ConfigResult } from './config/flags.ts';
 import { problemLine } from './config/problem.ts';
 import type { RunConfig } from './config/run-config.ts';
 import type { Account } from './core/account.ts';
+import type { Consent } from './core/consent.ts';
 import type { HostBook } from './core/hosts.ts';
 import { secretsOf } from './install/secrets.ts';
 import type { Host } from './machine/host.ts';
@@ -29,8 +30,7 @@ export interface ServedWorld {
   readonly core: RosterWorld['core'];
   readonly account: Pick<Account, 'notice'>;
   readonly loaders: Loaders;
-  /** Hosts whose consent to the loss of data was used up. */
-  readonly consentUsed: Set<string>;
+  readonly consent: Pick<Consent, 'settle' | 'isUsedUp'>;
   /** Why these hosts can't be on our networks together. */
   unplaceable(hosts: readonly Host[]): readonly string[];
   readonly forget: RosterWorld['forget'];
@@ -61,12 +61,13 @@ export class ServedHosts {
 
   /** Resolves when the first hosts have begun; rejects when the flake as a whole can't be read. */
   begin(): Promise<void> {
+    this.#settle();
     return this.roster.wish(this.#config.hosts);
   }
 
   /** Reads the hosts file again and takes it, or says all that is wrong with it and leaves everything as it was. */
   #reload(): void {
-    const { outside, account, loaders, consentUsed, unplaceable } = this.#world;
+    const { outside, account, loaders, unplaceable } = this.#world;
     const { hosts, hostsFile } = this.#config;
     const read = outside.read();
     const problems = read.ok
@@ -79,11 +80,21 @@ export class ServedHosts {
     }
     for (const warning of read.warnings) account.notice('warning', warning);
     account.notice('info', `${hostsFile} was read again: ${difference(hosts, read.config.hosts)}`);
-    const before = new Map(hosts.map((host) => [host.name, host]));
-    for (const host of read.config.hosts)
-      if (consentRenewed(before.get(host.name), host)) consentUsed.delete(host.name);
     this.#config = read.config;
+    this.#settle();
     this.roster.wish(read.config.hosts).catch((error: Error) => account.notice('error', error.message));
+  }
+
+  /** Whose consent still counts. */
+  #settle(): void {
+    const { account, consent } = this.#world;
+    consent.settle(this.#config.hosts);
+    const used = this.#config.hosts.filter((host) => consent.isUsedUp(host)).map(({ name }) => name);
+    if (used.length > 0)
+      account.notice(
+        'info',
+        `installed already, so the consent to lose what is on the disks counts no more for ${used.join(', ')}; to give it anew: nixie retry NAME when one was refused, or take it out and put it in again`,
+      );
   }
 }
 
@@ -114,12 +125,6 @@ function difference(before: readonly Host[], after: readonly Host[]): string {
     hosts.length === 0 ? [] : [`${word}: ${hosts.map(({ name }) => name).join(', ')}`],
   );
   return parts.length === 0 ? 'nothing has changed' : parts.join('; ');
-}
-
-/** May the data of this host be lost once more, though an install has used up the consent? When it is given anew, or for another machine. */
-function consentRenewed(before: Host | undefined, after: Host): boolean {
-  if (before === undefined || !after.wipe) return false;
-  return !before.wipe || !after.macs.some((mac) => before.macs.includes(mac));
 }
 
 /** The same run with these hosts alone. */

@@ -35,6 +35,7 @@ function world(t: { after(call: () => void): void }) {
       runtimeDir: undefined,
       keygen: keygen(path),
       now: () => 1000,
+      ticks: () => 1000,
       warn: (text) => void warnings.push(text),
     });
   return { stateDir, warnings, open };

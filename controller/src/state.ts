@@ -7,6 +7,7 @@ import { answers, operatorSocket } from './listen/operator.ts';
 import type { Mac } from './machine/mac.ts';
 import type { TokenBook } from './machine/token.ts';
 import { type Begun, openBegun } from './store/begun.ts';
+import { type Consents, openConsents } from './store/consents.ts';
 import { type Journal, openJournal } from './store/journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './store/leases.ts';
 import { StateTaken, takeLock } from './store/lock.ts';
@@ -22,6 +23,8 @@ export interface StateRequest {
   readonly runtimeDir: string | undefined;
   readonly keygen: Keygen;
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets: that of the tokens. */
+  readonly ticks: () => number;
   /** What was found broken and what can't be written. */
   readonly warn: (text: string) => void;
 }
@@ -36,6 +39,7 @@ export interface RunState {
   readonly registrations: Registrations;
   readonly marks: Marks;
   readonly begun: Begun;
+  readonly consents: Consents;
   readonly operatorSocket: string;
   readonly leases: Readonly<Record<Mac, string>>;
   readonly declined: ReadonlySet<string>;
@@ -53,7 +57,7 @@ const tokensAfterMs = 200;
 
 /** @throws StateTaken when another run uses the folder */
 export async function openState(request: StateRequest): Promise<RunState> {
-  const { stateDir, uid, now, warn } = request;
+  const { stateDir, uid, now, ticks, warn } = request;
   const place = (name: Parameters<typeof placeIn>[1]) => placeIn(stateDir, name);
   makeStateDir(stateDir, uid);
   const unlock = takeLock(stateDir);
@@ -87,7 +91,7 @@ export async function openState(request: StateRequest): Promise<RunState> {
     const writeNow = (): void => {
       if (writing === undefined) return;
       clearTimeout(writing.timer);
-      const list = writing.tokens.list();
+      const list = writing.tokens.list(now() - ticks());
       writing = undefined;
       keep('tokens', () => writeTokens(place('tokens'), list));
     };
@@ -100,6 +104,7 @@ export async function openState(request: StateRequest): Promise<RunState> {
       registrations: openRegistrations(place('registrations'), warn),
       marks: openMarks(place('marks')),
       begun: openBegun(place('begun'), warn),
+      consents: openConsents(place('consents')),
       operatorSocket: socket,
       leases: readLeases(place('leases')),
       declined: avoided,
@@ -109,7 +114,7 @@ export async function openState(request: StateRequest): Promise<RunState> {
         declined.set(address, now());
         keep('declined addresses', () => writeDeclined(place('declined'), declined));
       },
-      restoreTokens: (tokens) => tokens.restore(readTokens(place('tokens')), now()),
+      restoreTokens: (tokens) => tokens.restore(readTokens(place('tokens')), ticks(), now()),
       tokensChanged(tokens) {
         writing ??= { timer: setTimeout(writeNow, tokensAfterMs), tokens };
       },

@@ -1,6 +1,6 @@
 // nixos-anywhere as the controller sees it: a child that prints lines, writes to a disk somewhere and ends. Its words are those of recorded runs.
 import { Readable } from 'node:stream';
-import type { RunChild, RunSystem } from '../../controller/src/install/run.ts';
+import type { ChildRequest, ChildSystem, SpawnedChild } from '../../controller/src/child/child.ts';
 import type { Machine } from './machine.ts';
 import type { Network } from './network.ts';
 import { kernelPath } from './nix.ts';
@@ -28,7 +28,7 @@ class Exit extends Error {
   }
 }
 
-export class Child implements RunChild {
+export class Child implements SpawnedChild {
   readonly pid: number;
   readonly output = new Readable({ read() {} });
   readonly abort = new AbortController();
@@ -38,9 +38,9 @@ export class Child implements RunChild {
   #close: () => void = () => {};
   #ended = false;
 
-  readonly #after: RunSystem['after'];
+  readonly #after: ChildSystem['after'];
 
-  constructor(pid: number, after: RunSystem['after']) {
+  constructor(pid: number, after: ChildSystem['after']) {
     this.pid = pid;
     this.#after = after;
   }
@@ -77,10 +77,10 @@ export interface AnywhereWorld {
   /** Number of the controller's life that starts it. */
   readonly life: number;
   files(argv: readonly string[], env: Readonly<Record<string, string>>): ChildFiles;
-  after: RunSystem['after'];
+  after: ChildSystem['after'];
 }
 
-export class Anywhere implements RunSystem {
+export class Anywhere implements ChildSystem {
   readonly #world: AnywhereWorld;
   readonly #children = new Map<number, Child>();
   /** A folder without processes: the children here are none of the kernel's. */
@@ -112,7 +112,7 @@ export class Anywhere implements RunSystem {
     for (const child of this.#children.values()) child.orphan = true;
   }
 
-  spawn(_program: string, argv: readonly string[], env: Readonly<Record<string, string>>): RunChild {
+  spawn({ argv, env }: ChildRequest): SpawnedChild {
     const child = new Child(++this.#pids, this.#world.after);
     this.#children.set(child.pid, child);
     this.most = Math.max(this.most, this.#children.size);

@@ -7,12 +7,14 @@ import type { Scene } from '../../controller/src/answer/scene.ts';
 import { Account } from '../../controller/src/core/account.ts';
 import { Admission } from '../../controller/src/core/admission.ts';
 import { Answers } from '../../controller/src/core/answers.ts';
+import { Consent } from '../../controller/src/core/consent.ts';
 import { Core } from '../../controller/src/core/core.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
 import { type Plan, runTask } from '../../controller/src/core/tasks.ts';
+import { makeTurns } from '../../controller/src/core/turns.ts';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import { patience } from '../../controller/src/machine/life.ts';
@@ -21,6 +23,7 @@ import { isEnd, type Stage } from '../../controller/src/machine/stage.ts';
 import { type Token, TokenBook } from '../../controller/src/machine/token.ts';
 import type { Installer } from '../../controller/src/nix/types.ts';
 import { type Begun, type BegunShelf, begunOn } from '../../controller/src/store/begun.ts';
+import type { Consents } from '../../controller/src/store/consents.ts';
 import type { Marks } from '../../controller/src/store/marks.ts';
 import type { KeptRegistration } from '../../controller/src/store/registrations.ts';
 import { decodeDhcp, encodeDhcp } from '../../controller/src/wire/dhcp4/packet.ts';
@@ -41,6 +44,7 @@ export interface Kept {
   tokens: readonly Token[];
   readonly marks: Marks;
   readonly begun: BegunShelf;
+  readonly consents: Consents;
   readonly journal: string[];
   readonly secret: Uint8Array;
   readonly fingerprint: string;
@@ -52,6 +56,8 @@ export interface LifeParts {
   readonly kept: Kept;
   readonly hosts: readonly Host[];
   readonly reinstall: ReadonlySet<string>;
+  /** A service: it looks at each machine before it counts what the operator allowed. */
+  readonly endless: boolean;
   readonly network: Network;
   readonly random: Random;
   readonly jobs: number;
@@ -77,6 +83,8 @@ export class ControllerLife {
   readonly #inventories = new Map<string, Inventory>();
   readonly #plans = new Map<string, Plan>();
   readonly #begun: Begun;
+  readonly #consent: Consent;
+  readonly #looks = makeTurns(16, () => () => {});
   readonly #installers = new Map<string, Installer>();
   readonly #hostOfMac: ReadonlyMap<Mac, string>;
   readonly #plan: NetworkPlan;
@@ -91,9 +99,17 @@ export class ControllerLife {
   constructor(parts: LifeParts) {
     this.#parts = parts;
     this.#begun = begunOn(parts.kept.begun);
+    this.#consent = new Consent({
+      consents: parts.kept.consents,
+      reinstall: parts.reinstall,
+      endless: parts.endless,
+      warn: (text) => parts.network.lan.witness.holds(false, undefined, text),
+    });
+    if (parts.endless) this.#consent.settle(parts.hosts);
     const { kept, hosts, network, random } = parts;
     const { clock } = network.lan;
     const now = () => clock.wall;
+    const ticks = () => clock.ticks;
     const wish =
       network.lan.mode === 'range'
         ? ({ mode: 'range', from: '10.80.1.0', to: '10.80.15.254' } as const)
@@ -111,11 +127,13 @@ export class ControllerLife {
       show: (event) => this.#show(event),
       proved: () => {},
       now,
+      ticks,
     });
     const { emit } = this.#account;
     this.core = new Core(
       {
         now,
+        ticks,
         after: this.after,
         journal: {
           write: (entry) => {
@@ -140,7 +158,7 @@ export class ControllerLife {
       (error) => network.lan.witness.holds(false, undefined, `firmware is not answered any more: ${error.message}`),
     );
     this.#tokens = new TokenBook((bytes) => random.bytes(bytes));
-    this.#tokens.restore(kept.tokens, now());
+    this.#tokens.restore(kept.tokens, ticks(), now());
     this.#sessions = new Sessions(() => random.hex(8), this.after);
     this.#copies = new Turns(parts.jobs);
     this.#admission = new Admission({
@@ -167,7 +185,7 @@ export class ControllerLife {
         return this.#sessions.has(host) && machine?.on === true && machine.linked;
       },
       tokensChanged: () => {
-        if (!this.#dead) kept.tokens = this.#tokens.list();
+        if (!this.#dead) kept.tokens = this.#tokens.list(now() - ticks());
       },
       macAt: (address) => (inSubnet(address, link) ? network.neighbour(address) : 'foreign'),
       authorizedKeys: ['ssh-ed25519 AAAA nixie-run'],
@@ -175,6 +193,7 @@ export class ControllerLife {
       fingerprint: kept.fingerprint,
       ...ports,
       now,
+      ticks,
       emit,
     });
     this.#tools = simulatedTools({
@@ -245,7 +264,9 @@ export class ControllerLife {
       host,
       `its firmware was told to boot ${decision.file} after the reboot mark`,
     );
-    if (this.core.life(host)?.stage === 'waking') this.core.happened(host, { kind: 'firmware-asked' });
+    // An operating system that asks for an address is no sign of a boot from the network.
+    if (decision.file !== undefined && this.core.life(host)?.stage === 'waking')
+      this.core.happened(host, { kind: 'firmware-asked' });
     return encodeDhcp(decision.packet);
   }
 
@@ -287,7 +308,7 @@ export class ControllerLife {
   }
 
   #taskWorld() {
-    const { network, hosts: _, kept, reinstall } = this.#parts;
+    const { network, kept } = this.#parts;
     const { clock } = network.lan;
     return {
       tools: this.#tools.tools,
@@ -315,7 +336,8 @@ export class ControllerLife {
         },
         instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) => {
           // A fresh boot of the installer is no reboot into the installed system.
-          if (action.$case === 'reboot' && this.core.life(host)?.stage !== 'restarting') this.#tools.rebooting.add(host);
+          if (action.$case === 'reboot' && this.core.life(host)?.stage !== 'restarting')
+            this.#tools.rebooting.add(host);
           return this.#sessions.instruct(host, action, deadlineMs);
         },
       },
@@ -341,11 +363,16 @@ export class ControllerLife {
       },
       inTurn: <T>(call: () => Promise<T>, host: string, signal: AbortSignal) =>
         this.#copies.run(call, signal, () => this.core.hold(host)),
+      lookInTurn: this.#looks,
+      expects: (host: string) => this.#tokens.expects(host, clock.ticks),
       keepLog: (host: string, lines: readonly string[]) => this.#account.keepLog(host, lines),
-      mayLoseData: (host: Host) => host.wipe || reinstall.has(host.name),
+      mayLoseData: (host: Host) => this.#consent.mayLoseData(host),
+      consentIsUsedUp: (host: Host) => this.#consent.isUsedUp(host),
+      consentUsed: (host: Host) => this.#consent.use(host),
       runKey: { privateFile: '/state/run/key', publicKey: 'ssh-ed25519 AAAArun' },
       proofKey: { privateFile: '/state/proof', publicKey: 'ssh-ed25519 AAAAproof' },
       identities: ['/state/proof'],
+      asksFirst: this.#parts.endless,
       stateDir: '/state',
       nixosAnywhere: '/bin/nixos-anywhere',
       realSsh: '/bin/ssh',

@@ -5,6 +5,7 @@ import { type Mac, parseMac } from '../../controller/src/machine/mac.ts';
 import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { Stage } from '../../controller/src/machine/stage.ts';
 import type { BegunShelf } from '../../controller/src/store/begun.ts';
+import type { UsedConsent } from '../../controller/src/store/consents.ts';
 import { Clock } from './clock.ts';
 import { ControllerLife, type Kept } from './controller.ts';
 import { type Content, Disk, hostKeyOf } from './disk.ts';
@@ -57,6 +58,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const network = new Network({ clock, witness, random: random.child('network'), loss: 0.05 * faults, mode });
   const marks = new Map<string, string>();
   const begun = new Map<string, ReturnType<BegunShelf['read']>>();
+  const consents = new Map<string, UsedConsent>();
   const kept: Kept = {
     begun: {
       read: (host) => begun.get(host),
@@ -67,6 +69,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       get: (host) => marks.get(host),
       set: (host, toplevel) => void marks.set(host, toplevel),
       clear: (host) => void marks.delete(host),
+    },
+    consents: {
+      get: (host) => consents.get(host),
+      put: (host, used) => void (used === undefined ? consents.delete(host) : consents.set(host, used)),
     },
     registrations: new Map(),
     hostKeys: new Map(),
@@ -90,6 +96,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       kept,
       hosts,
       reinstall,
+      endless: false,
       network,
       random: random.child(`controller ${lives.length + 1}`),
       jobs: Math.max(4, Math.ceil(count / 12)),

@@ -24,15 +24,26 @@ const host: Host = {
   expectDisks: [],
   wipe: false,
 };
+/** Two machines with the same MAC, the second card of the first, another machine. */
+const secondCard = '02:00:00:00:00:02' as Mac;
+const neighbours: Readonly<Record<string, Mac>> = {
+  '10.0.0.9': mac,
+  '10.0.0.19': mac,
+  '10.0.0.29': secondCard,
+  '10.0.0.66': '02:00:00:00:00:66' as Mac,
+};
 const hostKey = `ssh-ed25519 ${'A'.repeat(68)}`;
 
 function house(registrations = new Map<string, KeptRegistration>()) {
-  let now = 0;
+  let ticks = 0;
+  let set = 0;
+  const now = () => ticks + set;
   let alive = false;
   const events: RunEvent[] = [];
   const core = new Core(
     {
-      now: () => now,
+      now,
+      ticks: () => ticks,
       after: () => () => {},
       journal: { write() {}, close() {} },
       emit: (event) => events.push(event),
@@ -54,14 +65,15 @@ function house(registrations = new Map<string, KeptRegistration>()) {
       kernelParams: ['init=/init'],
       needsBytes: 1,
     }),
-    macAt: (address) => (address === '10.0.0.9' ? mac : address.startsWith('10.0.0.') ? undefined : 'foreign'),
+    macAt: (address) => (address.startsWith('10.0.0.') ? neighbours[address] : 'foreign'),
     alive: () => alive,
     authorizedKeys: ['ssh-ed25519 AAAA run'],
     credentialSecret: randomBytes(32),
     fingerprint: 'c'.repeat(64),
     httpPort: 7480,
     grpcPort: 7481,
-    now: () => now,
+    now,
+    ticks: () => ticks,
     emit: (event) => events.push(event),
   });
   const script = (remoteAddress = '10.0.0.9') => {
@@ -80,7 +92,10 @@ function house(registrations = new Map<string, KeptRegistration>()) {
       alive = is;
     },
     pass: (milliseconds: number) => {
-      now += milliseconds;
+      ticks += milliseconds;
+    },
+    setClock: (milliseconds: number) => {
+      set = milliseconds;
     },
     script,
     token: () => /nixie\.token=([0-9a-f]{32})/.exec(script())![1]!,
@@ -92,7 +107,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
           bootId,
           sshHostKey: hostKey,
           agentKey: Buffer.from(agent),
-          inventory: Inventory.fromPartial({}),
+          inventory: Inventory.fromPartial({ nics: [{ mac }, { mac: secondCard }] }),
         }),
         peer,
       ),
@@ -131,11 +146,69 @@ test('two machines that claim one MAC are both stopped before anything is writte
     assert.ok('credential' in register(one, 'b1'));
     lives(true);
     walk('inspecting');
-    const answer = register(second === 'another boot' ? two : one, 'b2', 'agent 2', '10.0.0.66:4000');
+    const answer = register(second === 'another boot' ? two : one, 'b2', 'agent 2', '10.0.0.19:4000');
     assert.equal('refused' in answer && answer.refused, 'denied', second);
     assert.equal(core.life('m1')?.stage, 'failed');
-    assert.match(core.life('m1')?.reason ?? '', /two machines claim 52:54.*10\.0\.0\.9.*10\.0\.0\.66/);
+    assert.match(core.life('m1')?.reason ?? '', /two machines claim 52:54.*10\.0\.0\.9.*10\.0\.0\.19/);
   }
+});
+
+test('whoever has read a script but lacks the MAC stops nobody, takes nobody’s place, and is told of once', () => {
+  for (const peer of ['10.0.0.66:4000', '10.0.0.77:4000', '192.168.7.7:4000'])
+    for (const stolen of ['used', 'not used'] as const) {
+      const { walk, token, register, lives, core, events } = house();
+      walk('begin', 'found-nobody');
+      const [one, two] = [token(), token()];
+      register(one, 'b1');
+      walk('inspecting');
+      for (const alive of [true, false]) {
+        lives(alive);
+        const answer = register(stolen === 'used' ? one : two, 'b2', 'agent 2', peer);
+        assert.equal('refused' in answer && answer.why !== '', true, peer);
+        assert.deepEqual([core.life('m1')?.stage, core.life('m1')?.bootId], ['preflight', 'b1'], peer);
+      }
+      const told = events.filter((event) => event.event === 'notice' && event.text.includes('was refused'));
+      assert.equal(told.length, 1, `${peer} ${stolen}`);
+    }
+});
+
+test('the token of a boot that is over stops nobody, even at the right address', () => {
+  const { walk, token, register, lives, core, pass } = house();
+  walk('begin', 'found-nobody');
+  const old = token();
+  register(old, 'b1');
+  pass(60_000);
+  assert.ok('credential' in register(token(), 'b2', 'agent 2'));
+  lives(true);
+  walk('inspecting');
+  assert.ok('refused' in register(old, 'b3', 'agent 3', '10.0.0.19:4000'));
+  assert.equal(core.life('m1')?.stage, 'preflight');
+});
+
+test('a machine that starts anew comes back by any of its cards; beyond a router nobody can tell', () => {
+  for (const [first, then, believed] of [
+    ['10.0.0.9', '10.0.0.29', true],
+    ['192.168.7.7', '192.168.7.8', true],
+    ['10.0.0.9', '192.168.7.8', false],
+  ] as const) {
+    const { walk, token, register, core } = house();
+    walk('begin', 'found-nobody');
+    register(token(), 'b1', 'agent 1', `${first}:4000`);
+    walk('inspecting', 'disks-free');
+    assert.equal('credential' in register(token(), 'b2', 'agent 2', `${then}:4000`), believed, then);
+    assert.equal(core.life('m1')?.bootId, believed ? 'b2' : 'b1');
+  }
+});
+
+test('a clock that is set takes no token its life', () => {
+  const { walk, token, register, core, setClock } = house();
+  walk('begin', 'found-nobody');
+  const known = token();
+  for (const days of [-400, 400]) {
+    setClock(days * 86_400_000);
+    assert.ok('credential' in register(known, 'b1'), `${days}`);
+  }
+  assert.equal(core.life('m1')?.stage, 'registered');
 });
 
 test('once its disk is written a second claimant is told off and the operator warned', () => {
@@ -145,10 +218,10 @@ test('once its disk is written a second claimant is told off and the operator wa
   register(one, 'b1');
   lives(true);
   walk('inspecting', 'disks-free');
-  assert.ok('refused' in register(two, 'b2', 'agent 2', '10.0.0.66:4000'));
+  assert.ok('refused' in register(two, 'b2', 'agent 2', '10.0.0.19:4000'));
   assert.equal(core.life('m1')?.stage, 'disko');
   assert.equal(core.life('m1')?.bootId, 'b1');
-  assert.ok(events.some((event) => event.event === 'notice' && /second machine at 10\.0\.0\.66/.test(event.text)));
+  assert.ok(events.some((event) => event.event === 'notice' && /second machine at 10\.0\.0\.19/.test(event.text)));
 });
 
 test('a registration that comes at a wrong time leaves the kept one alone', () => {

@@ -32,7 +32,10 @@ export interface AdmissionWorld {
   readonly fingerprint: string;
   readonly httpPort: number;
   readonly grpcPort: number;
+  /** Milliseconds of the wall clock. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly ticks: () => number;
   readonly emit: (event: RunEvent) => void;
 }
 
@@ -63,12 +66,12 @@ export class Admission {
         text,
         ...(host === undefined ? {} : { host }),
       });
-    this.#warnings = new Warnings(say, world.now);
+    this.#warnings = new Warnings(say, world.ticks);
   }
 
   /** The script of this boot of this machine, with a token of its own. `refuse` is shown to nobody but the asker. */
   script(ask: { mac: Mac; remoteAddress: string; localAddress: string }): { script: string } | { refuse: string } {
-    const { core, hosts, now } = this.#world;
+    const { core, hosts, ticks } = this.#world;
     const host = hosts.withMac(ask.mac);
     const life = host === undefined ? undefined : core.life(host.name);
     if (host === undefined || life === undefined) return { refuse: 'no machine of this run has this MAC' };
@@ -97,7 +100,7 @@ export class Admission {
         script: waitScript(host.name, { address: ask.localAddress, httpPort: this.#world.httpPort, mac: ask.mac }),
       };
     }
-    if (this.#loops(host.name, now())) {
+    if (this.#loops(host.name, ticks())) {
       core.happened(host.name, {
         kind: 'failed',
         reason: 'it fetched its boot script more than six times in ten minutes: it boots in a circle',
@@ -111,7 +114,7 @@ export class Admission {
       httpPort: this.#world.httpPort,
       grpcPort: this.#world.grpcPort,
       fingerprint: this.#world.fingerprint,
-      token: this.#world.tokens.issue(ask.mac, host.name, now()),
+      token: this.#world.tokens.issue(ask.mac, host.name, ticks()),
       boot: host.boot,
     });
     this.#world.tokensChanged?.();
@@ -129,7 +132,7 @@ export class Admission {
 
   /** @param peer `ip:port` of the connection */
   register(request: RegisterRequest, peer: string): RegisterResponse | Refused {
-    const { core, tokens, now } = this.#world;
+    const { core, tokens, ticks } = this.#world;
     const mac = parseMac(request.mac);
     if (mac === undefined) return { refused: 'invalid', why: 'mac: not a MAC address' };
     if (!/^ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2}$/.test(request.sshHostKey))
@@ -138,7 +141,7 @@ export class Admission {
       return { refused: 'invalid', why: 'boot_id: empty or too long' };
     if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
     const key = createHash('sha256').update(request.agentKey).digest('hex');
-    const taken = tokens.take(request.token, mac, key, now());
+    const taken = tokens.take(request.token, mac, key, ticks());
     if (taken.verdict === 'ok') this.#world.tokensChanged?.();
     const address = addressOf(peer) ?? request.address;
     switch (taken.verdict) {
@@ -148,11 +151,11 @@ export class Admission {
         return { refused: 'unauthenticated', why: `the token is ${taken.verdict}` };
       case 'used':
       case 'other-mac':
-        if (taken.verdict === 'used') this.#twoClaim(taken.host, mac, peer);
-        this.#warn(
-          taken.host,
-          `a registration for ${mac} from ${peer} was refused: ${taken.verdict === 'used' ? 'its token was used by another agent' : 'its token belongs to another MAC'}`,
-        );
+        if (!(taken.verdict === 'used' && taken.newest && this.#twoClaim(taken.host, mac, peer)))
+          this.#warn(
+            taken.host,
+            `a registration for ${mac} from ${peer} was refused: ${taken.verdict === 'used' ? 'its token was used by another agent' : 'its token belongs to another MAC'}`,
+          );
         return {
           refused: 'denied',
           why: taken.verdict === 'used' ? 'the token was used before' : 'the token belongs to another MAC',
@@ -166,9 +169,17 @@ export class Admission {
     if (this.#world.hosts.withMac(mac)?.name !== host)
       return { refused: 'denied', why: 'this machine is not of this run any more' };
     const life = core.life(host);
-    if (life?.bootId !== undefined && life.bootId !== request.bootId && this.#world.alive?.(host) === true) {
-      this.#twoClaim(host, mac, peer);
-      return { refused: 'denied', why: `another machine claims ${mac} as well` };
+    if (life?.bootId !== undefined && life.bootId !== request.bootId) {
+      const alive = this.#world.alive?.(host) === true;
+      // In the place of one that is not heard any more comes only what may be the same machine.
+      if (alive || !this.#mayBe(host, peer)) {
+        if (!alive || !this.#twoClaim(host, mac, peer))
+          this.#warn(
+            host,
+            `a registration for ${mac} from ${peer} was refused: the machine at ${life.address} has registered as ${host}`,
+          );
+        return { refused: 'denied', why: `another machine claims ${mac} as well` };
+      }
     }
     if (!(taken.verdict === 'again' && life?.bootId === request.bootId)) {
       const { sshHostKey, bootId, inventory } = request;
@@ -196,18 +207,39 @@ export class Admission {
     return readCredential(this.#world.credentialSecret, text);
   }
 
-  /** Two machines say that they are this host. Before anything is written both are stopped; afterwards the one that began goes on. */
-  #twoClaim(host: string | undefined, mac: Mac, peer: string): void {
-    const life = host === undefined ? undefined : this.#world.core.life(host);
-    if (host === undefined || life === undefined) return;
+  /**
+   * Two machines say that they are this host, both with a token of its boot of now. Before anything is written both are stopped; afterwards the one
+   * that began goes on. Whoever has read a script but hasn't the MAC can't be the machine, and stops nobody.
+   * @returns whether the operator was told
+   */
+  #twoClaim(host: string, mac: Mac, peer: string): boolean {
+    const life = this.#world.core.life(host);
+    if (life === undefined || isEnd(life.stage) || !this.#mayBe(host, peer)) return false;
     if (life.stage === 'registered' || life.stage === 'preflight') {
-      const reason = `two machines claim ${mac}: one at ${life.address} and one at ${addressOf(peer) ?? peer}; nothing was written to either`;
+      const reason = `two machines claim ${mac}: one at ${life.address} and one at ${addressOf(peer)}; nothing was written to either`;
       this.#world.core.happened(host, { kind: 'failed', reason });
-    } else if (!isEnd(life.stage))
+    } else
       this.#warn(
         host,
         `a second machine at ${peer} claims ${mac}; the one at ${life.address} is being installed: make sure that it is yours`,
       );
+    return true;
+  }
+
+  /**
+   * Does the peer have a MAC of this machine, by the neighbour table? One that it registered with before counts, too. Beyond a router nobody sees
+   * MACs: a peer there may be it when the machine itself is there.
+   */
+  #mayBe(host: string, peer: string): boolean {
+    const { core, hosts, macAt, registrations } = this.#world;
+    const address = addressOf(peer);
+    const seen = address === undefined ? undefined : macAt(address);
+    const own = core.life(host)?.address;
+    if (seen === 'foreign') return own !== undefined && macAt(own) === 'foreign';
+    if (seen === undefined) return false;
+    if (hosts.named(host)?.macs.includes(seen) === true) return true;
+    const nics = registrations.get(host)?.inventory.nics ?? [];
+    return nics.some(({ mac, permanentMac }) => mac === seen || permanentMac === seen);
   }
 
   /** A session of this boot goes on; one of an earlier life of the controller takes up its registration again. */

@@ -9,13 +9,15 @@ import { Core, type Task } from './core.ts';
 /** A world with a clock that only the test moves. */
 function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<void>) {
   let now = 0;
+  const wall = 0;
   const alarms = new Set<{ at: number; call: () => void }>();
   const events: RunEvent[] = [];
   const journal: Record<string, unknown>[] = [];
   let changes = 0;
   const core = new Core(
     {
-      now: () => now,
+      now: () => now + wall,
+      ticks: () => now,
       after(milliseconds, call) {
         const alarm = { at: now + milliseconds, call };
         alarms.add(alarm);
@@ -142,6 +144,7 @@ test('a broken world outside does not keep a machine from moving on', async () =
   const core = new Core(
     {
       now: () => 0,
+      ticks: () => 0,
       after: () => () => {},
       journal: {
         write() {

@@ -24,8 +24,10 @@ export const taskOf: Readonly<Partial<Record<Stage, Task>>> = {
 };
 
 export interface CoreWorld {
-  /** Milliseconds of the wall clock. */
+  /** Milliseconds of the wall clock: for what is written down. */
   now(): number;
+  /** Milliseconds of a clock that nobody sets: for how long things take. */
+  ticks(): number;
   /** Calls back once after so many milliseconds; the result calls it off. */
   after(milliseconds: number, call: () => void): () => void;
   journal: Journal;
@@ -60,7 +62,7 @@ export class Core {
 
   /** A host joins the run. */
   add(host: string): void {
-    if (!this.#lives.has(host)) this.#lives.set(host, newLife(host, this.#world.now()));
+    if (!this.#lives.has(host)) this.#lives.set(host, newLife(host, this.#world.ticks()));
   }
 
   /** A host leaves the run: its task is called off, and nothing happens to it any more. */
@@ -96,7 +98,7 @@ export class Core {
     if (this.#closed) return { moved: false, sentence: 'the run is ending' };
     if (before === undefined) return { moved: false, sentence: `${host} is not part of this run` };
     const at = this.#world.now();
-    const result = advance(before, happening, at);
+    const result = advance(before, happening, this.#world.ticks());
     if (!result.moved) {
       this.#outside(() => this.#world.emit({ event: 'log', at: iso(at), host, source: 'core', text: result.sentence }));
       return result;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { patience } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
 import { Core } from './core.ts';
 import { cancel, type DeskWorld, retry } from './desk.ts';
 
@@ -9,6 +10,7 @@ function desk(built = true) {
   const core = new Core(
     {
       now: () => 0,
+      ticks: () => 0,
       after: () => () => {},
       journal: { write() {}, close() {} },
       emit() {},
@@ -23,6 +25,7 @@ function desk(built = true) {
     account: { forgetLog: (host) => void calls.push(`forget ${host}`) },
     admission: { begunAnew: (host, boot) => void calls.push(`anew ${host} ${boot}`) },
     built: () => built,
+    renewConsent: (host) => void calls.push(`renew ${host}`),
     bootOf: () => 'b1',
   };
   return { core, world, calls };
@@ -34,6 +37,19 @@ test('a failed machine begins anew, with nothing left of its first attempt', () 
   core.happened('m1', { kind: 'failed', reason: 'x' });
   assert.equal(retry(world, 'm1'), undefined);
   assert.equal(core.life('m1')?.stage, 'waking');
+  assert.deepEqual(calls, ['forget m1', 'anew m1 b1']);
+});
+
+test('a retry of one that was refused renews the consent to lose its data, one of a failed machine does not', () => {
+  const { core, world, calls } = desk();
+  for (const kind of ['begin', 'found-nobody'] as const) core.happened('m1', { kind });
+  const registered = { kind: 'agent-registered', mac: 'm' as Mac, address: 'a', sshHostKey: 'k', bootId: 'b' } as const;
+  core.happened('m1', registered);
+  core.happened('m1', { kind: 'disks-refused', reason: 'data' });
+  assert.equal(retry(world, 'm1'), undefined);
+  assert.deepEqual(calls.splice(0), ['renew m1', 'forget m1', 'anew m1 b1']);
+  core.happened('m1', { kind: 'failed', reason: 'x' });
+  assert.equal(retry(world, 'm1'), undefined);
   assert.deepEqual(calls, ['forget m1', 'anew m1 b1']);
 });
 

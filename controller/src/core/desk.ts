@@ -11,6 +11,8 @@ export interface DeskWorld {
   built(host: string): boolean;
   /** Has it evaluated and built anew, and begin when that is done. Absent: what failed there stays as it is. */
   prepareAgain?(host: string): void;
+  /** What its operator has allowed counts once more. */
+  renewConsent(host: string): void;
   /** The boot whose agent has a session now. */
   bootOf(host: string): string | undefined;
 }
@@ -32,8 +34,11 @@ export function retry(world: DeskWorld, host: string): Refusal {
           ? `${host} failed in the preparation (${life.reason ?? 'nothing was built for it'}): mend that, and start a new run`
           : `${host} is ${life.stage}: there is nothing to try again yet`,
     };
+  const refused = life?.stage === 'refused';
   const moved = world.core.happened(host, { kind: 'retry' });
   if (!moved.moved) return { refused: moved.sentence };
+  // The operator knows now what is on its disks; of one that failed for another reason nobody has said that.
+  if (refused) world.renewConsent(host);
   world.account.forgetLog(host);
   world.admission.begunAnew(host, world.bootOf(host));
   return undefined;

@@ -105,6 +105,7 @@ test('whatever happens: one task a machine, no installer after the mark, disko o
         const problems: string[] = [];
         const world = {
           now: () => now,
+          ticks: () => now,
           after(milliseconds: number, call: () => void) {
             const alarm = { at: now + milliseconds, call };
             alarms.add(alarm);

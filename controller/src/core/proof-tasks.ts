@@ -7,31 +7,44 @@ import { type Plan, realTools, type TaskWorld } from './task-world.ts';
 
 const rebootMs = 90_000;
 
-/** Is it up, and does it run what was built? Nothing is sent to it but a login with a pinned key. */
 export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const seen = await look(world, plan, signal);
+  if (!signal.aborted) world.tell(life.host, seen ?? { kind: 'found-nobody' });
+}
+
+/** What can be said of a machine that is up. */
+export type Seen = Extract<Happening, { kind: 'found-proved' | 'found-doubtful' }>;
+
+/**
+ * Is it up, and does it run what was built? Nothing is sent to it but a login with a pinned key. Undefined: nobody answers, or nobody but the
+ * installer that we started.
+ */
+export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<Seen | undefined> {
   const { host } = plan;
   const tools = world.tools ?? realTools;
-  const tell = (happening: Happening) => world.tell(life.host, happening);
   // The operator has said that it is to be installed again, so what it runs doesn't matter.
-  if (world.asksFirst !== true && world.mayLoseData(host)) return tell({ kind: 'found-nobody' });
+  if (world.asksFirst !== true && world.mayLoseData(host)) return undefined;
   const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
   const [seen, named] = await Promise.all([seenAt(world, plan, signal), known ? nameSays(world, plan) : []]);
   const scan = async (address: string) => {
-    const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal });
+    const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal, ...asChild(world) });
     return scanned.kind === 'key' ? scanned.key : undefined;
   };
   for (const address of new Set([...seen, ...named])) {
-    if (signal.aborted) return;
-    let verdict: Happening | undefined;
+    if (signal.aborted) return undefined;
+    let verdict: Seen | undefined;
     let key: string | undefined;
     if (known) {
       const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
       const proof = await tools.prove(proofRequest(world, plan, publicKey, address, signal));
-      // A name may lead to anybody; where the MAC was seen it is the machine itself.
-      if (proof.kind === 'wrong-key' && !seen.includes(address)) continue;
-      if (proof.kind === 'wrong-key') key = await scan(address);
+      if (proof.kind === 'wrong-key') {
+        // A name may lead to anybody; where the MAC was seen it is the machine itself, maybe in an installer whose agent isn't up yet.
+        if (!seen.includes(address) || world.expects(host.name)) continue;
+        key = await scan(address);
+      }
       verdict = whatProbeSays(plan, address, proof);
     } else {
+      if (world.expects(host.name)) continue;
       key = await scan(address);
       if (key !== undefined)
         verdict = {
@@ -40,11 +53,11 @@ export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: Ab
           reason: `it is up at ${address}, and this state directory holds no host key of it, so what it runs can't be proved; to install it again, switch it off first`,
         };
     }
-    if (signal.aborted) return;
+    if (signal.aborted) return undefined;
     // The installer that an earlier life of this controller started: its agent is about to come back.
-    if (verdict !== undefined && (key === undefined || key !== world.installerKey(host.name))) return tell(verdict);
+    if (verdict !== undefined && (key === undefined || key !== world.installerKey(host.name))) return verdict;
   }
-  tell({ kind: 'found-nobody' });
+  return undefined;
 }
 
 /** Where its MACs are, by our own leases and on the networks. */
@@ -58,7 +71,7 @@ function nameSays(world: TaskWorld, plan: Plan): Promise<readonly string[]> {
   return world.lookup?.([...new Set([plan.system.hostName ?? plan.host.name, plan.host.name])]) ?? Promise.resolve([]);
 }
 
-function whatProbeSays(plan: Plan, address: string, proof: Proof): Happening | undefined {
+function whatProbeSays(plan: Plan, address: string, proof: Proof): Seen | undefined {
   const again = `to install it again: --reinstall ${plan.host.name}`;
   switch (proof.kind) {
     case 'proved':
@@ -86,6 +99,10 @@ function whatProbeSays(plan: Plan, address: string, proof: Proof): Happening | u
   }
 }
 
+function asChild({ childUser }: TaskWorld) {
+  return childUser === undefined ? {} : { as: childUser };
+}
+
 function proofRequest(
   world: TaskWorld,
   plan: Plan,
@@ -102,6 +119,7 @@ function proofRequest(
     folder: world.proofFolder ?? world.stateDir,
     searchPath: world.searchPath,
     ssh: world.realSsh,
+    ...asChild(world),
     signal,
   };
 }

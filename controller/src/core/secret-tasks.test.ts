@@ -153,6 +153,7 @@ test('what is told of a run is masked, whoever tells it', async () => {
     proved: () => {},
     redactor,
     now: () => 0,
+    ticks: () => 0,
   });
   account.watch((message) => void watched.push(JSON.stringify(message)));
   account.emit({ event: 'log', at: '', host: 'm1', source: 'disko', text: 'key is opensesame' });

@@ -94,9 +94,17 @@ export interface TaskWorld {
   lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
   /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
   expects(host: string): boolean;
+  /** The same for looks at machines that are being woken. */
+  lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
+  /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
+  expects(host: string): boolean;
   /** Keeps the last lines of a host for the report. */
   keepLog(host: string, lines: readonly string[]): void;
   mayLoseData(host: Host): boolean;
+  /** The operator's consent has been used up by an install. Absent: by none. */
+  consentIsUsedUp?(host: Host): boolean;
+  /** What was installed by it is not lost by it: its install has ended. */
+  consentUsed?(host: Host): void;
   /** Also of a machine that may lose its data it is asked first what it runs: a service that starts anew must not install what it has installed. */
   readonly asksFirst?: boolean;
   readonly runKey: KeyPair;

@@ -15,11 +15,10 @@ import { hintedDevice, resolveRootDisk } from '../machine/root-disk.ts';
 import { iso, type Task } from './core.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
 import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
+import { wake } from './wake-task.ts';
 
 export { type Action, type AgentLink, type Plan, realTools, type TaskTools, type TaskWorld } from './task-world.ts';
 
-/** Milliseconds between rounds of magic packets: soon at first, because packets get lost, then patiently. */
-const wakePauses = [5000, 10_000, 15_000, 30_000];
 const sessionMs = 90_000;
 const inspectMs = 60_000;
 const askMs = 10_000;
@@ -47,23 +46,6 @@ const tasks: Readonly<Record<Task, TaskRun>> = {
   prove: proveInstalled,
   leave,
 };
-
-/** Magic packets, again and again, until something is heard of it. */
-async function wake(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  if (world.mayLoseData(plan.host) && (await world.finder.find(plan.host.macs, signal)).length > 0)
-    world.emit({
-      event: 'notice',
-      at: iso(world.now()),
-      host: life.host,
-      level: 'warning',
-      text: `${life.host} seems to be up: it is installed again when it next boots from the network`,
-    });
-  for (let round = 0; !signal.aborted; round++) {
-    const sent = await world.wake(plan.host.macs, signal);
-    world.emit({ event: 'seen', at: iso(world.now()), host: life.host, kind: 'wake-sent', detail: `${sent} packets` });
-    await world.sleep(wakePauses[Math.min(round, wakePauses.length - 1)]!, signal);
-  }
-}
 
 /** Has its agent do something; a failure is thrown with what it was for. */
 async function ask(world: TaskWorld, life: Life, what: string, action: Action, deadlineMs: number) {
@@ -110,6 +92,7 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   const declared = devices === undefined ? undefined : Object.values(devices);
   const verdict = judgeDisks(host, declared, registered, inventory, {
     loseData: world.mayLoseData(host),
+    usedUp: world.consentIsUsedUp?.(host) === true,
     ...(begun === undefined ? {} : { begun }),
   });
   if (!verdict.ok) reasons.push(...verdict.reasons);
@@ -193,6 +176,7 @@ async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSi
 
 /** Before anybody hears that it is installed: from here on a run that is cut off is taken up where it was. */
 function mark(world: TaskWorld, plan: Plan, life: Life): void {
+  world.consentUsed?.(plan.host);
   try {
     world.marks?.set(life.host, plan.system.toplevel.out);
   } catch (error) {

@@ -10,7 +10,7 @@ import { isEnd, type Stage, type WayStep } from './stage.ts';
  *  silent: nothing but an address, if we give addresses at all. */
 export type BootOffer = 'installer' | 'local' | 'silent';
 
-/** What a front door, a timer or an effect saw. `at` is milliseconds of the wall clock. */
+/** What a front door, a timer or an effect saw. */
 export type Happening =
   | { kind: 'begin' }
   /** An earlier run installed just this system and was cut off before its proof. */
@@ -49,7 +49,7 @@ export type HappeningKind = Happening['kind'];
 export interface Life {
   readonly host: string;
   readonly stage: Stage;
-  /** When this stage was entered, milliseconds. */
+  /** When this stage was entered, milliseconds of a clock that nobody sets. */
   readonly since: number;
   readonly reason?: string;
   /** Of the agent, later of the installed system. */
@@ -81,7 +81,14 @@ export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage
     'found-doubtful': 'doubtful',
     'found-nobody': 'waking',
   },
-  waking: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
+  // It may have come up from its disk.
+  waking: {
+    'firmware-asked': 'firmware',
+    'script-fetched': 'loading',
+    'agent-registered': 'registered',
+    'found-proved': 'skipped',
+    'found-doubtful': 'doubtful',
+  },
   firmware: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   loading: { 'firmware-asked': 'loading', 'script-fetched': 'loading', 'agent-registered': 'registered' },
   registered: { inspecting: 'preflight', 'agent-registered': 'registered', 'disks-refused': 'refused' },

@@ -26,7 +26,7 @@ test('a token is 32 hex digits and good once, for its MAC, for one key, for 15 m
   assert.deepEqual(tokens.take(token, b, 'k1', 1), { verdict: 'other-mac', host: 'm1' });
   assert.deepEqual(tokens.take(token, a, 'k1', tokenLifeMs), { verdict: 'ok', host: 'm1' });
   assert.deepEqual(tokens.take(token, a, 'k1', tokenLifeMs), { verdict: 'again', host: 'm1' });
-  assert.deepEqual(tokens.take(token, a, 'k2', tokenLifeMs), { verdict: 'used', host: 'm1' });
+  assert.deepEqual(tokens.take(token, a, 'k2', tokenLifeMs), { verdict: 'used', host: 'm1', newest: true });
   assert.deepEqual(tokens.take(token, a, 'k1', tokenLifeMs + 1), { verdict: 'expired', host: 'm1' });
 });
 
@@ -49,6 +49,42 @@ test('the book is bounded, in all and per MAC, and forgets what is long over', (
   assert.equal(tokens.size, 20);
   tokens.issue(b, 'm2', 10 + 2 * tokenLifeMs + 1);
   assert.equal(tokens.size, 1);
+});
+
+test('which used token is that of the boot of now; of one that is used nobody is expected any more', () => {
+  const tokens = book();
+  const [first, second] = [tokens.issue(a, 'm1', 0), tokens.issue(a, 'm1', 0)];
+  assert.deepEqual([tokens.expects('m1', tokenLifeMs), tokens.expects('m2', 0)], [true, false]);
+  tokens.take(second, a, 'k2', 5);
+  assert.deepEqual(tokens.take(second, a, 'k3', 6), { verdict: 'used', host: 'm1', newest: true });
+  tokens.take(first, a, 'k1', 7);
+  assert.deepEqual(tokens.take(second, a, 'k3', 8), { verdict: 'used', host: 'm1', newest: false });
+  const later = book();
+  later.restore(JSON.parse(JSON.stringify(tokens.list())), 9);
+  assert.deepEqual(later.take(first, a, 'k3', 9), { verdict: 'used', host: 'm1', newest: true });
+  assert.deepEqual(later.take(second, a, 'k3', 9), { verdict: 'used', host: 'm1', newest: false });
+  assert.equal(tokens.expects('m1', 9), false);
+  tokens.issue(a, 'm1', 10);
+  assert.deepEqual([tokens.expects('m1', 10 + tokenLifeMs), tokens.expects('m1', 11 + tokenLifeMs)], [true, false]);
+});
+
+test('over a restart the age of a token counts, on whatever clock; a clock set back makes it young, not younger', () => {
+  const year = 365 * 86_400_000;
+  for (const [passed, verdict] of [
+    [tokenLifeMs, 'ok'],
+    [tokenLifeMs + 1, 'expired'],
+    [-year, 'ok'],
+    [year, 'unknown'],
+  ] as const) {
+    const tokens = book();
+    const token = tokens.issue(a, 'm1', 5000);
+    const kept = tokens.list(year);
+    assert.equal(kept[0]?.issuedAt, year + 5000);
+    const later = book();
+    later.restore(kept, 70, year + 5000 + passed);
+    assert.equal(later.take(token, a, 'k1', 70).verdict, verdict, `${passed}`);
+    if (passed === -year) assert.equal(later.take(token, a, 'k1', 70 + tokenLifeMs + 1).verdict, 'expired');
+  }
 });
 
 test('kept over a restart, and taken back', () => {

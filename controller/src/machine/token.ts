@@ -12,18 +12,24 @@ export interface Token {
   readonly token: string;
   readonly mac: Mac;
   readonly host: string;
-  /** Milliseconds since 1970. */
+  /** Milliseconds, in the book of a clock that nobody sets, in a list for keeping since 1970. */
   readonly issuedAt: number;
   /** SHA-256 (hex) of the agent key that used it. */
   readonly usedBy?: string;
+  /** When it was used, as `issuedAt`. */
+  readonly usedAt?: number;
 }
 
-/** `again`: the same agent asks once more, since our answer was lost. */
+/**
+ * `again`: the same agent asks once more, since our answer was lost. `used`: another agent has used it; `newest` when no other token of that machine
+ * was used later, so that agent is of the machine's boot of now.
+ */
 export type Taken =
   | { readonly verdict: 'ok' | 'again'; readonly host: string }
-  | { readonly verdict: 'unknown' | 'expired' | 'used' | 'other-mac'; readonly host?: string };
+  | { readonly verdict: 'used'; readonly host: string; readonly newest: boolean }
+  | { readonly verdict: 'unknown' | 'expired' | 'other-mac'; readonly host?: string };
 
-/** The tokens that are out. Bounded: the oldest are forgotten first, those of one MAC beyond a few as well. */
+/** The tokens that are out. Times are milliseconds of a clock that nobody sets. Bounded: the oldest are forgotten first, those of one MAC beyond a few as well. */
 export class TokenBook {
   readonly #tokens = new Map<string, Token>();
   readonly #random: (bytes: number) => Uint8Array;
@@ -69,12 +75,29 @@ export class TokenBook {
     const entry = this.#tokens.get(token);
     if (!entry) return { verdict: 'unknown' };
     const { host } = entry;
-    // A clock set back makes a token live longer, never for ever: it is forgotten by number.
     if (now - entry.issuedAt > this.#lifeMs) return { verdict: 'expired', host };
     if (entry.mac !== mac) return { verdict: 'other-mac', host };
-    if (entry.usedBy !== undefined) return { verdict: entry.usedBy === agentKey ? 'again' : 'used', host };
-    this.#tokens.set(token, { ...entry, usedBy: agentKey });
+    if (entry.usedBy === agentKey) return { verdict: 'again', host };
+    if (entry.usedBy !== undefined) return { verdict: 'used', host, newest: this.#newestUsed(host) === token };
+    this.#tokens.set(token, { ...entry, usedBy: agentKey, usedAt: now });
     return { verdict: 'ok', host };
+  }
+
+  #newestUsed(host: string): string | undefined {
+    let newest: { token: string; at: number } | undefined;
+    for (const { token, host: owner, usedBy, usedAt, issuedAt } of this.#tokens.values()) {
+      if (owner !== host || usedBy === undefined) continue;
+      const at = usedAt ?? issuedAt;
+      if (newest === undefined || at >= newest.at) newest = { token, at };
+    }
+    return newest?.token;
+  }
+
+  /** A boot script of this machine was given out, and its agent may still come with the token in it. */
+  expects(host: string, now: number): boolean {
+    for (const each of this.#tokens.values())
+      if (each.host === host && each.usedBy === undefined && now - each.issuedAt <= this.#lifeMs) return true;
+    return false;
   }
 
   /** Takes back all tokens of a machine, e.g. once it is installed. */
@@ -82,13 +105,21 @@ export class TokenBook {
     for (const { token, host: owner } of this.#tokens.values()) if (owner === host) this.#tokens.delete(token);
   }
 
-  /** For keeping over a restart; as secret as the tokens themselves. */
-  list(): Token[] {
-    return [...this.#tokens.values()];
+  /**
+   * For keeping over a restart; as secret as the tokens themselves.
+   * @param offset from the clock of the book to the one on the wall, milliseconds
+   */
+  list(offset = 0): Token[] {
+    return [...this.#tokens.values()].map((entry) => moved(entry, (at) => at + offset));
   }
 
-  restore(tokens: readonly Token[], now: number): void {
-    for (const token of tokens.slice(-this.#most)) this.#tokens.set(token.token, token);
+  /** @param wall the clock of the list now. One that was set back meanwhile makes a token live longer, by one life at most */
+  restore(tokens: readonly Token[], now: number, wall = now): void {
+    for (const token of tokens.slice(-this.#most))
+      this.#tokens.set(
+        token.token,
+        moved(token, (at) => now - Math.max(0, wall - at)),
+      );
     this.#forget(now);
   }
 
@@ -97,6 +128,11 @@ export class TokenBook {
     for (const { token, issuedAt } of this.#tokens.values())
       if (now - issuedAt > 2 * this.#lifeMs) this.#tokens.delete(token);
   }
+}
+
+function moved(entry: Token, time: (at: number) => number): Token {
+  const { issuedAt, usedAt } = entry;
+  return { ...entry, issuedAt: time(issuedAt), ...(usedAt === undefined ? {} : { usedAt: time(usedAt) }) };
 }
 
 /** What a credential says once its seal was checked. */

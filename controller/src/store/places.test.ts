@@ -19,6 +19,7 @@ import fc from 'fast-check';
 import { installedHostKey, keygen, proofKey } from '../install/keys.ts';
 import type { Mac } from '../machine/mac.ts';
 import { openBegun } from './begun.ts';
+import { openConsents } from './consents.ts';
 import { openJournal } from './journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './leases.ts';
 import { takeLock } from './lock.ts';
@@ -64,6 +65,7 @@ async function writeAll(state: string): Promise<void> {
   openRegistrations(placeIn(state, 'registrations')).put('m1', registration);
   openMarks(placeIn(state, 'marks')).set('m1', '/nix/store/x');
   openBegun(placeIn(state, 'begun')).set('m1', 'b1', new Set(['S1/8']));
+  openConsents(placeIn(state, 'consents')).put('m1', { macs: [mac], kinds: ['wipe'] });
   if (haveKeygen) {
     await installedHostKey(state, 'm1', generate);
     await proofKey(state, generate);
@@ -101,6 +103,7 @@ test('a crash leaves nothing behind for long, and what is open is closed', async
     'registrations/m1.json.new',
     'marks/m1.json.new',
     'begun/m1.json.new',
+    'consents/m1.json.new',
   ])
     writeFileSync(join(state, name), 'half');
   mkdirSync(join(state, 'proof-aB3dE6'));

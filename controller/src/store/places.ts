@@ -24,6 +24,8 @@ export const places = {
   marks: { name: 'marks', kind: 'folder' },
   /** HOST.json: disks that an install has begun to write to (begun.ts). */
   begun: { name: 'begun', kind: 'folder' },
+  /** HOST.json: consent to the loss of data that an install has used up (consents.ts). */
+  consents: { name: 'consents', kind: 'folder' },
   /** HOST/ssh_host_ed25519_key: host keys of installed systems (install/keys.ts). */
   hostKeys: { name: 'hostkeys', kind: 'folder' },
   /** The key that may ask installed systems what they run (install/keys.ts). */
@@ -60,7 +62,7 @@ export function tidy(stateDir: string): string[] {
     }
   };
   // Not in hostkeys/: hosts may be called by any such name.
-  const folders = (['registrations', 'marks', 'begun'] as const).map((place) => placeIn(stateDir, place));
+  const folders = (['registrations', 'marks', 'begun', 'consents'] as const).map((place) => placeIn(stateDir, place));
   for (const folder of [stateDir, ...folders])
     for (const name of list(folder))
       if (passing.test(name))

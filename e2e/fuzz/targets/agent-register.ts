@@ -39,6 +39,7 @@ function admission(): Admission {
     httpPort: 7480,
     grpcPort: 7481,
     now: () => 1000,
+    ticks: () => 1000,
     emit: () => {},
   } as unknown as AdmissionWorld);
 }
