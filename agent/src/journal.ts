@@ -1,71 +1,88 @@
-// The machine's journal, where there is one, as log lines.
-import { createInterface } from 'node:readline';
+// Follows the machine's journal, where there is one. The journal keeps what is not read: nobody who writes to it waits for us, and we stop
+// reading while the queue is full.
+import { byteLines } from './byte-lines.ts';
 import { killGroup, start } from './child.ts';
 import type { Clock } from './host.ts';
+import { type JournalLine, journalFields, readJournalLine } from './journal-line.ts';
+import { hrMs } from './machine-clock.ts';
 
-export interface JournalLine {
-  readonly unixMs: number;
-  readonly source: string;
-  readonly text: string;
+/** Where lines go; a LogQueue. */
+export interface LogSink {
+  add(line: { ticks: number; source: string; text: string; severity?: number }): void;
+  mark(place: string): void;
+  readonly full: boolean;
+  room(signal: AbortSignal): Promise<void>;
 }
 
-/** One line of `journalctl -o json`; undefined for our own lines and for what has no message. */
-export function readJournalLine(json: string, ownPid: number): JournalLine | undefined {
-  let entry: unknown;
-  try {
-    entry = JSON.parse(json);
-  } catch {
-    return undefined;
-  }
-  if (typeof entry !== 'object' || entry === null) return undefined;
-  const field = (name: string): string | undefined => {
-    const value = (entry as Record<string, unknown>)[name];
-    if (typeof value === 'string') return value;
-    // Messages with control bytes or invalid UTF-8 come as a list of octets.
-    if (Array.isArray(value) && value.every((octet) => Number.isInteger(octet) && octet >= 0 && octet < 256))
-      return Buffer.from(value as number[]).toString('utf8');
-    return undefined;
-  };
-  const text = field('MESSAGE');
-  if (text === undefined || field('_PID') === String(ownPid)) return undefined;
-  const micros = Number(field('__REALTIME_TIMESTAMP'));
-  const source =
-    field('_TRANSPORT') === 'kernel'
-      ? 'kernel'
-      : (field('_SYSTEMD_UNIT') ?? field('SYSLOG_IDENTIFIER') ?? field('_COMM') ?? 'journal');
-  return { unixMs: Number.isFinite(micros) ? Math.trunc(micros / 1000) : 0, source, text };
+export interface JournalOptions {
+  readonly sink: LogSink;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** A cursor; absent: the last lines of this boot. */
+  readonly from?: string;
+  readonly program?: string;
+  /** Whose lines are left out: they are added elsewhere. */
+  readonly ownPid: number;
+  /** Milliseconds since the machine's boot; absent: its real clock. */
+  readonly sinceBootMs?: () => number;
 }
+
+/** Of the boot, at the first start. An installer has said some 2,000 by then. */
+const beginning = 5000;
+/** Of JSON: 8 KiB of text as a list of octets, and the other fields. A journal that is asked for all of a field gives megabytes. */
+const mostLineBytes = 64 << 10;
 
 /**
- * Follows the journal of this boot until the signal fires. Where there is no journalctl it ends at once; when journalctl ends it is
- * started again after a while, from the place it had reached.
+ * Until the signal fires. When journalctl ends it is started again after a while, from the place it had reached.
+ * @returns `missing` at once where there is no journalctl
  */
-export async function followJournal(
-  found: (line: JournalLine) => void,
-  clock: Clock,
-  signal: AbortSignal,
-  program = 'journalctl',
-): Promise<void> {
-  let cursor: string | undefined;
+export async function followJournal(options: JournalOptions): Promise<'missing' | 'stopped'> {
+  const { sink, clock, signal, program = 'journalctl', ownPid, sinceBootMs = hrMs } = options;
+  let cursor = options.from;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
-    const from = cursor === undefined ? ['-n', '300'] : [`--after-cursor=${cursor}`];
-    const child = start([program, '--follow', '--boot', '--quiet', '--no-pager', '-o', 'json', ...from]);
+    const from = cursor === undefined ? ['-n', String(beginning)] : [`--after-cursor=${cursor}`, '--no-tail'];
+    const child = start([
+      program,
+      '--follow',
+      '--boot',
+      '--quiet',
+      '--no-pager',
+      // Without it long and odd messages are left out.
+      '--all',
+      '--output=json',
+      `--output-fields=${journalFields.join(',')}`,
+      ...from,
+    ]);
     const end = (): void => killGroup(child, 'SIGKILL');
     signal.addEventListener('abort', end, { once: true });
+    const began = clock.ticks();
     const missing = await new Promise<boolean>((resolve) => {
       child.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ENOENT'));
       child.once('close', () => resolve(false));
       child.stderr?.resume();
-      const lines = createInterface({ input: child.stdout!, crlfDelay: Number.POSITIVE_INFINITY });
-      lines.on('error', () => {});
-      lines.on('line', (json) => {
-        cursor = /"__CURSOR"\s*:\s*"([^"\\]+)"/.exec(json)?.[1] ?? cursor;
-        const line = readJournalLine(json, process.pid);
-        if (line) found(line);
+      const lines = byteLines((json) => {
+        const { line, cursor: at } = readJournalLine(json, ownPid);
+        cursor = at ?? cursor;
+        if (line !== undefined) sink.add({ ...line, ticks: ticksOf(line, clock, sinceBootMs) });
+      }, mostLineBytes);
+      child.stdout?.on('data', (bytes: Buffer) => {
+        lines.push(bytes);
+        if (cursor !== undefined) sink.mark(cursor);
+        if (!sink.full) return;
+        child.stdout?.pause();
+        sink.room(signal).then(() => child.stdout?.resume());
       });
     });
     signal.removeEventListener('abort', end);
-    if (missing) return;
+    if (missing) return 'missing';
+    if (clock.ticks() - began > 60_000) attempt = 0;
     await clock.sleep(Math.min(30_000, 1000 * 2 ** Math.min(attempt, 5)), signal);
   }
+  return 'stopped';
+}
+
+/** When it was said, on our monotonic clock: the one on the wall may be set meanwhile. */
+export function ticksOf({ monotonicMs }: Pick<JournalLine, 'monotonicMs'>, clock: Clock, sinceBootMs: () => number) {
+  const age = monotonicMs === undefined ? 0 : Math.max(0, sinceBootMs() - monotonicMs);
+  return clock.ticks() - age;
 }

@@ -1,5 +1,6 @@
 // nixie-agent: the program in the installer image.
 import './threads.ts';
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
@@ -13,10 +14,13 @@ import { loadIdentity } from './identity.ts';
 import { Instructions } from './instructions.ts';
 import { collectInventory } from './inventory/collect.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
-import { followJournal } from './journal.ts';
+import { recordMachine } from './inventory/record-machine.ts';
+import { machineSource } from './inventory/source.ts';
 import { live } from './life.ts';
 import { linkDisk } from './link-disk.ts';
-import { cleanLine, LogQueue } from './log-queue.ts';
+import { LogQueue } from './log-queue.ts';
+import { followMachine } from './log-sources.ts';
+import { cleanLine } from './log-text.ts';
 import { keepNotified } from './notify.ts';
 import { makePower } from './power.ts';
 import { endLogins } from './processes.ts';
@@ -40,7 +44,7 @@ function makeLog(root: string, logs: LogQueue): Log {
   const write = (text: string): string => {
     const line = cleanLine(text);
     process.stderr.write(`nixie-agent: ${line}\n`);
-    logs.add(Date.now(), 'agent', line);
+    logs.add({ ticks: realClock.ticks(), source: 'agent', text: line });
     return line;
   };
   return {
@@ -76,7 +80,7 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   const { root } = settings;
   const real = root === '/';
   const clock = realClock;
-  const logs = new LogQueue();
+  const logs = new LogQueue({ stream: randomBytes(8).readBigUInt64LE() });
   const log = makeLog(root, logs);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
@@ -158,7 +162,8 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
       // Not before somebody can hear it: what the journal holds from earlier comes with it, and a boot should be quick.
       if (!real || following || send === undefined) return;
       following = true;
-      inBackground(followJournal((line) => logs.add(line.unixMs, line.source, line.text), clock, stop.signal));
+      const placeFile = join(settings.stateFolder, 'log-place');
+      inBackground(followMachine({ queue: logs, clock, signal: stop.signal, placeFile, ownPid: process.pid }));
     },
     signal: stop.signal,
   });

@@ -34,6 +34,10 @@ export interface SessionEnd {
   readonly livedMs: number;
 }
 
+/** So many lines make a message at once; fewer wait for more. */
+const gatherLines = 50;
+const gatherMs = 200;
+
 /** Resolves when the session is over; never rejects. */
 export function holdSession(parts: SessionParts): Promise<SessionEnd> {
   const { client, identity, credential, clock, logs } = parts;
@@ -46,12 +50,15 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
     let blocked = false;
     let sequence = 0n;
     let heard = clock.ticks();
-    let logTimer: NodeJS.Timeout | undefined;
+    let pumping: NodeJS.Immediate | undefined;
+    let gathering: NodeJS.Timeout | undefined;
 
     const finish = (kind: SessionEnd['kind'], why: string): void => {
       if (over.signal.aborted) return;
       over.abort();
-      clearTimeout(logTimer);
+      logs.onWork(undefined);
+      clearTimeout(gathering);
+      clearImmediate(pumping);
       parts.signal.removeEventListener('abort', stop);
       parts.carryProgress(undefined);
       stream.cancel();
@@ -62,13 +69,22 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
       if (over.signal.aborted) return;
       if (!stream.write({ message })) blocked = true;
     };
+    /** One batch a turn: whatever a machine says, its heartbeats and instructions have their turns between. */
     const pumpLogs = (): void => {
+      clearTimeout(gathering);
+      pumping = undefined;
+      gathering = undefined;
       // The queue outside is bounded; what waits inside the stream would not be.
-      if (!blocked) {
-        const batch = logs.take(50);
-        if (batch) send({ $case: 'log', value: batch });
-      }
-      logTimer = setTimeout(pumpLogs, logs.length > 0 && !blocked ? 20 : 200);
+      const batch = blocked ? undefined : logs.take({ ticks: clock.ticks(), unixMs: clock.now() });
+      if (batch === undefined) return;
+      send({ $case: 'log', value: batch });
+      if (logs.unsent > 0) pumping = setImmediate(pumpLogs);
+    };
+    /** Lines come in bursts: a moment's wait makes many of them one message. */
+    const pumpSoon = (): void => {
+      if (over.signal.aborted || logs.unsent === 0) return;
+      if (logs.unsent >= gatherLines) pumping ??= setImmediate(pumpLogs);
+      else gathering ??= setTimeout(pumpLogs, gatherMs);
     };
 
     stream.on('error', (error: ServiceError) => {
@@ -79,9 +95,14 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
     stream.on('end', () => finish('lost', 'the controller ended the session'));
     stream.on('drain', () => {
       blocked = false;
+      pumpSoon();
     });
     stream.on('data', (response: SessionResponse) => {
       heard = clock.ticks();
+      if (response.message?.$case === 'log') {
+        logs.acknowledge(response.message.value.stream, response.message.value.next);
+        pumpSoon();
+      }
       if (response.message?.$case !== 'instruction') return;
       parts.instructions
         .run(response.message.value)
@@ -105,6 +126,8 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
       // Progress is a picture of now: when the line is full, the next one tells the same and more.
       if (!blocked) send({ $case: 'progress', value: progress });
     });
+    logs.rewind();
+    logs.onWork(pumpSoon);
     pumpLogs();
     const beat = async (): Promise<void> => {
       const periodMs = Math.min(60_000, Math.max(200, credential.heartbeatMs || 5000));

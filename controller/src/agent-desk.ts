@@ -3,9 +3,12 @@ import type { Inventory } from '@nixie/proto/inventory';
 import type { Admission } from './core/admission.ts';
 import { iso } from './core/core.ts';
 import type { Heard } from './core/heard.ts';
+import { LogIntake } from './core/log-intake.ts';
+import type { NewLine } from './core/run-log.ts';
 import type { Warnings } from './core/warnings.ts';
 import type { AgentCore } from './listen/agents.ts';
 import { installSteps, type RunEvent } from './machine/event.ts';
+import type { Origin } from './machine/host-line.ts';
 import type { Stage } from './machine/stage.ts';
 import type { Registrations } from './store/registrations.ts';
 
@@ -19,6 +22,10 @@ export interface AgentDeskWorld {
   /** A sign of life came from its agent. */
   readonly heardOf: (host: string) => void;
   readonly stageOf: (host: string) => Stage | undefined;
+  /** What it sent is kept and told. */
+  readonly said: (host: string, lines: readonly NewLine[]) => void;
+  /** Resolves when more lines can be taken. */
+  readonly room: () => Promise<void>;
   readonly emit: (event: RunEvent) => void;
   /** Milliseconds of the wall clock. */
   readonly now: () => number;
@@ -26,6 +33,7 @@ export interface AgentDeskWorld {
 
 export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
   const { admission, registrations, heard, inventories, warnings, emit, now } = world;
+  const intake = new LogIntake();
   return {
     onRegister(request, peer) {
       const answer = admission.register(request, peer);
@@ -57,12 +65,19 @@ export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
       else if (stage === 'copy' && stageNow === 'copy')
         emit({ event: 'progress', at, host, stage: stageNow, landed_bytes: Number(doneBytes) });
     },
-    onLog(host, lines, dropped) {
-      for (const { source, text } of lines) emit({ event: 'log', at: iso(now()), host, source, text });
-      if (dropped > 0)
-        emit({ event: 'log', at: iso(now()), host, source: 'agent', text: `${dropped} lines were lost` });
+    async onLog(host, batch) {
+      const { lines, lost, next } = intake.take(host, batch, now());
+      const said = lines.map((line) => ({ ...line, origin: originOf(line.source) }));
+      const missing = { origin: 'agent', source: 'agent', text: `${lost.toLocaleString('en')} lines dropped` } as const;
+      world.said(host, lost > 0 ? [missing, ...said] : said);
+      await world.room();
+      return next;
     },
     onOdd: (peer, what) =>
       warnings.warn(`an agent at ${peer}: ${what}`, undefined, `${peer.replace(/:\d+$/, '')} ${what}`),
   };
+}
+
+function originOf(source: string): Origin {
+  return source === 'kernel' || source === 'agent' ? source : 'journal';
 }

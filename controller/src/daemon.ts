@@ -57,6 +57,7 @@ import { addKnownHost } from './store/known-hosts.ts';
 
 /** Machines that are being woken and looked at. */
 const looksAtOnce = 16;
+import { beginRunLogs } from './store/run-logs.ts';
 const httpPort = 7480;
 const grpcPort = 7481;
 
@@ -136,6 +137,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     let network = planned.plan;
     const replan = () => {
       const other = planFor(book.all());
+    const logFiles = beginRunLogs({ logDir: config.logDir, now, ticks, warn: (text) => notice(text) });
+    closers.push(() => logFiles?.close());
       if ('plan' in other) network = other.plan;
       leases = { ...leases, ...network.addresses };
       state.keepLeases(leases);
@@ -191,6 +194,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const scene = () =>
       makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
         book.isLeaving(host),
+      logFiles,
       );
     const answers = new Answers(scene, async (next) => boot?.setScene(next), broken.reject);
     const core: Core = new Core(
@@ -313,7 +317,19 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         ticks,
         now,
       }),
-      core: makeAgentDesk({ admission, registrations, heard, inventories, warnings, emit, now }),
+      core: makeAgentDesk({
+        admission,
+        registrations,
+        heard,
+        inventories,
+        warnings,
+        heardOf: (host) => account.heard(host),
+        stageOf: (host) => core.life(host)?.stage,
+        said: (host, lines) => account.said(host, lines),
+        room: () => account.log.room(),
+        emit,
+        now,
+      }),
     });
     closers.push(() => agents?.close());
     const sessions = agents;
@@ -360,7 +376,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
       lookInTurn: makeTurns(looksAtOnce, () => () => {}),
       expects: (host) => tokens.expects(host, ticks()),
-      keepLog: (host, lines) => account.keepLog(host, lines),
       mayLoseData: (host) => consent.mayLoseData(host),
       consentIsUsedUp: (host) => consent.isUsedUp(host),
       consentUsed: (host) => consent.use(host),
@@ -429,6 +444,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
     };
     let parts = 0;
+      logs: account.log,
     const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
       const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
       const part = endless ? { part: gcPart(stateDir, parts++) } : {};
@@ -488,6 +504,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     await Promise.allSettled(half.map(({ host }) => sessions.instruct(host, { $case: 'abort', value: {} }, 3000)));
     return endsOf(core);
   } finally {
+          account.log.remove(host);
     for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);
     killAllGroups();
   }

@@ -365,7 +365,6 @@ export class ControllerLife {
         this.#copies.run(call, signal, () => this.core.hold(host)),
       lookInTurn: this.#looks,
       expects: (host: string) => this.#tokens.expects(host, clock.ticks),
-      keepLog: (host: string, lines: readonly string[]) => this.#account.keepLog(host, lines),
       mayLoseData: (host: Host) => this.#consent.mayLoseData(host),
       consentIsUsedUp: (host: Host) => this.#consent.isUsedUp(host),
       consentUsed: (host: Host) => this.#consent.use(host),

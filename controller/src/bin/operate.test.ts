@@ -32,6 +32,7 @@ async function withDesk(desk: Partial<OperatorDesk>, use: (socket: string) => Pr
     cancel: nothing,
     wake: async () => 0,
     watch: () => () => {},
+    logs: { follow: () => () => {}, async *until() {} },
     ...desk,
   });
   try {

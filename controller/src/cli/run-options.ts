@@ -17,6 +17,8 @@ export const offers: Readonly<Record<string, Offer>> = {
   ipxe: 'folder',
   'nixos-anywhere': 'file',
   state: 'folder',
+  'log-dir': 'folder',
+  'inventory-dir': 'folder',
   'known-hosts': 'file',
   only: 'host',
   reinstall: 'host',
@@ -35,6 +37,8 @@ export const dhcpOption = () =>
   one('--dhcp <mode>', 'proxy: beside another DHCP server; range=FROM-TO: as the only one; off (default: proxy)');
 export const stateOption = () =>
   one('--state <dir>', 'where to keep state (default: /var/lib/nixie as root, else $XDG_STATE_HOME/nixie)');
+export const logDirOption = () =>
+  one('--log-dir <dir>', 'where each run has a folder of log files (default: logs in the state folder)');
 export const jsonOption = (what: string) => one('--json', what);
 
 /** Options that `check` understands as well. */
@@ -66,6 +70,9 @@ export function addRunOptions(command: Command): Command {
     .addOption(dhcpOption())
     .addOption(one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi"))
     .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
+    .addOption(logDirOption())
+    .addOption(one('--inventory-dir <dir>', 'where NAME/inventory.json is what was recorded of each host: differences are told'))
+    .addOption(one('--strict-hardware', 'refuse machines whose hardware is not what was recorded'))
     .addOption(one('--known-hosts <file>', 'add the proved SSH host keys to this file'))
     .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`));
   for (const { option, description } of timeouts)

@@ -5,6 +5,7 @@ import type { WayStep } from '../machine/stage.ts';
 import { parseHosts } from './hosts.ts';
 import { isHostIpv4, parseIpv4 } from './ipv4.ts';
 import { nearest, type Problem, show } from './problem.ts';
+import { readRecorded, recordedFile } from './recorded-inventory.ts';
 import type { DhcpSetting, RunConfig, SshKey } from './run-config.ts';
 import { readKeyFile } from './ssh-key.ts';
 import { defaultStateDir } from './state-dir.ts';
@@ -22,6 +23,9 @@ export interface InstallOptions {
   readonly ipxe?: string;
   readonly nixosAnywhere?: string;
   readonly state?: string;
+  readonly logDir?: string;
+  readonly inventoryDir?: string;
+  readonly strictHardware?: boolean;
   readonly knownHosts?: string;
   readonly jobs?: string;
   readonly only?: readonly string[];
@@ -125,6 +129,14 @@ export function readInstallOptions(
   const ipxeDir = place('--ipxe', options.ipxe ?? (needs === 'check' ? undefined : around.env.NIXIE_IPXE), 'folder');
   const nixosAnywhere = place('--nixos-anywhere', options.nixosAnywhere, 'file', true);
 
+  const inventoryDir = place('--inventory-dir', options.inventoryDir, 'folder');
+  const strictHardware = options.strictHardware ?? false;
+  if (hostsFile !== undefined)
+    for (const host of hosts) {
+      const wrong = unrecorded(host, { hostsFile, ...(inventoryDir && { inventoryDir }) }, strictHardware, around);
+      if (wrong !== undefined) no(`${options.hosts}: ${host.name}`, wrong);
+    }
+
   const knownHosts = options.knownHosts === undefined ? undefined : path(options.knownHosts);
   if (knownHosts !== undefined && (around.look(knownHosts)?.kind ?? 'file') !== 'file')
     no('--known-hosts', `found no file at ${knownHosts}, accepted: a file, there already or not`);
@@ -133,6 +145,9 @@ export function readInstallOptions(
     no('--state', 'not given, and neither XDG_STATE_HOME nor HOME says where; accepted: a folder');
   else if ((around.look(stateDir)?.kind ?? 'folder') !== 'folder')
     no('--state', `found no folder at ${stateDir}, accepted: a folder, there already or not`);
+  const logDir = options.logDir === undefined ? stateDir && join(stateDir, 'logs') : path(options.logDir);
+  if (logDir !== undefined && (around.look(logDir)?.kind ?? 'folder') !== 'folder')
+    no('--log-dir', `found no folder at ${logDir}, accepted: a folder, there already or not`);
 
   const count = (option: string, given: string | undefined, most: number, what: string): number | undefined => {
     if (given === undefined) return undefined;
@@ -162,6 +177,9 @@ export function readInstallOptions(
     ...(ipxeDir !== undefined && { ipxeDir }),
     ...(nixosAnywhere !== undefined && { nixosAnywhere }),
     stateDir: stateDir!,
+    logDir: logDir!,
+    ...(inventoryDir !== undefined && { inventoryDir }),
+    strictHardware,
     ...(knownHosts !== undefined && { knownHosts }),
     jobs,
     reinstall,
@@ -172,6 +190,26 @@ export function readInstallOptions(
     buildTimeoutSeconds: Number(options[buildTimeoutKey] ?? defaultBuildTimeoutSeconds),
   };
   return { ok: true, config, warnings };
+}
+
+/** What is wrong with the recorded inventory of a host. */
+function unrecorded(
+  host: Host,
+  places: Parameters<typeof recordedFile>[1],
+  strict: boolean,
+  around: Surroundings,
+): string | undefined {
+  const found = recordedFile(host, places);
+  if (found === undefined || (found.optional && around.look(found.file) === undefined))
+    return strict
+      ? `--strict-hardware: its hardware is not recorded${found === undefined ? '; accepted: "inventory" in its entry, or --inventory-dir' : ` at ${found.file}`}`
+      : undefined;
+  try {
+    readRecorded(found.file, around.readFile);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** The hosts of a file that may not be there. `shown` is how the operator called it. */

@@ -41,6 +41,12 @@ export interface RunConfig {
   readonly nixosAnywhere?: string;
   /** Absolute. Not made yet: see state-dir.ts. */
   readonly stateDir: string;
+  /** Absolute. Each run makes a folder of log files in it. */
+  readonly logDir: string;
+  /** Absolute; `NAME/inventory.json` in it is what was recorded of a host, unless its entry says where that is. */
+  readonly inventoryDir?: string;
+  /** Hardware that isn't what was recorded is not installed. */
+  readonly strictHardware: boolean;
   /** Absolute; proved host keys are added there. */
   readonly knownHosts?: string;
   /** How many installs write at the same time. */

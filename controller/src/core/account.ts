@@ -5,8 +5,11 @@ import type { RunEvent, TargetDisk } from '../machine/event.ts';
 import type { Life } from '../machine/life.ts';
 import { ProgressBook } from '../machine/progress.ts';
 import { isEnd, type Stage } from '../machine/stage.ts';
+import type { LogFiles } from '../store/log-files.ts';
 import { iso } from './core.ts';
 import type { Hosts } from './hosts.ts';
+import { type NewLine, RunLog } from './run-log.ts';
+import { lineOf } from './told-line.ts';
 
 export interface AccountWorld {
   readonly hosts: Pick<Hosts, 'all' | 'named'>;
@@ -20,22 +23,29 @@ export interface AccountWorld {
   proved(host: string, address: string | undefined, key: string): void;
   /** Masks the values of secrets. Absent: there are none. */
   readonly redactor?: Redactor;
+  /** Where lines are written to. Absent: only the last are kept. */
+  readonly logFiles?: LogFiles | undefined;
   /** Milliseconds of the wall clock. */
   now(): number;
   /** Milliseconds of a clock that nobody sets: that of lives. */
   ticks(): number;
 }
 
-/** Lines kept of each host, and shown of one that failed. */
-const logKept = 40;
+/** Lines that are shown of one that failed: in all, and of each who spoke. */
 const logShown = 15;
+const wordsShown = 5;
+/** What a machine says is told as events so fast, and in bursts of so many; the rest is only kept. */
+const toldPerSecond = 100;
+const toldAtOnce = 1000;
 
 /** Progress of one machine is told at most so often, milliseconds; when nobody tells any, once a second by `tick`. */
 const progressMs = 200;
 
 export class Account {
   readonly #world: AccountWorld;
-  readonly #logs = new Map<string, string[]>();
+  readonly log: RunLog;
+  /** Of each host: events that its lines may be, when that was counted, and the lines that were none since. */
+  readonly #lineRoom = new Map<string, { room: number; at: number; untold: number }>();
   readonly #progress = new ProgressBook();
   /** What was told of each machine's progress last. */
   readonly #told = new Map<string, { at: number; percent: number; stalled: boolean }>();
@@ -45,6 +55,8 @@ export class Account {
 
   constructor(world: AccountWorld) {
     this.#world = world;
+    const { redactor, now, logFiles } = world;
+    this.log = new RunLog({ mask: (text) => redactor?.text(text) ?? text, now, files: logFiles });
   }
 
   emit = (seen: RunEvent): void => {
@@ -52,7 +64,11 @@ export class Account {
     this.#progress.see(clear);
     const event = clear.event === 'progress' ? this.#measured(clear) : clear;
     if (event === undefined) return;
-    if (event.event === 'log' && event.host !== undefined) this.keepLog(event.host, [`${event.source}: ${event.text}`]);
+    this.#keep(event);
+    this.#show(event);
+  };
+
+  #show(event: RunEvent): void {
     this.#world.show(event);
     if (this.#watchers.size > 0) this.#tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
     if (event.event === 'disks') this.#disks.set(event.host, event.disks);
@@ -61,7 +77,42 @@ export class Account {
     const machine = this.machine(event.host);
     if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
     if (isEnd(event.stage)) this.#result(event.host, event.stage);
-  };
+  }
+
+  #keep(event: RunEvent): void {
+    if (event.event === 'stage') this.log.moved(event.host, event.stage, this.#world.now());
+    const line = lineOf(event);
+    if (line === undefined) return;
+    if (line.host === undefined) this.log.keepOfRun(line.line.source, line.line.text);
+    else this.log.keep(line.host, [line.line]);
+  }
+
+  /** What a machine's agent sent. All of it is kept, and as much of it told as can be followed. */
+  said(host: string, lines: readonly NewLine[]): void {
+    const now = this.#world.now();
+    const kept = this.log.keep(host, lines);
+    const room = this.#lineRoom.get(host) ?? { room: toldAtOnce, at: now, untold: 0 };
+    this.#lineRoom.set(host, room);
+    room.room = Math.min(toldAtOnce, room.room + (Math.max(0, now - room.at) * toldPerSecond) / 1000);
+    room.at = now;
+    const at = iso(now);
+    const tell = (event: RunEvent): void => {
+      this.#progress.see(event);
+      this.#show(event);
+    };
+    for (const { source, text } of kept) {
+      if (room.room < 1) room.untold += 1;
+      else {
+        room.room -= 1;
+        if (room.untold > 0) {
+          const missing = `${room.untold.toLocaleString('en')} lines are not shown here; nixie logs ${host} shows them`;
+          room.untold = 0;
+          tell({ event: 'log', at, host, source: 'agent', text: missing });
+        }
+        tell({ event: 'log', at, host, source, text });
+      }
+    }
+  }
 
   /** A second has passed: what time alone moves is told, and what stands still. */
   tick(): void {
@@ -119,15 +170,18 @@ export class Account {
     this.emit({ event: 'notice', at: iso(this.#world.now()), level, text, ...(host === undefined ? {} : { host }) });
   }
 
+  /** What a build said before it failed. */
   keepLog(host: string, lines: readonly string[]): void {
-    const { redactor } = this.#world;
-    const masked = lines.slice(-logKept).map((line) => redactor?.text(line) ?? line);
-    this.#logs.set(host, [...(this.#logs.get(host) ?? []), ...masked].slice(-logKept));
+    this.log.keep(
+      host,
+      lines.map((text) => ({ origin: 'nix', source: 'nix', text })),
+    );
   }
 
   /** A machine begins anew: what it said before is not its reason any more. */
   forgetLog(host: string): void {
-    this.#logs.delete(host);
+    this.log.forget(host);
+    this.#lineRoom.delete(host);
   }
 
   /** The result ends it. */
@@ -211,7 +265,9 @@ export class Account {
       ...(address === undefined ? {} : { address }),
       ...(toplevel === undefined ? {} : { toplevel }),
       ...(provedKey === undefined ? {} : { host_key: provedKey }),
-      ...(result === 'failed' ? { log: (this.#logs.get(name) ?? []).slice(-logShown) } : {}),
+      ...(result === 'failed'
+        ? { log: this.log.last(name, logShown), last_words: this.log.lastWords(name, wordsShown) }
+        : {}),
     });
   }
 }

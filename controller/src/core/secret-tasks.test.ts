@@ -65,7 +65,6 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
     emit: () => {},
     now: () => 0,
     inTurn: async (call: () => Promise<void>) => await call(),
-    keepLog: () => {},
     answersCurrent: async () => {},
     mayLoseData: () => false,
     runKey: { privateFile: '/run/key', publicKey: '' },

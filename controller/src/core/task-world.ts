@@ -98,8 +98,6 @@ export interface TaskWorld {
   lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
   /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
   expects(host: string): boolean;
-  /** Keeps the last lines of a host for the report. */
-  keepLog(host: string, lines: readonly string[]): void;
   mayLoseData(host: Host): boolean;
   /** The operator's consent has been used up by an install. Absent: by none. */
   consentIsUsedUp?(host: Host): boolean;

@@ -363,7 +363,6 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
           });
       },
     });
-    world.keepLog(life.host, result.tail);
     return result;
   } finally {
     master?.close();

@@ -63,6 +63,10 @@ export function makeRedactor(): Redactor {
       for (const key of ['text', 'reason', 'detail'])
         if (typeof changed[key] === 'string') changed[key] = text(changed[key]);
       if (Array.isArray(changed.log)) changed.log = changed.log.map((line) => text(String(line)));
+      if (typeof changed.last_words === 'object' && changed.last_words !== null)
+        changed.last_words = Object.fromEntries(
+          Object.entries(changed.last_words).map(([speaker, lines]) => [speaker, (lines as string[]).map(text)]),
+        );
       return changed as typeof event;
     },
   };

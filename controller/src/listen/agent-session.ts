@@ -23,11 +23,13 @@ export interface SessionEvents {
   /** @returns why not */
   up(host: string, about: SessionUp): Partial<ServiceError> | undefined;
   down(host: string | undefined, why: string): void;
-  message(host: string, message: Exclude<Message, { $case: 'hello' }>): void;
+  message(host: string, message: Exclude<Message, { $case: 'hello' | 'log' }>): void;
+  /** @returns what may be acknowledged, once more can be taken; undefined: nothing */
+  log(host: string, batch: LogBatch): Promise<bigint | undefined>;
   odd(peer: string, what: string): void;
 }
 
-/** One batch holds at most this many lines; an honest agent sends 50. */
+/** One batch holds at most this many lines; an honest agent sends 200. */
 const mostLines = 500;
 /** Answers that an agent does not read pile up in memory; beyond this many it is cut off. */
 const mostUnread = 1000;
@@ -51,14 +53,17 @@ export function checkHello(credential: Credential, text: string, hello: Hello): 
   }
 }
 
-/** Lines within bounds and without control bytes; what does not fit is counted. */
+/** Lines within bounds and without control bytes. What does not fit counts as not sent: an honest agent stays within the bounds. */
 export function boundBatch(batch: LogBatch): LogBatch {
-  const lines = batch.lines.slice(0, mostLines).map((line) => ({
-    unixMs: line.unixMs,
-    source: cleanLine(line.source, 64),
-    text: cleanLine(line.text),
+  const lines = batch.lines.slice(0, mostLines).map(({ unixMs, source, text, severity }) => ({
+    unixMs,
+    source: cleanLine(source, 64),
+    text: cleanLine(text),
+    severity: severity !== undefined && severity <= 7 ? severity : undefined,
   }));
-  return { first: batch.first, lines, dropped: batch.dropped + BigInt(batch.lines.length - lines.length) };
+  // Without acknowledgement nobody sends it again.
+  const lost = batch.stream === 0n ? BigInt(batch.lines.length - lines.length) : 0n;
+  return { ...batch, lines, dropped: batch.dropped + lost };
 }
 
 export class AgentSession {
@@ -143,11 +148,24 @@ export class AgentSession {
         this.#events.message(host, message);
         break;
       case 'log':
-        this.#events.message(host, { $case: 'log', value: boundBatch(message.value) });
+        this.#log(host, boundBatch(message.value));
         break;
       default:
         this.#events.message(host, message);
     }
+  }
+
+  #log(host: string, batch: LogBatch): void {
+    const { stream } = batch;
+    this.#events.log(host, batch).then(
+      (next) => {
+        if (next !== undefined) this.#write({ message: { $case: 'log', value: { stream, next } } });
+      },
+      (error: Error) => {
+        this.#events.odd(this.#peer, `log of ${host}: ${error.message}`);
+        this.end(status.INTERNAL, 'the controller failed to handle log lines');
+      },
+    );
   }
 
   readonly instruct = (instruction: Instruction): void => {

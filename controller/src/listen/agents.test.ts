@@ -50,9 +50,10 @@ async function open(
       onSessionDown: (_host, why) => void seen.downs.push(why),
       onHeartbeat: (_host, { sequence }) => void seen.beats.push(sequence),
       onProgress: () => {},
-      onLog: (_host, lines, dropped) => {
+      async onLog(_host, { lines, first, dropped }) {
         seen.lines.push(...lines);
-        seen.dropped += dropped;
+        seen.dropped += Number(dropped);
+        return first + BigInt(lines.length);
       },
       onOdd: (_peer, what) => void seen.odd.push(what),
       ...core,
@@ -84,6 +85,7 @@ class Peer {
   readonly ended: Promise<{ code: status; details: string }>;
   readonly instructions: Instruction[] = [];
   acks = 0n;
+  readonly logAcks: bigint[] = [];
 
   constructor(client: AgentServiceClient, bearer?: string) {
     const metadata = new Metadata();
@@ -96,6 +98,7 @@ class Peer {
     this.stream.on('data', ({ message }: SessionResponse) => {
       if (message?.$case === 'instruction') this.instructions.push(message.value);
       if (message?.$case === 'ack') this.acks = message.value.sequence;
+      if (message?.$case === 'log') this.logAcks.push(message.value.next);
     });
   }
 
@@ -294,17 +297,24 @@ test('log batches are bounded and cleaned whatever the agent sends', async (t) =
   const { bearer, hello } = agent();
   const peer = new Peer(client(), bearer);
   peer.say(hello());
-  const line = { unixMs: 1n, source: 'x\x1b[31m', text: `\x1b[2J${'y'.repeat(9000)}\n` };
-  peer.say({ $case: 'log', value: { first: 0n, lines: Array.from({ length: 300 }, () => line), dropped: 2n } });
-  peer.say({
-    $case: 'log',
-    value: { first: 300n, lines: Array.from({ length: 600 }, () => ({ ...line, text: 'z' })), dropped: 0n },
+  const line = { unixMs: 1n, source: 'x\x1b[31m', text: `\x1b[2J${'y'.repeat(9000)}\n`, severity: 99 };
+  const batch = (first: bigint, count: number, text = line.text) => ({
+    first,
+    lines: Array.from({ length: count }, () => ({ ...line, text })),
+    dropped: 2n,
+    stream: 9n,
+    unixMs: 5n,
   });
-  peer.say(beat(1n));
-  await until(() => peer.acks === 1n);
+  peer.say({ $case: 'log', value: batch(0n, 300) });
+  peer.say({ $case: 'log', value: batch(300n, 600, 'z') });
+  await until(() => peer.logAcks.length === 2);
   assert.equal(seen.lines.length, 800);
-  assert.equal(seen.dropped, 102);
-  assert.deepEqual([seen.lines[0]!.source, seen.lines[0]!.text.length], ['x', 8192]);
+  // What didn't fit was not taken.
+  assert.deepEqual(peer.logAcks, [300n, 800n]);
+  assert.deepEqual(
+    [seen.lines[0]!.source, seen.lines[0]!.text.length, seen.lines[0]!.severity],
+    ['x', 8192, undefined],
+  );
 });
 
 test('a core that throws in a stream ends that stream only', async (t) => {
@@ -318,7 +328,7 @@ test('a core that throws in a stream ends that stream only', async (t) => {
   peer.say(one.hello());
   other.say(two.hello());
   await until(() => server.sessions().length === 2);
-  peer.say({ $case: 'progress', value: { stage: 'copy', doneBytes: 1n, totalBytes: undefined, note: '' } });
+  peer.say({ $case: 'progress', value: { stage: 'copy', doneBytes: 1n, totalBytes: undefined, note: '', step: '' } });
   assert.equal((await peer.ended).code, status.INTERNAL);
   other.say(beat(3n));
   await until(() => other.acks === 3n);
@@ -333,7 +343,7 @@ test('a message of more than 4 MiB is refused', async (t) => {
   await until(() => server.sessions().length === 1);
   peer.say({
     $case: 'progress',
-    value: { stage: 'x'.repeat(5 << 20), doneBytes: 0n, totalBytes: undefined, note: '' },
+    value: { stage: 'x'.repeat(5 << 20), doneBytes: 0n, totalBytes: undefined, note: '', step: '' },
   });
   assert.equal((await peer.ended).code, status.RESOURCE_EXHAUSTED);
   await until(() => server.sessions().length === 0);

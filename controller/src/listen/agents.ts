@@ -16,7 +16,7 @@ import {
   type Heartbeat,
   type Instruction,
   type InstructionResult,
-  type LogLine,
+  type LogBatch,
   type Progress,
   type RegisterRequest,
   type RegisterResponse,
@@ -53,8 +53,11 @@ export interface AgentCore {
   onSessionDown(host: string, why: string): void;
   onHeartbeat(host: string, heartbeat: Heartbeat): void;
   onProgress(host: string, progress: Progress): void;
-  /** Lines are clean: no control bytes, bounded. `dropped` were thrown away by the agent or by us. */
-  onLog(host: string, lines: readonly LogLine[], dropped: number, first: bigint): void;
+  /**
+   * Lines are clean: no control bytes, bounded.
+   * @returns the sequence before which the agent may forget its lines, as soon as more can be taken; undefined: none is told
+   */
+  onLog(host: string, batch: LogBatch): Promise<bigint | undefined>;
   /** Every answer to an instruction, also one that nobody waits for any more. */
   onResult?(host: string, result: InstructionResult): void;
   /** An agent did something that can't be right; for the log. */
@@ -158,14 +161,12 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
           case 'progress':
             core.onProgress(host, message.value);
             break;
-          case 'log':
-            core.onLog(host, message.value.lines, Number(message.value.dropped), message.value.first);
-            break;
           case 'result':
             instructor.answered(host, message.value);
             core.onResult?.(host, message.value);
         }
       },
+      log: (host, batch) => core.onLog(host, batch),
       odd,
     });
     open.add(made);

@@ -20,6 +20,7 @@ async function withDesk(
     cancel: () => undefined,
     wake: async () => 6,
     watch: () => () => {},
+    logs: { follow: () => () => {}, async *until() {} },
     ...desk,
   });
   const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());
@@ -105,6 +106,7 @@ test('the end of the run is the end of a watch, behind the last event', async ()
       watched.resolve();
       return () => {};
     },
+    logs: { follow: () => () => {}, async *until() {} },
   });
   assert.equal(await answers(socket), true);
   const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());

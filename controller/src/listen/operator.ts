@@ -11,6 +11,7 @@ import {
   OperatorServiceService,
   type WatchResponse,
 } from '@nixie/proto/operator';
+import { type LogDesk, sendLogs } from './operator-logs.ts';
 
 /** What the door needs of the house. A refusal is a sentence. */
 export interface OperatorDesk {
@@ -21,6 +22,7 @@ export interface OperatorDesk {
   wake(host: string): Promise<number>;
   /** Calls back with each change and each event line; the result ends it. */
   watch(listener: (message: WatchResponse) => void): () => void;
+  readonly logs: Pick<LogDesk, 'follow' | 'until'>;
 }
 
 /** A watcher that reads slower than events come loses the oldest, beyond so many waiting. */
@@ -110,6 +112,17 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
       call.on('cancelled', end);
       call.on('close', end);
       call.on('error', end);
+    },
+    logs(call) {
+      const bye = sendLogs(call, {
+        known,
+        follow: (host, listener) => desk.logs.follow(host, listener),
+        until: (host, filter) => desk.logs.until(host, filter),
+      });
+      if (bye === undefined) return;
+      watching.add(bye);
+      for (const event of ['cancelled', 'close', 'error', 'finish'] as const)
+        call.on(event, () => watching.delete(bye));
     },
     inventory(call, callback) {
       if (!known(call.request.host)) return callback(unknown(call.request.host));

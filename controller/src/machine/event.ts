@@ -16,6 +16,9 @@ export interface TargetDisk {
   link?: string;
 }
 
+/** Whose last words are in the result of a machine that failed; `agent`: and the programs of the installer. */
+export type Speaker = 'nix' | 'nixos-anywhere' | 'agent' | 'kernel';
+
 export type RunEvent =
   | { event: 'stage'; at: string; host: string; stage: Stage; reason?: string; address?: string }
   | {
@@ -61,7 +64,8 @@ export type RunEvent =
       host_key?: string;
       /** Seconds spent in each stage passed. */
       seconds: Partial<Record<Stage, number>>;
-      /** Last lines of the log, when it failed. */
+      /** Last lines of the log, when it failed: of all, and of each who spoke. */
       log?: string[];
+      last_words?: Partial<Record<Speaker, string[]>>;
     }
   | { event: 'end'; at: string; exit_code: number; seconds: number };

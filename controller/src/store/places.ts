@@ -12,6 +12,8 @@ export const places = {
   /** What happened (journal.ts). */
   journal: { name: 'journal.jsonl', kind: 'file' },
   olderJournal: { name: 'journal.jsonl.1', kind: 'file' },
+  /** A folder for each run, unless --log-dir says otherwise: HOST.log (log-files.ts). */
+  logs: { name: 'logs', kind: 'folder' },
   /** Tokens that are out (tokens.ts). */
   tokens: { name: 'tokens.json', kind: 'file' },
   /** Who uses this folder (lock.ts). */

@@ -4,8 +4,9 @@ import { readWwn } from '../../../agent/src/inventory/disk-identity.ts';
 import { readMountInfo } from '../../../agent/src/inventory/mount-info.ts';
 import { readPermanent } from '../../../agent/src/inventory/nics.ts';
 import { cleanText, countList, readBiosDate, readUuid, withoutPlaceholder } from '../../../agent/src/inventory/text.ts';
-import { readJournalLine } from '../../../agent/src/journal.ts';
-import { cleanLine } from '../../../agent/src/log-queue.ts';
+import { readJournalLine } from '../../../agent/src/journal-line.ts';
+import { readKernelRecord } from '../../../agent/src/kmsg.ts';
+import { cleanLine } from '../../../agent/src/log-text.ts';
 import { readMounts } from '../../../agent/src/mounts.ts';
 import { loginProcesses, type Process, readStat } from '../../../agent/src/processes.ts';
 import { cryptNames, swapDevices } from '../../../agent/src/reset-disks.ts';
@@ -26,6 +27,8 @@ export const target: Target = {
     '[{"ifname":"eth0","permaddr":"52:54:00:77:00:01"}]',
     '{"MESSAGE":"hi","_PID":"5","__REALTIME_TIMESTAMP":"1700000000000000","_TRANSPORT":"kernel"}',
     '{"MESSAGE":[104,105,27],"SYSLOG_IDENTIFIER":"x"}',
+    '{"__CURSOR":"s=1;i=2","MESSAGE":"cut \\u00fc',
+    '6,339,5140900,-;NET: gr\\xc3\\xbcn\n SUBSYSTEM=net',
     `ssh-ed25519 ${'A'.repeat(68)} root@installer\n`,
     'naa.5000c500a1b2c3d4\n03000200-0400-0500-0006-000700080009\n12/31/99\n0-3,8\nDefault string',
     'op:x:1000:100:Op:/home/op:/bin/sh\n',
@@ -63,6 +66,7 @@ export const target: Target = {
       const found = readStat(line);
       if (found !== undefined) processes.push(found);
       readJournalLine(line, 5);
+      readKernelRecord(line);
       readWwn(line);
       readUuid(line);
       readBiosDate(line);

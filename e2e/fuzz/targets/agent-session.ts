@@ -29,10 +29,19 @@ const framed = (...messages: Uint8Array[]): Uint8Array =>
   Uint8Array.from(messages.flatMap((each) => [each.length >> 8, each.length & 255, ...each]));
 const log = encode({
   $case: 'log',
-  value: { first: 1n, dropped: 0n, lines: [{ unixMs: 5n, source: 'kernel', text: '\u001b[1mhi' }] },
+  value: {
+    first: 1n,
+    dropped: 0n,
+    stream: 7n,
+    unixMs: 9n,
+    lines: [{ unixMs: 5n, source: 'kernel', text: '\u001b[1mhi', severity: 6 }],
+  },
 });
 const beat = encode({ $case: 'heartbeat', value: { sequence: 1n, uptimeMs: 2n, memoryAvailableBytes: 3n } });
-const progress = encode({ $case: 'progress', value: { stage: 'copy', doneBytes: 1n, totalBytes: 2n, note: 'x' } });
+const progress = encode({
+  $case: 'progress',
+  value: { stage: 'copy', doneBytes: 1n, totalBytes: 2n, note: 'x', step: '' },
+});
 const result = encode({ $case: 'result', value: { id: 'i', ok: false, error: 'no', inventory: undefined } });
 
 class Stream extends EventEmitter {
@@ -71,11 +80,12 @@ export const target: Target = {
       {
         up: () => undefined,
         down: () => {},
-        message: (_host, message) => {
-          if (message.$case === 'log')
-            for (const line of message.value.lines)
-              must(!/[\x00-\x1f\x7f]/.test(line.text + line.source), 'lines have no control characters');
-          heard.push(message.$case);
+        message: (_host, message) => void heard.push(message.$case),
+        async log(_host, { lines, first }) {
+          for (const line of lines)
+            must(!/[\x00-\x1f\x7f]/.test(line.text + line.source), 'lines have no control characters');
+          heard.push('log');
+          return first;
         },
         odd: (_peer, what) => heard.push(`odd ${what}`),
       },

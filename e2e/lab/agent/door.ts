@@ -75,7 +75,10 @@ export async function openDoor(
       onSessionDown: (_host, why) => void seen.downs.push(why),
       onHeartbeat: (_host, beat) => void seen.beats.push(beat),
       onProgress: (_host, progress) => void seen.progress.push(progress),
-      onLog: (_host, lines) => void seen.logs.push(...lines),
+      async onLog(_host, { lines, first }) {
+        seen.logs.push(...lines);
+        return first + BigInt(lines.length);
+      },
       onResult: (_host, result) => void seen.results.push(result),
       onOdd: (_peer, what) => void seen.odd.push(what),
     },
