@@ -2,7 +2,7 @@
 // It is long because every part is put into its place here, and nowhere else.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
 import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
@@ -21,7 +21,6 @@ import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
 import { makeFinder, makeLookup } from './core/place.ts';
-import type { Prepared } from './core/prepare.ts';
 import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
@@ -29,6 +28,7 @@ import { Warnings } from './core/warnings.ts';
 import { parseNeighbours } from './install/find.ts';
 import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
+import { letThrough } from './install/folders.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
 import { launch } from './launch.ts';
@@ -51,6 +51,7 @@ import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
 import type { Roster } from './roster.ts';
 import { gcPart, ServedHosts, type Service } from './service.ts';
+import { runRights } from './rights.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
@@ -131,6 +132,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     closers.push(() => state.close());
     const { tls, registrations, marks } = state;
     const planFor = (hosts: readonly Host[]) => planNetwork(links, config.dhcp, hosts, leases, state.declined);
+    const runFolder = join(stateDir, 'run');
+    const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder });
+    if (rights.notice !== undefined) notice(rights.notice);
+    if (rights.as !== undefined) await letThrough(state.folder.path, rights.as);
     let leases = state.leases;
     const planned = planFor(config.hosts);
     if ('problems' in planned) throw new Unusable(planned.problems);
@@ -334,7 +339,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     closers.push(() => agents?.close());
     const sessions = agents;
 
-    let childUser: Prepared['who'];
     const tasks: TaskWorld = {
       plans,
       finder: makeFinder(links, ticks),
@@ -395,7 +399,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         redactor,
         warn: (host, text) => account.notice('warning', text, host),
       }),
-      childUser: () => childUser,
+      ...given('childUser', rights.as),
       nixosAnywhere: programs.nixosAnywhere,
       realSsh: programs.ssh,
       searchPath,
@@ -448,11 +452,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
       const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
       const part = endless ? { part: gcPart(stateDir, parts++) } : {};
-      const preparation = prepareRun(wanted, { ...world, env: childEnv, ...part }, emit);
+      const preparation = prepareRun(wanted, { ...world, env: childEnv, rights, ...part }, emit);
       // Its children get the signal, too; a moment later they are killed.
       preparing = preparation.catch(() => undefined);
       const prepared = await preparation;
-      childUser = prepared.who;
       if (!signal.aborted) launch(launchWorld, wanted.hosts, prepared);
     };
     let preparing: Promise<unknown> = Promise.resolve();

@@ -5,14 +5,15 @@ import type { RunConfig } from './config/run-config.ts';
 import { iso } from './core/core.ts';
 import { type Prepared, prepare } from './core/prepare.ts';
 import type { RunEvent } from './machine/event.ts';
-import { parseFlakeRef } from './nix/flake-ref.ts';
-import { folderProbe, makeRunner } from './nix/runner.ts';
+import { folderProbe, makeRunner, type Rights } from './nix/runner.ts';
 import { storeReader } from './nix/store-reader.ts';
 
 export interface PreparationWorld {
   /** Folder below `gcroots` for what is built beside an earlier preparation of this run; absent: `gcroots` itself. */
   readonly part?: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whose, from rights.ts. */
+  readonly rights: Rights;
   readonly cwd: string;
   readonly signal: AbortSignal;
 }
@@ -23,16 +24,11 @@ export async function prepareRun(
   world: PreparationWorld,
   emit: (event: RunEvent) => void,
 ): Promise<Prepared> {
-  const { env, cwd, signal } = world;
-  const refs = [config.flake, ...Object.values(config.installers)].map((ref) => parseFlakeRef(ref, cwd, folderProbe));
-  const { run, who } = await makeRunner({
-    env,
-    folders: refs.flatMap((ref) => ref.folder ?? []),
-    homeDir: join(config.stateDir, 'home'),
-  });
+  const { env, cwd, signal, rights } = world;
+  const run = makeRunner(env, rights);
   const gcRootsDir = join(config.stateDir, 'gcroots', world.part ?? '');
   await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
-  const prepared = await prepare({
+  return await prepare({
     flake: config.flake,
     installers: config.installers,
     hosts: config.hosts,
@@ -53,5 +49,4 @@ export async function prepareRun(
         ...(total === undefined ? {} : { total }),
       }),
   });
-  return who === undefined ? prepared : { ...prepared, who };
 }

@@ -19,6 +19,7 @@ const floors: readonly (readonly string[])[] = [
   ['config', 'cli', 'explain'],
   [
     'programs.ts',
+    'rights.ts',
     'preparation.ts',
     'launch.ts',
     'agent-desk.ts',

@@ -19,7 +19,7 @@ import {
   planPhase,
   type Step,
 } from '../../controller/src/install/plan.ts';
-import { type Runner, runProgram } from '../../controller/src/install/program.ts';
+import { type Runner, runProgram } from '../../controller/src/child/program.ts';
 import type { PhaseEvent } from '../../controller/src/install/progress.ts';
 import { headings, readRecording } from '../../controller/src/install/recording.ts';
 import { type PhaseResult, runPhase } from '../../controller/src/install/run.ts';

@@ -12,7 +12,7 @@ import type { RunNix } from '../../controller/src/nix/command.ts';
 import { evaluate } from '../../controller/src/nix/evaluate.ts';
 import { NixError } from '../../controller/src/nix/failure.ts';
 import { readInstallerFiles, type StoreReader } from '../../controller/src/nix/installer.ts';
-import { folderProbe, makeRunner } from '../../controller/src/nix/runner.ts';
+import { findRights, folderProbe, makeRunner } from '../../controller/src/nix/runner.ts';
 import { storeReader } from '../../controller/src/nix/store-reader.ts';
 import type { Evaluation, NixProgress } from '../../controller/src/nix/types.ts';
 import { findProgram, type Need, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
@@ -125,13 +125,8 @@ function git(folder: string, ...args: string[]): string {
 }
 
 async function runner(nix: Nix, folders: readonly string[] = []): Promise<RunNix> {
-  const { run } = await makeRunner({
-    env: nix.env,
-    folders,
-    homeDir: join(nix.binDir, '../private'),
-    binDir: nix.binDir,
-  });
-  return run;
+  const rights = await findRights({ env: nix.env, folders, homeDir: join(nix.binDir, '../private') });
+  return makeRunner(nix.env, rights, nix.binDir);
 }
 
 async function ask(

@@ -84,7 +84,7 @@ export function simulatedTools(world: ToolsWorld): SimulatedTools {
       const inside = (name: string) => `${path}/${name}`;
       const remove = async () => {
         pins.delete(inside('bin'));
-        staged.delete(inside('extra'));
+        staged.delete(inside('staged/extra'));
       };
       return {
         path,
@@ -92,7 +92,9 @@ export function simulatedTools(world: ToolsWorld): SimulatedTools {
         home: inside('home'),
         tmp: inside('tmp'),
         keys: inside('keys'),
+        staged: inside('staged'),
         inMemory: true,
+        sharable: true,
         remove,
       };
     },

@@ -1,6 +1,6 @@
 // The commands that install nothing: check, explain, wake.
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { checkJson, checkLines, hasProblems, judgeEvaluation } from '../cli/check.ts';
 import type { Paint } from '../cli/colour.ts';
 import { type ExitCode, exitCodeOfSignal, exitCodes, type StopSignal } from '../cli/exit-codes.ts';
@@ -15,8 +15,8 @@ import { UnknownInput } from '../explain/input.ts';
 import { chooseInterfaces, listInterfaces } from '../listen/interfaces.ts';
 import { wake as sendMagic } from '../listen/wake.ts';
 import { evaluate } from '../nix/evaluate.ts';
-import { parseFlakeRef } from '../nix/flake-ref.ts';
 import { folderProbe, makeRunner } from '../nix/runner.ts';
+import { flakeRights } from '../rights.ts';
 
 export interface InspectWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -38,25 +38,21 @@ export async function check(config: RunConfig, warnings: readonly string[], worl
   };
   const unwatch = watchSignals(process, Date.now, { first: stop, second: stop });
   try {
-    const refs = [config.flake, ...Object.values(config.installers)].map((ref) => parseFlakeRef(ref, cwd, folderProbe));
     makeStateDir(config.stateDir, world.uid);
-    const { run } = await makeRunner({
-      env,
-      folders: refs.flatMap(({ folder }) => folder ?? []),
-      homeDir: join(config.stateDir, 'home'),
-    });
+    const rights = await flakeRights(config, { env, cwd });
     const evaluation = await evaluate({
       flake: config.flake,
       installers: config.installers,
       hosts: config.hosts,
-      run,
+      run: makeRunner(env, rights),
       cwd,
       probe: folderProbe,
       nowMs: Date.now,
       signal: abort.signal,
       deadlineMs: config.buildTimeoutSeconds * 1000,
     });
-    const report = judgeEvaluation(config, evaluation, warnings);
+    const said = rights.notice === undefined ? warnings : [...warnings, rights.notice];
+    const report = judgeEvaluation(config, evaluation, said);
     const lines = config.json
       ? checkJson(report).map((entry) => JSON.stringify(entry))
       : checkLines(report, world.paint);

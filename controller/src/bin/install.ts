@@ -20,6 +20,7 @@ import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
 import { prepareRun } from '../preparation.ts';
+import { flakeRights } from '../rights.ts';
 import { notify } from './notify.ts';
 import { becomeUndumpable } from './undumpable.ts';
 
@@ -135,8 +136,10 @@ export async function install(
 async function dryRun(config: RunConfig, world: DaemonWorld, view: View): Promise<ReadonlyMap<string, Stage>> {
   const now = () => new Date().toISOString();
   const env = withoutSecrets(world.env, config.hosts);
-  const prepared = await prepareRun(config, { ...world, env }, view.show);
-  for (const text of prepared.warnings) view.show({ event: 'notice', at: now(), level: 'warning', text });
+  const rights = await flakeRights(config, { ...world, env });
+  const prepared = await prepareRun(config, { ...world, env, rights }, view.show);
+  for (const text of [...(rights.notice === undefined ? [] : [rights.notice]), ...prepared.warnings])
+    view.show({ event: 'notice', at: now(), level: 'warning', text });
   const ends = new Map<string, Stage>();
   for (const host of config.hosts) {
     const plan = prepared.plans.get(host.name);

@@ -5,7 +5,7 @@ import { spawn as nodeSpawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { after } from '../clock.ts';
 import { addGroup, type GroupKill, removeGroup, signalGroup } from './groups.ts';
-import type { Identity } from './identity.ts';
+import type { ChildUser } from './identity.ts';
 
 export interface ChildRequest {
   readonly program: string;
@@ -14,7 +14,7 @@ export interface ChildRequest {
   /** Absent: `/`. */
   readonly cwd?: string;
   /** Absent: as ourselves. Supplementary groups are dropped with ours. */
-  readonly as?: Pick<Identity, 'uid' | 'gid'>;
+  readonly as?: ChildUser;
   /** `merged`: what it says on both, in order, which two pipes would lose. `first`: stdout alone; the other goes nowhere. */
   readonly outputs: 'merged' | 'apart' | 'first';
   /** Open here, and 3, 4, … in the child. */
@@ -194,13 +194,12 @@ export const realSystem: ChildSystem = {
       detached: true,
     };
     const errors = outputs === 'apart' ? 'pipe' : 'ignore';
+    const own = as?.setpriv === undefined ? [] : [as.setpriv, '--no-new-privs', '--'];
+    const words = [...own, program, ...argv];
     // A terminal on stdin would turn on `ssh -t` and progress bars.
-    const child = nodeSpawn(
-      ...(outputs === 'merged'
-        ? (['/bin/sh', ['-c', 'exec "$@" 2>&1', 'sh', program, ...argv]] as const)
-        : ([program, [...argv]] as const)),
-      { ...options, stdio: ['ignore', 'pipe', errors, ...descriptors] },
-    );
+    const [first = program, ...rest] =
+      outputs === 'merged' ? ['/bin/sh', '-c', 'exec "$@" 2>&1', 'sh', ...words] : words;
+    const child = nodeSpawn(first, rest, { ...options, stdio: ['ignore', 'pipe', errors, ...descriptors] });
     return {
       pid: child.pid,
       output: child.stdout as Readable,

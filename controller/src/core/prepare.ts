@@ -1,6 +1,5 @@
 // Everything that must be built before a machine is touched: one evaluation, one build. A host that fails here fails alone.
 import pLimit from 'p-limit';
-import type { Identity } from '../child/identity.ts';
 import type { Host, System } from '../machine/host.ts';
 import { hintsUnused } from '../machine/root-disk.ts';
 import { build } from '../nix/build.ts';
@@ -42,8 +41,6 @@ export interface Prepared {
   readonly failures: ReadonlyMap<string, NixFailure>;
   readonly installers: ReadonlyMap<System, Installer>;
   readonly warnings: readonly string[];
-  /** Whom nix ran as when it wasn't us. */
-  readonly who?: Identity;
 }
 
 /** Calls of nix that sum up a closure, at the same time. */

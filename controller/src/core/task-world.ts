@@ -115,8 +115,8 @@ export interface TaskWorld {
   readonly proofFolder?: string;
   /** Absent: no host has any. */
   readonly secrets?: Pick<Secrets, 'read' | 'forget' | 'openDiskKeys' | 'stage'>;
-  /** Whom nix runs as by now when it isn't us: nixos-anywhere then does, too. Absent: as ourselves. */
-  childUser?(): Identity | undefined;
+  /** Whom nix, nixos-anywhere and ssh run as. Absent: as ourselves. */
+  readonly childUser?: Identity;
   readonly nixosAnywhere: string;
   readonly realSsh: string;
   readonly keygen: Keygen;

@@ -310,8 +310,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       ...(controlPath === undefined ? {} : { controlPath }),
     });
     const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
-    // A folder below the state folder can't be reached by anybody else.
-    const as = folder.inMemory ? world.childUser?.() : undefined;
+    const as = world.childUser;
     if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, as?.uid, signal);
     const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
     if (as !== undefined) await giveFolder(folder, as);
@@ -375,7 +374,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
 async function staged(world: TaskWorld, plan: Plan, folder: RunFolder, signal: AbortSignal) {
   const tools = world.tools ?? realTools;
   const hostKey = await tools.installedHostKey(world.stateDir, plan.host.name, world.keygen);
-  const staging = await tools.stageExtraFiles(join(folder.path, 'extra'), {
+  const staging = await tools.stageExtraFiles(join(folder.staged, 'extra'), {
     hostKey,
     proofKey: world.proofKey.publicKey,
   });

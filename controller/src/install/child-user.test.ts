@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { realSystem } from '../child/child.ts';
+import { runProgram } from '../child/program.ts';
 import type { Host } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
 import { giveFolder, makeRunFolder } from './folders.ts';
@@ -15,7 +16,7 @@ import { runPhase } from './run.ts';
 import { Secrets } from './secrets.ts';
 import { writeShim } from './shim.ts';
 
-const user = { uid: 64_321, gid: 64_321, name: 'op', home: '/nonexistent' };
+const user = { uid: 64_321, gid: 64_321, name: 'op', home: '/nonexistent', setpriv: '/usr/bin/setpriv' };
 
 test('a phase of another user: their rights and no others, their folders, their key of the disk', {
   skip: process.getuid?.() === 0 ? false : 'only root can',
@@ -33,6 +34,7 @@ test('a phase of another user: their rights and no others, their folders, their 
       `#!/bin/sh
 echo "who $(id -u) $(id -g) $(id -G)"
 echo "name $USER"
+grep NoNewPrivs /proc/self/status
 echo "ssh $(command -v ssh)"
 while [ "$1" != -i ]; do shift; done
 echo "key $(cat "$2")"
@@ -66,7 +68,15 @@ exit 3
       warn: () => {},
     });
     const keys = await secrets.openDiskKeys(host, folder, user.uid);
+    // Open to the group on the new disk, and many users share a group here.
+    const staged = join(folder.staged, 'extra', 'secret');
+    mkdirSync(dirname(staged), { mode: 0o755 });
+    writeFileSync(staged, 'of the machine', { mode: 0o440 });
     await giveFolder(folder, user);
+    const reading = (as: { uid: number; gid: number }) =>
+      runProgram('cat', [staged], { deadlineMs: 10_000, env: { PATH: '/usr/bin:/bin' }, as });
+    assert.equal((await reading(user)).stdout, 'of the machine');
+    assert.equal((await reading({ ...user, uid: 64_322 })).stdout, '');
     let owner: string | undefined;
     const lines: string[] = [];
     const plan = planPhase({
@@ -101,6 +111,7 @@ exit 3
     assert.deepEqual(lines, [
       `who ${user.uid} ${user.gid} ${user.gid}`,
       'name op',
+      'NoNewPrivs:  1',
       `ssh ${folder.shim}/ssh`,
       'key private key',
       'disk of-the-disk',

@@ -3,8 +3,8 @@
 import { chmod, copyFile, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runProgram } from '../child/program.ts';
 import { makePrivate } from './folders.ts';
-import { runProgram } from './program.ts';
 
 export interface KeyPair {
   /** Absolute path, 0600, no passphrase. */

@@ -3,7 +3,7 @@
 // Nothing depends on it. Where it can't be had, or is gone, each ssh logs in by itself and says what is wrong.
 import { existsSync } from 'node:fs';
 import { watchChild } from '../child/child.ts';
-import type { Identity } from '../child/identity.ts';
+import type { ChildUser } from '../child/identity.ts';
 import { sleep } from '../clock.ts';
 import { pinnedOptions } from './shim.ts';
 
@@ -20,7 +20,7 @@ export interface MasterRequest {
   /** Where ssh looks for programs of its own. */
   readonly searchPath: string;
   /** Absent: as ourselves. */
-  readonly as?: Pick<Identity, 'uid' | 'gid'>;
+  readonly as?: ChildUser;
   readonly signal?: AbortSignal;
   /** Milliseconds until the phase begins without it. */
   readonly patienceMs?: number;

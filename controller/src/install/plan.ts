@@ -1,7 +1,7 @@
 // One nixos-anywhere child per host and phase: its arguments, its environment, its patience. Pure: nothing is read or started here.
 // One phase a process, so that the phase is known for certain, has its own deadline and can be started again alone.
 import { isIPv4, isIPv6 } from 'node:net';
-import type { Identity } from '../child/identity.ts';
+import type { ChildUser, Identity } from '../child/identity.ts';
 
 export const phases = ['disko', 'install', 'reboot'] as const;
 export type Phase = (typeof phases)[number];
@@ -115,7 +115,7 @@ export interface PhasePlan {
   readonly tmp: string;
   readonly patience: Patience;
   /** Absent: as ourselves. */
-  readonly as?: { readonly uid: number; readonly gid: number };
+  readonly as?: ChildUser;
 }
 
 /** Arguments, environment and patience of one child. Throws when a value can't be passed on safely, naming it. */
@@ -164,7 +164,7 @@ export function planPhase(request: PhaseRequest): PhasePlan {
     },
     tmp: paths.tmp,
     patience: withPatience(patience),
-    ...(request.as === undefined ? {} : { as: { uid: request.as.uid, gid: request.as.gid } }),
+    ...(request.as === undefined ? {} : { as: request.as }),
   };
 }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { type Runner, runProgram } from './program.ts';
+import { type Runner, runProgram } from '../child/program.ts';
 import { type Proof, type ProofRequest, prove, readAnswer, scanHostKey, waitForProof } from './verify.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-verify-'));

@@ -1,10 +1,11 @@
 // Proof: the machine at an address has the host key that we placed, and says itself which system it booted and runs. Over plain ssh, with the key
 // pinned. Used after an install, and before one: "is it already running?"
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ChildUser } from '../child/identity.ts';
+import { type Runner, runProgram } from '../child/program.ts';
 import { sleep } from '../clock.ts';
 import { onlyKey } from './keys.ts';
-import { type Runner, runProgram } from './program.ts';
 import { knownHostsText, pinnedOptions } from './shim.ts';
 import { proofCommand } from './staging.ts';
 
@@ -28,6 +29,8 @@ export interface ProofRequest {
   /** Absolute, or looked for in `searchPath`. */
   readonly ssh?: string;
   readonly searchPath: string;
+  /** Whom ssh runs as; they must be able to go through `folder`. Absent: as ourselves. */
+  readonly as?: ChildUser;
   readonly signal?: AbortSignal;
   readonly run?: Runner;
 }
@@ -54,6 +57,7 @@ export async function prove(request: ProofRequest): Promise<Proof> {
   try {
     const knownHosts = join(folder, 'known_hosts');
     await writeFile(knownHosts, knownHostsText([request.hostKey]), { mode: 0o600 });
+    if (request.as !== undefined) request = await handOver(request, request.as, folder, knownHosts);
     let answer: Proof = { kind: 'no-way-in', detail: 'no key to log in with' };
     if (request.identities.length > 0) {
       answer = await ask(request, knownHosts, 'key');
@@ -66,8 +70,30 @@ export async function prove(request: ProofRequest): Promise<Proof> {
   }
 }
 
+/** Copies of the keys that belong to somebody else, since nobody may read them but their owner. */
+async function handOver(
+  request: ProofRequest,
+  as: ChildUser,
+  folder: string,
+  knownHosts: string,
+): Promise<ProofRequest> {
+  const identities: string[] = [];
+  for (const [index, file] of request.identities.entries()) {
+    if ((await stat(file)).uid === as.uid) identities.push(file);
+    else {
+      const copy = join(folder, `key${index}`);
+      await copyFile(file, copy);
+      await chown(copy, as.uid, as.gid);
+      identities.push(copy);
+    }
+  }
+  await chown(knownHosts, as.uid, as.gid);
+  await chown(folder, as.uid, as.gid);
+  return { ...request, identities };
+}
+
 async function ask(request: ProofRequest, knownHosts: string, by: 'key' | 'agent'): Promise<Proof> {
-  const { address, deadlineMs = defaultDeadlineMs, run = runProgram, signal } = request;
+  const { address, deadlineMs = defaultDeadlineMs, run = runProgram } = request;
   const words = [...pinnedOptions(knownHosts), ...(request.options ?? [])];
   if (by === 'key') words.push('IdentitiesOnly=yes', 'IdentityAgent=none');
   else words.push('IdentityFile=none', `IdentityAgent=${request.agentSocket}`);
@@ -85,7 +111,7 @@ async function ask(request: ProofRequest, knownHosts: string, by: 'key' | 'agent
   ];
   // ssh finds the user's home in the password file, but looks for nothing in it with these options.
   const env = { PATH: request.searchPath, LC_ALL: 'C' };
-  const ended = await run(request.ssh ?? 'ssh', argv, { deadlineMs, env, ...(signal === undefined ? {} : { signal }) });
+  const ended = await run(request.ssh ?? 'ssh', argv, { deadlineMs, env, ...asked(request) });
   if (ended.timedOut) return { kind: 'unreachable', detail: `no answer within ${Math.round(deadlineMs / 1000)} s` };
   return readAnswer(ended, request.toplevel, by);
 }
@@ -147,10 +173,11 @@ export async function scanHostKey(request: {
   readonly port?: number;
   readonly searchPath: string;
   readonly deadlineMs?: number;
+  readonly as?: ChildUser;
   readonly signal?: AbortSignal;
   readonly run?: Runner;
 }): Promise<ScannedKey> {
-  const { address, port = 22, deadlineMs = 6000, run = runProgram, signal } = request;
+  const { address, port = 22, deadlineMs = 6000, run = runProgram } = request;
   const argv = [
     '-T',
     String(Math.max(1, Math.floor(deadlineMs / 1000) - 1)),
@@ -162,7 +189,7 @@ export async function scanHostKey(request: {
     address,
   ];
   const env = { PATH: request.searchPath, LC_ALL: 'C' };
-  const ended = await run('ssh-keyscan', argv, { deadlineMs, env, ...(signal === undefined ? {} : { signal }) });
+  const ended = await run('ssh-keyscan', argv, { deadlineMs, env, ...asked(request) });
   for (const line of ended.stdout.split('\n')) {
     const key = /^[^#\s]\S* (ssh-ed25519 \S+)$/.exec(line.trim())?.[1];
     if (key !== undefined) return { kind: 'key', key: onlyKey(key) };
@@ -173,6 +200,10 @@ export async function scanHostKey(request: {
     .filter((line) => !line.startsWith('#'))
     .at(-1);
   return { kind: 'none', detail: said || 'no ed25519 host key answered' };
+}
+
+function asked({ as, signal }: Pick<ProofRequest, 'as' | 'signal'>) {
+  return { ...(as === undefined ? {} : { as }), ...(signal === undefined ? {} : { signal }) };
 }
 
 export interface WaitRequest extends Omit<ProofRequest, 'address'> {

@@ -72,6 +72,8 @@ export function nixEnvironment(
     made.XDG_CONFIG_HOME ??= `${before}/.config`;
     made.XDG_CACHE_HOME ??= `${before}/.cache`;
     made.HOME = home;
+    // git-status(1): what it could note down in the checkout of somebody else is left.
+    made.GIT_OPTIONAL_LOCKS = '0';
   }
   made.HOME ??= '/root';
   return made;

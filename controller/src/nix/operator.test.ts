@@ -14,7 +14,10 @@ test('through sudo and with a daemon nix runs as the user that called', () => {
 test('without a daemon git is told that the checkout is trusted', () => {
   const { as, gitConfig } = chooseOperator({ uid: 0, env, daemonUsable: false, passwd, checkouts });
   assert.equal(as, undefined);
-  assert.equal(gitConfig, '[include]\n\tpath = "/root/.gitconfig"\n[safe]\n\tdirectory = "/home/op/fleet"\n');
+  assert.equal(
+    gitConfig,
+    '[include]\n\tpath = "/root/.gitconfig"\n[safe]\n\tdirectory = "/home/op/fleet"\n[diff]\n\tautoRefreshIndex = false\n',
+  );
 });
 
 test('nothing is done where nothing is needed', () => {
@@ -36,5 +39,5 @@ test('sudo is only believed when it names an ordinary user with a home', () => {
 });
 
 test('a folder with a quote or backslash stays one folder', () => {
-  assert.match(gitConfigFor(['/a"b\\c', '/a"b\\c'], undefined), /^\[safe\]\n\tdirectory = "\/a\\"b\\\\c"\n$/);
+  assert.match(gitConfigFor(['/a"b\\c', '/a"b\\c'], undefined), /^\[safe\]\n\tdirectory = "\/a\\"b\\\\c"\n\[diff\]\n/);
 });

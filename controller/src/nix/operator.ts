@@ -55,5 +55,7 @@ export function sudoUser(env: Readonly<Record<string, string | undefined>>, pass
 export function gitConfigFor(folders: readonly string[], home: string | undefined): string {
   const quoted = (text: string) => `"${text.replace(/[\\"]/g, '\\$&')}"`;
   const include = home ? `[include]\n\tpath = ${quoted(`${home}/.gitconfig`)}\n` : '';
-  return `${include}[safe]\n${[...new Set(folders)].map((folder) => `\tdirectory = ${quoted(folder)}\n`).join('')}`;
+  const trusted = [...new Set(folders)].map((folder) => `\tdirectory = ${quoted(folder)}\n`).join('');
+  // git would write what it found of changed times into the index, which would be ours then and not its owner's.
+  return `${include}[safe]\n${trusted}[diff]\n\tautoRefreshIndex = false\n`;
 }

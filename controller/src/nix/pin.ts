@@ -19,7 +19,8 @@ export async function pin(ref: FlakeRef, options: PinOptions): Promise<PinnedFla
   const log = nixLog();
   const call = {
     program: 'nix',
-    args: ['flake', 'metadata', '--json', '--log-format', 'internal-json', ref.url],
+    // A lock file that is missing stays so: the checkout is the operator's, and is only read.
+    args: ['flake', 'metadata', '--json', '--no-write-lock-file', '--log-format', 'internal-json', ref.url],
     deadlineMs: options.deadlineMs,
     ...(options.signal ? { signal: options.signal } : {}),
     onLine: (line: string) => {

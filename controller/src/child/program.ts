@@ -1,6 +1,6 @@
 // Runs a small program (ssh, ssh-keyscan, ssh-keygen) and gives what it said; it and what it started end at a deadline.
-import { watchChild } from '../child/child.ts';
-import type { Identity } from '../child/identity.ts';
+import { watchChild } from './child.ts';
+import type { ChildUser } from './identity.ts';
 
 /** Runs a program to its end, its group killed at the deadline. Rejects only when it can't be started. */
 export type Runner = (
@@ -11,7 +11,7 @@ export type Runner = (
     readonly env: Readonly<Record<string, string>>;
     readonly signal?: AbortSignal;
     /** Absent: as ourselves. */
-    readonly as?: Pick<Identity, 'uid' | 'gid'>;
+    readonly as?: ChildUser;
   },
 ) => Promise<{
   readonly status: number | null;
