@@ -2,6 +2,7 @@
 import './threads.ts';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
@@ -13,6 +14,7 @@ import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
 import { Instructions } from './instructions.ts';
 import { collectInventory } from './inventory/collect.ts';
+import { runFacter } from './inventory/facter.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
 import { recordMachine } from './inventory/record-machine.ts';
 import { machineSource } from './inventory/source.ts';
@@ -179,8 +181,14 @@ async function main(): Promise<number> {
       process.stdout.write(`nixie-agent ${agentVersion} (node ${process.version})\n`);
       return 0;
     case 'inventory':
-      process.stdout.write(`${writeInventoryJson(await collectInventory({ root: command.root }))}\n`);
+      process.stdout.write(`${writeInventoryJson(await collectInventory({ root: command.root, depth: 'full' }))}\n`);
       return 0;
+    case 'record': {
+      const facter = await runFacter(tmpdir(), run);
+      const said = await recordMachine(machineSource, command.folder, 'json' in facter ? facter.json : undefined);
+      process.stderr.write(said.map((line) => `nixie-agent: ${line}\n`).join(''));
+      return 0;
+    }
     case 'check-in':
       await checkIn(command.settings);
       process.stdout.write('nixie-agent: the controller knows that this system has booted\n');

@@ -24,6 +24,7 @@ export interface Settings {
 export type Command =
   | { readonly kind: 'run'; readonly settings: Settings; readonly notes: readonly string[] }
   | { readonly kind: 'inventory'; readonly root: string }
+  | { readonly kind: 'record'; readonly folder: string }
   | { readonly kind: 'check-in'; readonly settings: CheckInSettings }
   | { readonly kind: 'help' | 'version' };
 
@@ -36,7 +37,9 @@ export const helpText = `nixie-agent: tells the controller about this machine an
 Without options everything comes from the kernel command line (nixie.controller=, nixie.fingerprint=, nixie.token=, nixie.mac=).
 
   nixie-agent                      run until the machine is rebooted
-  nixie-agent --inventory          print what this machine is made of, as JSON
+  nixie-agent --inventory          print what this machine is made of, as JSON (inventory.schema.json); with --root DIR a recorded machine
+  nixie-agent --record DIR         write the files and outputs that an inventory is made from into an empty folder; serial numbers,
+                                   addresses and disk labels are in them
   nixie-agent --check-in --controller IP:PORT[,…] --fingerprint HEX [--host NAME]
                                    an installed system tells the controller that it has booted, signed by its SSH host key
   nixie-agent --help | --version
@@ -79,6 +82,7 @@ export function readCommand(args: readonly string[]): Command {
         refused: { type: 'string' },
         patience: { type: 'string' },
         inventory: { type: 'boolean' },
+        record: { type: 'string' },
         'check-in': { type: 'boolean' },
         host: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -92,6 +96,11 @@ export function readCommand(args: readonly string[]): Command {
   if (values.version) return { kind: 'version' };
   const text = (name: string): string | undefined => values[name] as string | undefined;
   const root = text('root') ?? '/';
+  const folder = text('record');
+  if (folder === '') throw new UsageError('--record: found nothing, want a folder');
+  if (folder !== undefined && root !== '/')
+    throw new UsageError('--record: found --root as well, want one of them: only a machine itself can be recorded');
+  if (folder !== undefined) return { kind: 'record', folder };
   if (values.inventory) return { kind: 'inventory', root };
 
   const check = (name: string, value: string | undefined, good: (value: string) => boolean, want: string): void => {

@@ -1,8 +1,7 @@
 // How the machine came up.
-import { existsSync } from 'node:fs';
-import { arch } from 'node:os';
 import type { Boot } from '@nixie/proto/inventory';
 import { withoutSecrets } from '../cmdline.ts';
+import { collectEfi } from './efi.ts';
 import { cleanText } from './text.ts';
 import type { Tree } from './tree.ts';
 
@@ -34,18 +33,23 @@ async function virtualisation(tree: Tree): Promise<string | undefined> {
 export async function collectBoot(tree: Tree, bootMac: string | undefined): Promise<Boot> {
   const line = await tree.text('/proc/cmdline');
   const uptime = Number.parseFloat((await tree.value('/proc/uptime')) ?? '');
+  const arch = tree.source.arch();
+  const now = tree.source.now();
+  const rtc = await tree.count('/sys/class/rtc/rtc0/since_epoch');
+  const efi = (await tree.real('/sys/firmware/efi')) !== undefined;
   return {
     bootId: (await tree.value('/proc/sys/kernel/random/boot_id')) ?? '',
     uptimeMs: uptime >= 0 ? BigInt(Math.round(uptime * 1000)) : undefined,
     kernel: await tree.value('/proc/sys/kernel/osrelease'),
-    // As `uname -m` says it.
-    arch: { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', riscv64: 'riscv64' }[arch() as string],
-    mode: existsSync(tree.at('/sys/firmware/efi')) ? 'uefi' : arch() === 'x64' ? 'bios' : undefined,
+    arch,
+    // Only PCs ever had the other one.
+    mode: efi ? 'uefi' : arch === 'x86_64' || arch === 'i686' ? 'bios' : undefined,
     bootMac,
     cmdline: line === undefined ? undefined : cleanCommandLine(line),
     virtualisation: await virtualisation(tree),
-    entryOrder: [],
-    entries: [],
+    clockUnixMs: now === undefined ? undefined : BigInt(now),
+    rtcUnixMs: rtc === undefined ? undefined : BigInt(rtc) * 1000n,
+    ...(efi ? await collectEfi(tree) : { entryOrder: [], entries: [] }),
   };
 }
 

@@ -1,6 +1,6 @@
 // For tests: as much of JSON Schema as inventory.schema.json uses.
 
-interface Node {
+export interface Node {
   readonly $ref?: string;
   readonly $defs?: Record<string, Node>;
   readonly type?: string;

@@ -9,6 +9,7 @@ import { recordedDisk } from './image.ts';
 import { type Laid, layTree } from './lay-tree.ts';
 import { readPermanent } from './nics.ts';
 
+import { folderSource } from './source.ts';
 import { Tree } from './tree.ts';
 
 const virtioDisk = 'sys/devices/pci0000:00/0000:00:05.0/virtio2/block/vda';
@@ -119,11 +120,11 @@ test('a recorded machine', async () => {
       boot_id: '11111111-2222-3333-4444-555555555555',
       uptime_ms: 8250,
       kernel: '6.1.0-18-amd64',
-      arch: printed.boot.arch,
       mode: 'uefi',
       boot_mac: '52:54:00:00:00:01',
       cmdline: 'nixie.token=… BOOTIF=01-52-54-00-00-00-01 quiet initrd=initrd',
       virtualisation: 'qemu',
+      firmware_bits: 64,
       entry_order: [],
       entries: [],
     });
@@ -139,6 +140,7 @@ test('a recorded machine', async () => {
       vendor: 'GenuineIntel',
       model: 'QEMU Virtual CPU version 2.5+',
       threads: 4,
+      online: '0-3',
       flags: ['fpu', 'sse2', 'hypervisor', 'lm'],
       caches: [],
       vulnerabilities: [],
@@ -164,6 +166,7 @@ test('a recorded machine', async () => {
       partitions: [],
       signatures: [],
       has_data: false,
+      in_use: false,
       holders: [],
       mounted_at: [],
       paths: [],
@@ -180,7 +183,10 @@ test('a recorded machine', async () => {
     assert.deepEqual(sda.mounted_at, ['/data x', '/mnt', 'swap']);
     assert.deepEqual(sda.holders, ['dm-0']);
     assert.deepEqual([sda.has_data, sda.table], [true, undefined]);
-    assert.deepEqual(printed.errors, [{ section: 'disks', path: '/dev/sda', code: 'no-device-file' }]);
+    assert.deepEqual(printed.errors, [
+      { section: 'disks', path: '/dev/sda', code: 'no-device-file' },
+      { section: 'nics', path: 'ip', code: 'not-recorded' },
+    ]);
 
     assert.deepEqual(printed.nics, [
       {
@@ -236,7 +242,7 @@ test('twice the same machine gives twice the same inventory, and an empty one gi
     const empty = JSON.parse(await timeless(nothing.root));
     assert.deepEqual(
       [empty.disks, empty.nics, empty.errors, empty.system, empty.memory],
-      [[], [], [], { compatible: [] }, { modules: [] }],
+      [[], [], [{ section: 'nics', path: 'ip', code: 'not-recorded' }], { compatible: [] }, { modules: [] }],
     );
   } finally {
     remove();
@@ -249,7 +255,7 @@ test('a disk that hangs costs only what would have been read from it', async () 
   try {
     const errors: ReadError[] = [];
     const began = performance.now();
-    const disks = await collectDisks(new Tree(root, 'disks', errors), 50, () => new Promise(() => {}));
+    const disks = await collectDisks(new Tree(folderSource(root), 'disks', errors), 50, () => new Promise(() => {}));
     assert.ok(performance.now() - began < 2000);
     assert.deepEqual(
       disks.map(({ name, serial, hasData, table }) => [name, serial, hasData, table]),

@@ -1,21 +1,34 @@
 // The whole inventory: every section on its own, each with an end, so that one odd part costs only itself.
-import { networkInterfaces } from 'node:os';
 import type { Inventory, ReadError } from '@nixie/proto/inventory';
-import { run } from '../child.ts';
 import { readBootWords } from '../cmdline.ts';
 import { agentVersion } from '../version.ts';
+import { collectArrays } from './arrays.ts';
+import { collectBmc } from './bmc.ts';
 import { collectBoot } from './boot.ts';
-import { collectCpu } from './cpu.ts';
+import { collectCpu, collectCpuDetails } from './cpu.ts';
 import { withDeadline } from './deadline.ts';
 import { collectDisks, type FindSystem } from './disks.ts';
+import { hashHardware } from './hardware-hash.ts';
 import { collectMemory } from './memory.ts';
-import { collectNics, type NicSurroundings, readPermanent } from './nics.ts';
+import { readMountPoints } from './mount-info.ts';
+import { collectNics } from './nics.ts';
+import { collectNuma } from './numa.ts';
+import { collectPci } from './pci.ts';
+import { recordedSource } from './recorded.ts';
+import { collectHealth } from './smart.ts';
+import { machineSource, type Source } from './source.ts';
 import { collectSystem } from './system.ts';
+import { collectTpm } from './tpm.ts';
 import { Tree } from './tree.ts';
+import { collectUsb } from './usb.ts';
 
 export interface CollectOptions {
-  /** `/` for this machine. Below another root no program is run and no address is asked for. */
+  /** `/` for this machine. Below another root no program is run and no address is asked for; what was recorded of them counts. */
   readonly root: string;
+  /** Instead of what `root` means. */
+  readonly source?: Source;
+  /** `quick` is what safety and identification need, in a moment; `full` everything, and programs that take their time. */
+  readonly depth?: 'quick' | 'full';
   /** The card the firmware booted from, lower case with colons. */
   readonly bootMac?: string | undefined;
   /** The local address that reached the controller. */
@@ -27,14 +40,18 @@ export interface CollectOptions {
 }
 
 const sectionMs = 2000;
+/** For programs that ask other machines, controllers and disks: the slowest is a BMC. */
+const slowMs = 45_000;
 
-/** Never throws. */
+/** @throws when a recorded tree can't be read; never for what a machine is like */
 export async function collectInventory(options: CollectOptions): Promise<Inventory> {
-  const { root, reachedBy, diskDeadlineMs = 5000, findSystem } = options;
+  const { root, depth = 'quick', reachedBy, diskDeadlineMs = 5000, findSystem } = options;
+  const source = options.source ?? (root === '/' ? machineSource : recordedSource(root));
+  const full = depth === 'full';
   const began = performance.now();
   const errors: ReadError[] = [];
   const section = async <T>(name: string, ms: number, work: (tree: Tree) => Promise<T>): Promise<T | undefined> => {
-    const tree = new Tree(root, name, errors);
+    const tree = new Tree(source, name, errors);
     let value: T | undefined;
     try {
       const late = await withDeadline(
@@ -43,59 +60,62 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
         }),
         ms,
       );
-      if (late) tree.note('', 'deadline');
+      if (late) tree.note('', 'deadline', true);
     } catch (error) {
-      tree.note('', (error as NodeJS.ErrnoException).code ?? (error as Error).name);
+      tree.note('', (error as NodeJS.ErrnoException).code ?? (error as Error).name, true);
     }
     return value;
   };
+  const ifFull = async <T>(name: string, ms: number, work: (tree: Tree) => Promise<T>): Promise<T | undefined> =>
+    full ? section(name, ms, work) : undefined;
   const bootMac = options.bootMac ?? (await section('boot', sectionMs, bootedFrom));
-  const [boot, system, cpu, memory, disks, nics] = await Promise.all([
+
+  const [boot, system, cpu, cpuDetails, memory, disks, nics, numa, pci, usb, tpm, bmc, arrays] = await Promise.all([
     section('boot', sectionMs, (tree) => collectBoot(tree, bootMac)),
     section('system', sectionMs, collectSystem),
     section('cpu', sectionMs, collectCpu),
+    ifFull('cpu', 5 * sectionMs, collectCpuDetails),
     section('memory', sectionMs, collectMemory),
     section('disks', diskDeadlineMs + (findSystem === undefined ? 4000 : 13_000), (tree) =>
       collectDisks(tree, diskDeadlineMs, undefined, findSystem),
     ),
-    section('nics', 2 * sectionMs, async (tree) => collectNics(tree, await surroundings(tree, bootMac, reachedBy))),
+    section('nics', full ? slowMs : 4 * sectionMs, (tree) => collectNics(tree, { bootMac, reachedBy, full })),
+    ifFull('numa', sectionMs, collectNuma),
+    ifFull('pci', 5 * sectionMs, collectPci),
+    ifFull('usb', 5 * sectionMs, collectUsb),
+    ifFull('tpm', sectionMs, collectTpm),
+    ifFull('bmc', slowMs, collectBmc),
+    ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await readMountPoints(tree))),
   ]);
-  return {
+  // After the disks: it needs to know them, and must not stand between them and the one who waits for them.
+  if (full && disks !== undefined) await section('health', slowMs, (tree) => collectHealth(tree, disks));
+
+  const inventory: Inventory = {
     schemaVersion: 1,
     agentVersion,
     collectedInMs: Math.round(performance.now() - began),
     boot,
     system,
-    cpu,
+    cpu: cpu && { ...cpu, ...cpuDetails },
     memory,
-    disks: disks ?? [],
-    nics: nics ?? [],
-    depth: 'quick',
-    numa: [],
-    pci: [],
-    usb: [],
-    arrays: [],
-    errors: [...errors].sort((a, b) => (`${a.section} ${a.path}` < `${b.section} ${b.path}` ? -1 : 1)),
+    // What comes in after a deadline must not change what was reported.
+    disks: (disks ?? []).map((disk) => ({ ...disk })),
+    nics: (nics ?? []).map((nic) => ({ ...nic })),
+    errors: [...errors].sort((a, b) => (key(a) < key(b) ? -1 : 1)),
+    depth,
+    numa: numa ?? [],
+    pci: pci ?? [],
+    usb: usb ?? [],
+    tpm,
+    bmc,
+    arrays: arrays ?? [],
   };
+  if (full) inventory.hardwareSha256 = hashHardware(inventory);
+  return inventory;
 }
+
+const key = ({ section, path, code }: ReadError): string => `${section} ${path} ${code}`;
 
 async function bootedFrom(tree: Tree): Promise<string | undefined> {
   return readBootWords((await tree.text('/proc/cmdline')) ?? '').bootMac;
-}
-
-async function surroundings(
-  tree: Tree,
-  bootMac: string | undefined,
-  reachedBy: string | undefined,
-): Promise<NicSurroundings> {
-  if (tree.root !== '/') return { permanent: new Map(), addresses: new Map(), bootMac, reachedBy };
-  const { code, stdout, why } = await run(['ip', '-d', '-j', 'link'], { deadlineMs: 1500 });
-  if (code !== 0) tree.note('ip -d -j link', why === 'ENOENT' ? 'not-installed' : (why ?? `status-${code}`));
-  const addresses = new Map<string, string[]>();
-  for (const [name, entries] of Object.entries(networkInterfaces()))
-    addresses.set(
-      name,
-      (entries ?? []).flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
-    );
-  return { permanent: readPermanent(code === 0 ? stdout : ''), addresses, bootMac, reachedBy };
 }

@@ -3,10 +3,11 @@ import { constants, open } from 'node:fs/promises';
 import type { Disk } from '@nixie/proto/inventory';
 import { withDeadline } from './deadline.ts';
 import { identifyDisk } from './disk-identity.ts';
-import { lookAtDisk } from './disk-look.ts';
-import { diskNames } from './disk-names.ts';
+import { type Look, lookAtDisk } from './disk-look.ts';
+import { type DiskNames, diskNames } from './disk-names.ts';
 import { mayHoldSystem } from './foreign-system.ts';
-import { type MountPoint, mountsOf, readMountInfo } from './mount-info.ts';
+import { type MountPoint, mountsOf, readMountPoints } from './mount-info.ts';
+import { byPlace } from './order.ts';
 import type { Tree } from './tree.ts';
 
 /** Not disks of the machine: in memory, made of other disks, optical, or parts of a memory card that hold no system. */
@@ -28,14 +29,18 @@ export async function collectDisks(
   look = lookInto,
   findSystem?: FindSystem,
 ): Promise<Disk[]> {
-  const mounts = readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
-  const names = (await tree.list('/sys/block')).filter((name) => !skipped.test(name)).slice(0, 4096);
+  const mounts = await readMountPoints(tree);
+  const all = await tree.list('/sys/block');
+  const names = all.filter((name) => !skipped.test(name)).slice(0, 4096);
   const links = await diskNames(tree);
   const disks = await Promise.all(
     names.map(async (name) => {
       const disk = emptyDisk(name);
       try {
-        const late = await withDeadline(collectDisk(tree, disk, links, mounts, deadlineMs, look), deadlineMs + 3000);
+        const late = await withDeadline(
+          collectDisk(tree, disk, { links, mounts, all }, deadlineMs, look),
+          deadlineMs + 3000,
+        );
         if (late) tree.note(disk.path, 'deadline');
         else if (findSystem !== undefined) await withDeadline(nameSystem(tree, disk, findSystem), findSystemMs);
       } catch (error) {
@@ -45,13 +50,7 @@ export async function collectDisks(
       return { ...disk };
     }),
   );
-  return disks
-    .filter(({ sizeBytes }) => sizeBytes > 0n)
-    .sort((a, b) => compare(a.pciAddress ?? '~', b.pciAddress ?? '~') || compare(a.name, b.name));
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return disks.filter(({ sizeBytes }) => sizeBytes > 0n).sort(byPlace);
 }
 
 function emptyDisk(name: string): Disk {
@@ -69,12 +68,18 @@ function emptyDisk(name: string): Disk {
   };
 }
 
+interface DiskSurroundings {
+  readonly links: DiskNames;
+  readonly mounts: readonly MountPoint[];
+  /** All names in /sys/block. */
+  readonly all: readonly string[];
+}
+
 /** Fills in the disk step by step, the cheap and harmless first. */
 async function collectDisk(
   tree: Tree,
   disk: Disk,
-  links: Awaited<ReturnType<typeof diskNames>>,
-  mounts: readonly MountPoint[],
+  { links, mounts, all }: DiskSurroundings,
   deadlineMs: number,
   lookAt: typeof lookInto,
 ): Promise<void> {
@@ -101,8 +106,9 @@ async function collectDisk(
   disk.mountedAt = await mountsOf(tree, mounts, disk.name, partitions, disk.holders);
   // The kernel found partitions, or something sits on it: whatever a look at the bytes says or fails to say.
   if (partitions.length > 0 || holders.size > 0 || disk.mountedAt.length > 0) disk.hasData = true;
+  disk.inUse = holders.size > 0 || disk.mountedAt.length > 0;
 
-  await withDeadline(identifyDisk(tree, disk, base), 2000);
+  await withDeadline(identifyDisk(tree, disk, base, all), 2000);
   const look = await withDeadlineValue(lookAt(tree, disk), deadlineMs);
   if (look === undefined) {
     tree.note(disk.path, 'deadline');
@@ -145,8 +151,13 @@ async function withDeadlineValue<T>(work: Promise<T>, ms: number): Promise<T | u
   return value;
 }
 
+/** Looks, or tells what was seen when the tree was recorded. */
+function lookInto(tree: Tree, disk: Disk): Promise<Look> {
+  return tree.source.lookAt(disk.path, () => openAndLook(tree, disk));
+}
+
 /** Opens the disk for reading only and looks. An error is part of the answer. */
-async function lookInto(tree: Tree, disk: Disk): Promise<Awaited<ReturnType<typeof lookAtDisk>>> {
+async function openAndLook(tree: Tree, disk: Disk): Promise<Look> {
   let file: Awaited<ReturnType<typeof open>> | undefined;
   try {
     // Without O_NONBLOCK a drive without a medium could wait for one.

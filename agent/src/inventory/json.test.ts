@@ -3,19 +3,19 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { Inventory } from '@nixie/proto/inventory';
 import { readInventoryJson, writeInventoryJson } from '@nixie/proto/inventory-json';
-import { check } from './check-schema.ts';
+import { check, type Node } from './check-schema.ts';
 
 const schema = JSON.parse(readFileSync(new URL('../../../proto/inventory.schema.json', import.meta.url), 'utf8'));
 
 /** An inventory in which every field of every message is given, made from the schema. */
-function everything(node: Record<string, any>): unknown {
+function everything(node: Node): unknown {
   const { $ref, type } = node;
-  if ($ref) return everything(schema.$defs[$ref.split('/').pop()]);
-  if (type === 'array') return [everything(node.items)];
+  if ($ref !== undefined) return everything(schema.$defs[$ref.split('/').pop()!]);
+  if (type === 'array') return [everything(node.items!)];
   if (type === 'integer') return node.maximum === undefined ? 18_014_398_509_481_984 : 7;
   if (type === 'boolean') return false;
   if (type === 'string') return 'text';
-  return Object.fromEntries(Object.entries(node.properties).map(([name, each]) => [name, everything(each as never)]));
+  return Object.fromEntries(Object.entries(node.properties ?? {}).map(([name, each]) => [name, everything(each)]));
 }
 
 test('every field keeps its name and value in JSON and on the wire, large integers too', () => {

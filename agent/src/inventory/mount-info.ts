@@ -28,6 +28,11 @@ export function readMountInfo(mountinfo: string, swaps: string): MountPoint[] {
   return found;
 }
 
+/** Of this machine. */
+export async function readMountPoints(tree: Tree): Promise<MountPoint[]> {
+  return readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
+}
+
 /** Everything that is stacked on the given devices, at most eight layers. */
 async function stackedOn(tree: Tree, holders: readonly string[]): Promise<string[]> {
   const all = new Set<string>();

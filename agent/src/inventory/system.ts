@@ -1,6 +1,6 @@
 // Who made the machine: the kernel's reading of SMBIOS, or the device tree where there is none.
 import type { System } from '@nixie/proto/inventory';
-import { readBiosDate, readUuid, withoutPlaceholder } from './text.ts';
+import { cleanText, readBiosDate, readUuid, withoutPlaceholder } from './text.ts';
 import type { Tree } from './tree.ts';
 
 export async function collectSystem(tree: Tree): Promise<System> {
@@ -26,6 +26,13 @@ export async function collectSystem(tree: Tree): Promise<System> {
     biosVendor: await dmi('bios_vendor'),
     biosVersion: await dmi('bios_version'),
     biosDate: readBiosDate(await tree.value('/sys/class/dmi/id/bios_date')),
-    compatible: [],
+    biosRelease: await dmi('bios_release'),
+    boardAssetTag: await dmi('board_asset_tag'),
+    chassisVersion: await dmi('chassis_version'),
+    chassisAssetTag: await dmi('chassis_asset_tag'),
+    compatible: ((await tree.text('/proc/device-tree/compatible')) ?? '')
+      .split('\0')
+      .flatMap((word) => cleanText(word) ?? [])
+      .slice(0, 32),
   };
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { moduleBytes, readStructures } from './smbios.ts';
+import { moduleBytes } from './memory-modules.ts';
+import { readStructures } from './smbios.ts';
 import { cleanText, countList, readBiosDate, readUuid, withoutPlaceholder } from './text.ts';
 
 for (const [given, want] of [

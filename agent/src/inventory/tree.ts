@@ -1,8 +1,8 @@
-// Reading the machine's own files below a root directory. What isn't there, or what a driver doesn't know, is absent; what should have
-// been readable and wasn't is noted.
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+// Reading what a machine says of itself. What isn't there, or what a driver doesn't know, is absent; what should have been readable and
+// wasn't is noted.
+import { join } from 'node:path';
 import type { ReadError } from '@nixie/proto/inventory';
+import type { Source } from './source.ts';
 import { cleanText } from './text.ts';
 
 /** How drivers say "there is none" or "I don't know": SCSI without WWN EINVAL, USB ENXIO, virtio EOPNOTSUPP, a link that is down EINVAL. */
@@ -11,31 +11,38 @@ const quiet = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ENXIO', 'EOPNOTSUPP', 'EN
 const mostErrors = 200;
 
 export class Tree {
-  readonly root: string;
+  readonly source: Source;
   readonly section: string;
   readonly #errors: ReadError[];
 
-  constructor(root: string, section: string, errors: ReadError[]) {
-    this.root = root;
+  constructor(source: Source, section: string, errors: ReadError[]) {
+    this.source = source;
     this.section = section;
     this.#errors = errors;
   }
 
   /** Where a path of the machine lies on ours. */
   at(path: string): string {
-    return join(this.root, path);
+    return join(this.source.root, path);
   }
 
   /** @param always also for the codes that elsewhere only mean that there is nothing */
   note(path: string, error: unknown, always = false): void {
     const code = typeof error === 'string' ? error : ((error as NodeJS.ErrnoException).code ?? 'error');
-    if ((always || !quiet.has(code)) && this.#errors.length < mostErrors)
-      this.#errors.push({ section: this.section, path, code });
+    if (!always && quiet.has(code)) return;
+    if (this.#errors.length >= mostErrors) return;
+    if (this.noted(path, code)) return;
+    this.#errors.push({ section: this.section, path, code });
+  }
+
+  /** Was it said in this section? */
+  noted(path: string, code: string): boolean {
+    return this.#errors.some((each) => each.section === this.section && each.path === path && each.code === code);
   }
 
   async raw(path: string): Promise<Buffer | undefined> {
     try {
-      return await readFile(this.at(path));
+      return await this.source.read(path);
     } catch (error) {
       this.note(path, error);
       return undefined;
@@ -59,15 +66,27 @@ export class Tree {
     return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   }
 
+  /** A count that a 32-bit field can carry: 4294967295 is -1 in the eyes of some drivers, and 0 only where it means something. */
+  async small(path: string, least = 0): Promise<number | undefined> {
+    const count = await this.count(path);
+    return count !== undefined && count >= least && count < 4_294_967_295 ? count : undefined;
+  }
+
   async flag(path: string): Promise<boolean | undefined> {
     const value = await this.value(path);
     return value === '1' ? true : value === '0' ? false : undefined;
   }
 
+  /** `0x8086` as `8086`, at least so many digits. */
+  async hex(path: string, digits: number): Promise<string | undefined> {
+    const found = /^(?:0x)?([0-9a-f]{1,8})$/i.exec((await this.value(path)) ?? '')?.[1];
+    return found?.toLowerCase().padStart(digits, '0');
+  }
+
   /** Names in a folder, sorted; none when it isn't there. */
   async list(path: string): Promise<string[]> {
     try {
-      return (await readdir(this.at(path))).sort();
+      return await this.source.list(path);
     } catch (error) {
       this.note(path, error);
       return [];
@@ -77,22 +96,50 @@ export class Tree {
   /** The text of a symbolic link. */
   async link(path: string): Promise<string | undefined> {
     try {
-      return await readlink(this.at(path));
+      return await this.source.link(path);
     } catch (error) {
       this.note(path, error);
       return undefined;
     }
   }
 
+  /** The last word of a symbolic link: the name of a driver, of a group. */
+  async linkName(path: string): Promise<string | undefined> {
+    return (await this.link(path))?.split('/').pop();
+  }
+
   /** Where a path really leads, as a path of the machine: `/sys/devices/pci0000:00/…`. */
   async real(path: string): Promise<string | undefined> {
     try {
-      const [whole, root] = await Promise.all([realpath(this.at(path)), realpath(this.root)]);
-      const inside = relative(root, whole);
-      return inside.startsWith('..') ? undefined : `/${inside}`;
+      return await this.source.real(path);
     } catch (error) {
       this.note(path, error);
       return undefined;
     }
+  }
+
+  /**
+   * Text that a program printed; undefined, with a note, when it isn't installed, fails or takes too long.
+   * @param accept exit statuses besides 0 with which it still has something to say
+   */
+  async program(
+    argv: readonly string[],
+    deadlineMs: number,
+    accept = (_: number): boolean => false,
+  ): Promise<string | undefined> {
+    const { code, stdout, why } = await this.source.run(argv, deadlineMs);
+    if (code !== undefined && why === undefined && (code === 0 || accept(code))) return stdout;
+    if (why === 'ENOENT') this.note(argv[0]!, 'not-installed', true);
+    else this.note(why === 'not-recorded' ? argv[0]! : argv.join(' '), why ?? `status-${code}`, true);
+    return undefined;
+  }
+}
+
+/** What was printed, as JSON; undefined when it is none. Never throws. */
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -2,7 +2,8 @@
 
 import { fillOf } from '../../../agent/src/inventory/blank.ts';
 import { readAtaIdentity, readUnitSerial } from '../../../agent/src/inventory/disk-identity.ts';
-import { moduleBytes, readStructures } from '../../../agent/src/inventory/smbios.ts';
+import { moduleBytes } from '../../../agent/src/inventory/memory-modules.ts';
+import { readStructures } from '../../../agent/src/inventory/smbios.ts';
 import { bytesOf, must, type Target } from '../target.ts';
 
 const module = Uint8Array.of(

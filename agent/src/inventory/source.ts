@@ -1,0 +1,74 @@
+// Where the facts come from: the machine itself, or a tree that lies below a folder.
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { machine, networkInterfaces } from 'node:os';
+import { join, relative } from 'node:path';
+import { type Outcome, run } from '../child.ts';
+import type { Look } from './disk-look.ts';
+
+export interface Source {
+  /** Where the machine's `/` lies. */
+  readonly root: string;
+  /** These four reject with what the system said: an error with `code`. */
+  read(path: string): Promise<Buffer>;
+  /** Names, sorted. */
+  list(path: string): Promise<string[]>;
+  link(path: string): Promise<string>;
+  /** Where a path really leads, as a path of the machine: `/sys/devices/pci0000:00/…`. */
+  real(path: string): Promise<string>;
+  /** Runs a program of the machine. Never rejects. */
+  run(argv: readonly string[], deadlineMs: number): Promise<Outcome>;
+  /** As `uname -m` says it; undefined when a tree doesn't tell. */
+  arch(): string | undefined;
+  /** Milliseconds since 1970 by the machine's clock. */
+  now(): number | undefined;
+  /** Addresses with prefix length, by card. */
+  addresses(): ReadonlyMap<string, readonly string[]>;
+  /** What is on a disk. `look` does the looking, where the disk itself is there. */
+  lookAt(path: string, look: () => Promise<Look>): Promise<Look>;
+}
+
+/** Programs answer with this many characters at most; what is longer is cut, and then it is no JSON any more. */
+const mostOutput = 12 << 20;
+
+/** This machine. */
+export const machineSource: Source = {
+  root: '/',
+  read: (path) => readFile(path),
+  list: async (path) => (await readdir(path)).sort(),
+  link: (path) => readlink(path),
+  real: (path) => realpath(path),
+  run: (argv, deadlineMs) => run(argv, { deadlineMs, most: mostOutput }),
+  arch: machine,
+  now: Date.now,
+  addresses: () =>
+    new Map(
+      Object.entries(networkInterfaces()).map(([name, entries]) => [
+        name,
+        (entries ?? []).flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
+      ]),
+    ),
+  lookAt: (_, look) => look(),
+};
+
+/** The files below a folder and nothing else: no program is run, and no link leads out of it. */
+export function folderSource(root: string): Source {
+  const inside = async (path: string): Promise<string> => {
+    const [whole, base] = await Promise.all([realpath(join(root, path)), realpath(root)]);
+    const way = relative(base, whole);
+    if (way === '..' || way.startsWith('../'))
+      throw Object.assign(new Error(`${path} leads out of ${root}`), { code: 'outside' });
+    return way;
+  };
+  return {
+    root,
+    read: async (path) => readFile(join(root, await inside(path))),
+    list: async (path) => (await readdir(join(root, await inside(path)))).sort(),
+    link: (path) => readlink(join(root, path)),
+    real: async (path) => `/${await inside(path)}`,
+    run: async () => ({ code: undefined, stdout: '', stderr: '', why: 'not-recorded' }),
+    arch: () => undefined,
+    now: () => undefined,
+    addresses: () => new Map(),
+    lookAt: (_, look) => look(),
+  };
+}
