@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { RunEvent } from '../machine/event.ts';
+import type { Host } from '../machine/host.ts';
 import type { Life } from '../machine/life.ts';
 import { patience } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
+import { Account } from './account.ts';
 import { Core, type Task } from './core.ts';
 
 /** A world with a clock that only the test moves. */
 function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<void>) {
   let now = 0;
-  const wall = 0;
+  let wall = 0;
   const alarms = new Set<{ at: number; call: () => void }>();
   const events: RunEvent[] = [];
   const journal: Record<string, unknown>[] = [];
@@ -38,6 +40,9 @@ function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<voi
     events,
     journal,
     changes: () => changes,
+    setClock(milliseconds: number) {
+      wall = milliseconds;
+    },
     pass(milliseconds: number) {
       now += milliseconds;
       for (const alarm of [...alarms].sort((a, b) => a.at - b.at))
@@ -136,6 +141,48 @@ test('after close nothing moves and tasks are told to end', async () => {
   await core.close(1000);
   assert.equal(aborted, true);
   assert.equal(core.happened('m1', { kind: 'found-nobody' }).moved, false);
+});
+
+test('however the clock is set, what was spent in a stage is what has passed', () => {
+  const { core, events, pass, setClock } = world(async () => {});
+  const day = 86_400_000;
+  core.happened('m1', { kind: 'begin' });
+  for (const [clock, kind] of [
+    [-400 * day, 'found-nobody'],
+    [400 * day, 'firmware-asked'],
+    [-day, 'script-fetched'],
+  ] as const) {
+    pass(5000);
+    setClock(clock);
+    core.happened('m1', { kind });
+  }
+  const { spent, since } = core.life('m1')!;
+  assert.deepEqual(spent, { planned: 0, probing: 5000, waking: 5000, firmware: 5000 });
+  assert.equal(since, 15_000);
+  const written = events.flatMap((event) => (event.event === 'stage' ? [Date.parse(event.at)] : []));
+  assert.deepEqual(written, [0, -400 * day + 5000, 400 * day + 10_000, -day + 15_000]);
+});
+
+test('status tells since when a stage lasts by the clock of now', () => {
+  const { core, pass, setClock } = world(async () => {});
+  const day = 86_400_000;
+  let wall = 0;
+  let ticks = 0;
+  const account = new Account({
+    hosts: { all: () => [], named: () => ({ name: 'm1', macs: [] }) as unknown as Host },
+    life: (host) => core.life(host),
+    toplevel: () => undefined,
+    agentConnected: () => false,
+    show() {},
+    proved() {},
+    now: () => wall,
+    ticks: () => ticks,
+  });
+  core.happened('m1', { kind: 'begin' });
+  pass(4000);
+  setClock(day);
+  [wall, ticks] = [day + 4000, 4000];
+  assert.equal(account.machine('m1')?.stageSinceUnixMs, BigInt(day));
 });
 
 test('a broken world outside does not keep a machine from moving on', async () => {
