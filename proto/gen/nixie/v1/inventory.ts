@@ -11,6 +11,8 @@ export const protobufPackage = "nixie.v1";
 
 export const protobufFileName = "nixie/v1/inventory.proto";
 
+/** The inventory. It is long because it is one list of fields. */
+
 export interface Inventory {
   /** Raised when a field changes its meaning, which none has; fields that are added don't raise it. */
   schemaVersion: number;
