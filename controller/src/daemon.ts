@@ -13,8 +13,8 @@ import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
 import { Answers } from './core/answers.ts';
 import { CheckIns } from './core/check-in.ts';
-import { Core, iso } from './core/core.ts';
 import { Consent } from './core/consent.ts';
+import { Core, iso } from './core/core.ts';
 import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
@@ -26,9 +26,9 @@ import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
 import { parseNeighbours } from './install/find.ts';
+import { letThrough } from './install/folders.ts';
 import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
-import { letThrough } from './install/folders.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
 import { launch } from './launch.ts';
@@ -49,9 +49,9 @@ import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
+import { runRights } from './rights.ts';
 import type { Roster } from './roster.ts';
 import { gcPart, ServedHosts, type Service } from './service.ts';
-import { runRights } from './rights.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
@@ -136,14 +136,16 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder });
     if (rights.notice !== undefined) notice(rights.notice);
     if (rights.as !== undefined) await letThrough(state.folder.path, rights.as);
+    const { tls, registrations, marks } = state;
+    const logFiles = beginRunLogs({ logDir: config.logDir, now, ticks, warn: (text) => notice(text) });
+    closers.push(() => logFiles?.close());
+    const planFor = (hosts: readonly Host[]) => planNetwork(links, config.dhcp, hosts, leases, state.declined);
     let leases = state.leases;
     const planned = planFor(config.hosts);
     if ('problems' in planned) throw new Unusable(planned.problems);
     let network = planned.plan;
     const replan = () => {
       const other = planFor(book.all());
-    const logFiles = beginRunLogs({ logDir: config.logDir, now, ticks, warn: (text) => notice(text) });
-    closers.push(() => logFiles?.close());
       if ('plan' in other) network = other.plan;
       leases = { ...leases, ...network.addresses };
       state.keepLeases(leases);
@@ -192,6 +194,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
       },
       redactor,
+      logFiles,
       now,
       ticks,
     });
@@ -199,7 +202,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const scene = () =>
       makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
         book.isLeaving(host),
-      logFiles,
       );
     const answers = new Answers(scene, async (next) => boot?.setScene(next), broken.reject);
     const core: Core = new Core(
@@ -424,6 +426,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
       watch: (listener) => account.watch(listener),
+      logs: account.log,
     });
     closers.push(() => operator.close());
     for (const { name, address, prefixLength, dhcp } of interfaces)
@@ -448,7 +451,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
     };
     let parts = 0;
-      logs: account.log,
     const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
       const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
       const part = endless ? { part: gcPart(stateDir, parts++) } : {};
@@ -479,6 +481,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         forget(host, why) {
           for (const memory of [plans, inventories, checkedIn]) memory.delete(host);
           account.forgetLog(host);
+          account.log.remove(host);
           admission.forget(host);
           sessions.drop(host, why);
         },
@@ -507,7 +510,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     await Promise.allSettled(half.map(({ host }) => sessions.instruct(host, { $case: 'abort', value: {} }, 3000)));
     return endsOf(core);
   } finally {
-          account.log.remove(host);
     for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);
     killAllGroups();
   }
