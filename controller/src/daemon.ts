@@ -130,8 +130,6 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       warn: notice,
     });
     closers.push(() => state.close());
-    const { tls, registrations, marks } = state;
-    const planFor = (hosts: readonly Host[]) => planNetwork(links, config.dhcp, hosts, leases, state.declined);
     const runFolder = join(stateDir, 'run');
     const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder });
     if (rights.notice !== undefined) notice(rights.notice);
