@@ -55,6 +55,7 @@ import { gcPart, ServedHosts, type Service } from './service.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
+import { cardMacs } from './store/registrations.ts';
 
 /** Machines that are being woken and looked at. */
 const looksAtOnce = 16;
@@ -356,6 +357,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       // Of the installed system, where it checked in; and what we gave.
       leased: (macs) =>
         macs.flatMap((mac) => [checkedIn.get(hostOfMac.get(mac) ?? '') ?? [], network.addresses[mac] ?? []].flat()),
+      cardsOf: (host) => cardMacs(registrations.get(host)),
       lookup: makeLookup({ own }),
       keysFor: (bootId) => admission.keysFor(bootId),
       keysGiven: (bootId) => admission.keysGiven(bootId),

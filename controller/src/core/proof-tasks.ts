@@ -25,12 +25,12 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
   // The operator has said that it is to be installed again, so what it runs doesn't matter.
   if (world.asksFirst !== true && world.mayLoseData(host)) return undefined;
   const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
-  const [seen, named] = await Promise.all([seenAt(world, plan, signal), known ? nameSays(world, plan) : []]);
+  const [seen, maybe] = await Promise.all([seenAt(world, plan, signal), known ? maybeAt(world, plan, signal) : []]);
   const scan = async (address: string) => {
     const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal, ...asChild(world) });
     return scanned.kind === 'key' ? scanned.key : undefined;
   };
-  for (const address of new Set([...seen, ...named])) {
+  for (const address of new Set([...seen, ...maybe])) {
     if (signal.aborted) return undefined;
     let verdict: Seen | undefined;
     let key: string | undefined;
@@ -38,7 +38,7 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
       const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
       const proof = await tools.prove(proofRequest(world, plan, publicKey, address, signal));
       if (proof.kind === 'wrong-key') {
-        // A name may lead to anybody; where the MAC was seen it is the machine itself, maybe in an installer whose agent isn't up yet.
+        // A name or a card may lead to anybody; where the MAC was seen it is the machine itself, maybe in an installer whose agent isn't up yet.
         if (!seen.includes(address) || world.expects(host.name)) continue;
         key = await scan(address);
       }
@@ -66,9 +66,18 @@ async function seenAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promis
   return [...new Set([...world.leased(macs), ...(await world.finder.find(macs, signal))])];
 }
 
-/** The key is pinned, so an address of somebody else does no harm. */
-function nameSays(world: TaskWorld, plan: Plan): Promise<readonly string[]> {
-  return world.lookup?.([...new Set([plan.system.hostName ?? plan.host.name, plan.host.name])]) ?? Promise.resolve([]);
+/**
+ * Where it may be as well: where its name leads, and where cards are that the hosts file doesn't list, for Linux answers ARP for each address of a
+ * machine by any of its cards. The key is pinned, so an address of somebody else does no harm.
+ */
+async function maybeAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const { host, system } = plan;
+  const cards = (world.cardsOf?.(host.name) ?? []).filter((mac) => !host.macs.includes(mac));
+  const [named, found] = await Promise.all([
+    world.lookup?.([...new Set([system.hostName ?? host.name, host.name])]) ?? [],
+    cards.length > 0 ? world.finder.find(cards, signal) : [],
+  ]);
+  return [...new Set([...named, ...found])];
 }
 
 function whatProbeSays(plan: Plan, address: string, proof: Proof): Seen | undefined {
@@ -137,9 +146,9 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
   const proof = await tools.waitForProof({
     ...request,
     addresses: async () => {
-      const [found, named] = await Promise.all([seenAt(world, plan, signal), nameSays(world, plan)]);
+      const [found, maybe] = await Promise.all([seenAt(world, plan, signal), maybeAt(world, plan, signal)]);
       seen = [...new Set([...found, ...(life.address === undefined ? [] : [life.address])])];
-      return [...new Set([...seen, ...named])];
+      return [...new Set([...seen, ...maybe])];
     },
     patienceMs: world.proofPatienceMs,
     onTry: (address, each) => {
@@ -178,7 +187,7 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
         reason:
           proof.address !== undefined && seen.includes(proof.address)
             ? `after the reboot another host key than the placed one answers at ${proof.address}: did it boot from somewhere else?`
-            : `the installed system did not come up; its name leads to ${proof.address}, where another machine answers`,
+            : `the installed system did not come up; another machine answers at ${proof.address}, where its name or another card of it was looked for`,
       });
     case 'unreachable':
       return tell({ kind: 'failed', reason: `the installed system did not come up: ${proof.detail}` });

@@ -65,6 +65,8 @@ export interface TaskWorld {
   readonly agents: AgentLink;
   /** Addresses that we lease to these MACs, if we are the DHCP server. */
   leased(macs: readonly Mac[]): readonly string[];
+  /** The MACs of all cards that the machine had when it registered last. Absent: nothing is known of cards that the hosts file doesn't list. */
+  cardsOf?(host: string): readonly Mac[];
   /** Addresses that the name service knows for these names; none when it is slow. Absent: nobody is asked. */
   lookup?(names: readonly string[]): Promise<readonly string[]>;
   /** Lines for root's authorized_keys, for a boot that has those of an earlier life of the controller; undefined: it has ours. */

@@ -18,6 +18,12 @@ export interface Registrations {
   put(host: string, registration: KeptRegistration): void;
 }
 
+/** The MACs of the cards that the machine had when it registered, listed in the hosts file or not. */
+export function cardMacs(registration: KeptRegistration | undefined): Mac[] {
+  const nics = registration?.inventory.nics ?? [];
+  return [...new Set(nics.flatMap(({ mac }) => parseMac(mac ?? '') ?? []))];
+}
+
 /**
  * One file a host in `folder`. A file that can't be read counts as none: then the agent registers anew after its next boot.
  * @param onTrouble told what couldn't be written

@@ -1,0 +1,106 @@
+// Where a machine is looked for: by the MACs of the hosts file, and by those of its other cards, which answer ARP for its addresses as well.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Proof, WaitRequest } from '../install/verify.ts';
+import type { Host } from '../machine/host.ts';
+import { type Happening, newLife } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
+import { probe, proveInstalled } from './proof-tasks.ts';
+import type { Plan, TaskWorld } from './task-world.ts';
+
+const listed = '52:54:00:00:00:01' as Mac;
+const other = '52:54:00:00:00:02' as Mac;
+const proved: Proof = { kind: 'proved', toplevel: '/nix/store/x', by: 'key' };
+const wrong: Proof = { kind: 'wrong-key', detail: 'another key' };
+
+/** @param arp MAC by address, as the neighbour table has it */
+function play(given: {
+  arp: Record<string, Mac>;
+  cards?: readonly Mac[];
+  proofs: Record<string, Proof>;
+  known?: boolean;
+}) {
+  const told: Happening[] = [];
+  const asked: string[] = [];
+  const orders: string[] = [];
+  const prove = async ({ address }: { address: string }): Promise<Proof> => {
+    asked.push(address);
+    return given.proofs[address] ?? { kind: 'unreachable', detail: 'nobody' };
+  };
+  const world = {
+    finder: {
+      find: async (macs: readonly Mac[]) =>
+        Object.keys(given.arp).filter((address) => macs.includes(given.arp[address]!)),
+    },
+    leased: () => [],
+    ...(given.cards === undefined ? {} : { cardsOf: () => given.cards }),
+    mayLoseData: () => false,
+    expects: () => false,
+    installerKey: () => undefined,
+    tell: (_host: string, happening: Happening) => void told.push(happening),
+    emit() {},
+    now: () => 0,
+    identities: [],
+    stateDir: '/state',
+    agents: { instruct: async (host: string) => void orders.push(host) },
+    tools: {
+      exists: async () => given.known ?? true,
+      installedHostKey: async () => ({ publicKey: 'ssh-ed25519 PLACED' }),
+      scanHostKey: async ({ address }: { address: string }) => {
+        asked.push(address);
+        return { kind: 'key', key: 'ssh-ed25519 OTHER' };
+      },
+      prove,
+      async waitForProof({ addresses, onTry }: WaitRequest) {
+        let last: Proof & { address?: string } = { kind: 'unreachable', detail: 'its address was not found' };
+        for (const address of await addresses()) {
+          last = { ...(await prove({ address })), address };
+          onTry?.(address, last);
+          if (last.kind === 'proved') break;
+        }
+        return last;
+      },
+    },
+  } as unknown as TaskWorld;
+  const host = { name: 'm1', macs: [listed] } as unknown as Host;
+  const plan = { host, system: { toplevel: { out: '/nix/store/x' } } } as unknown as Plan;
+  const run = async (task: typeof probe) => {
+    await task(world, plan, { ...newLife('m1', 0), bootId: 'b' }, new AbortController().signal);
+    return told.at(-1);
+  };
+  return { run, asked, orders };
+}
+
+test('the card that is not listed answers ARP for the address of the listed one: it is found all the same', async () => {
+  const scene = {
+    arp: { '10.0.0.7': other, '10.0.0.8': other },
+    cards: [listed, other],
+    proofs: { '10.0.0.8': proved },
+  };
+  for (const [task, kind] of [
+    [probe, 'found-proved'],
+    [proveInstalled, 'proof-given'],
+  ] as const) {
+    const said = await play(scene).run(task);
+    assert.ok(said?.kind === kind && said.address === '10.0.0.8', `${kind}: ${JSON.stringify(said)}`);
+  }
+});
+
+test('where another card of it was, another machine may be by now: it is no sign of this one, and nothing is ordered', async () => {
+  const scene = { arp: { '10.0.0.9': other }, cards: [listed, other], proofs: { '10.0.0.9': wrong } };
+  assert.equal((await play(scene).run(probe))?.kind, 'found-nobody');
+  const { run, orders } = play(scene);
+  const said = await run(proveInstalled);
+  assert.ok(said?.kind === 'failed');
+  assert.match(
+    said.reason,
+    /another machine answers at 10\.0\.0\.9, where its name or another card of it was looked for/,
+  );
+  assert.deepEqual(orders, []);
+});
+
+test('without a placed host key nobody but the listed MACs is asked', async () => {
+  const { run, asked } = play({ arp: { '10.0.0.9': other }, cards: [other], proofs: {}, known: false });
+  assert.equal((await run(probe))?.kind, 'found-nobody');
+  assert.deepEqual(asked, []);
+});
