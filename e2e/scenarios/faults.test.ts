@@ -15,6 +15,7 @@ import { portTaken } from '../faults/kinds/port-taken.ts';
 import { sshdKilled } from '../faults/kinds/sshd-killed.ts';
 import { strangeProxyAnswers } from '../faults/kinds/strange-proxy.ts';
 import { targetReset } from '../faults/kinds/target-reset.ts';
+import { oneCardListed, secondCard } from '../faults/kinds/two-cards.ts';
 import { strike, type Together } from '../faults/strike.ts';
 import { skipUnless } from '../lab/need.ts';
 import { installLab, installLimitMs } from '../lab/scenario.ts';
@@ -98,15 +99,19 @@ test('a reset in the copy, then the controller killed in the next one', options,
   }),
 );
 
-test('an installer whose nixos-install is broken fails twice, is booted afresh, and installs', options, () =>
-  survives([installerBroken], {
-    look(field) {
-      const counts = ['restarting', 'disko', 'registered'].map(
-        (stage) => field.stages().filter((event) => event.stage === stage).length,
-      );
-      assert.deepEqual(counts, [1, 2, 2]);
-    },
-  }),
+test(
+  'an installer whose nixos-install is broken fails twice, is booted afresh, and installs; another card answers',
+  options,
+  () =>
+    survives([installerBroken, oneCardListed], {
+      lab: { machines: [{ ...machine1, secondCard }] },
+      look(field) {
+        const counts = ['restarting', 'disko', 'registered'].map(
+          (stage) => field.stages().filter((event) => event.stage === stage).length,
+        );
+        assert.deepEqual(counts, [1, 2, 2]);
+      },
+    }),
 );
 
 test(
