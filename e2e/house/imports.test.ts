@@ -9,6 +9,7 @@ const floors: readonly (readonly string[])[] = [
   ['wire'],
   ['machine'],
   ['answer'],
+  ['doctor'],
   ['child', 'clock.ts'],
   ['nix'],
   ['install'],
@@ -78,9 +79,9 @@ test('an import of a file names its ending', () => {
 // Sealing with HMAC is arithmetic: no clock, no randomness, nothing kept.
 const arithmetic = ['controller/src/machine/token.ts node:crypto'];
 
-test('wire imports nothing but itself; machine and answer nothing of Node but types', () => {
+test('wire imports nothing but itself; machine, answer and doctor nothing of Node but types', () => {
   const found = sources
-    .filter((path) => !isTest(path) && ['wire', 'machine', 'answer'].includes(folderOf(path)))
+    .filter((path) => !isTest(path) && ['wire', 'machine', 'answer', 'doctor'].includes(folderOf(path)))
     .flatMap((path) =>
       importsOf(read(path))
         .filter((one) => !one.from.startsWith('.'))

@@ -125,7 +125,15 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     await one.ask({ hex: ovmf('DISCOVER', stranger), fromPort: 68, to: '255.255.255.255', port: 67 });
     assert.deepEqual(await quiet(one), []);
     const line = await doors.hear('the stranger', ({ seen }) => (seen as { mac?: string })?.mac === stranger);
-    assert.deepEqual(line.seen, { kind: 'dhcp-silent', why: 'unknown machine', mac: stranger, interface: lan1.name });
+    assert.deepEqual(line.seen, {
+      kind: 'dhcp-silent',
+      why: 'unknown machine',
+      mac: stranger,
+      interface: lan1.name,
+      port: 67,
+      asked: 'DISCOVER',
+      client: 'pxe',
+    });
   });
 
   test('from the moment setScene is done, firmware of a machine that boots its disk hears nothing', async () => {

@@ -44,7 +44,7 @@ test('a reply is encoded and goes where the answer says; what was seen carries t
     to: { address: '255.255.255.255', port: 68 },
     machine: 'm1',
     mac,
-    client: 'other' as never,
+    client: 'pxe',
     why: 'address offered',
     file: 'snponly.efi',
   }));
@@ -56,6 +56,9 @@ test('a reply is encoded and goes where the answer says; what was seen carries t
     mac,
     machine: 'm1',
     interface: 'lan0',
+    port: 67,
+    asked: 'DISCOVER',
+    client: 'pxe',
     why: 'address offered',
     detail: 'snponly.efi',
   };

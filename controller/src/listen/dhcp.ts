@@ -4,7 +4,8 @@ import type { DhcpDecision, DhcpRequest } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macFromBytes } from '../machine/mac.ts';
-import { DhcpFormatError, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
+import { code, readAddresses, readMessageType } from '../wire/dhcp4/options.ts';
+import { DhcpFormatError, type DhcpPacket, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
 import type { Seen } from './seen.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -61,6 +62,18 @@ function listedIn(current: () => Scene): (bytes: Uint8Array) => boolean {
   };
 }
 
+/** For the trail: what is asked, of whom, and by what kind of client. */
+function aboutOf(packet: DhcpPacket, port: number, client: DhcpDecision['client']): Partial<Seen> {
+  const asked = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
+  const server = readAddresses(option(packet, code.server) ?? new Uint8Array())?.[0];
+  return {
+    port,
+    ...(asked === undefined ? {} : { asked }),
+    ...(client === undefined ? {} : { client }),
+    ...(server === undefined ? {} : { server }),
+  };
+}
+
 export function createDhcpDoor(parts: {
   readonly scene: () => Scene;
   readonly answer: AnswerDhcp;
@@ -112,17 +125,18 @@ export function createDhcpDoor(parts: {
           remember(option(packet, requestedAddress)?.join('.') ?? '0.0.0.0', mac);
         }
         const answer = parts.answer({ packet, ...at }, scene);
+        const about = aboutOf(packet, at.port, answer.client);
         if (answer.kind === 'silence') {
           count.silent++;
           const detail = answer.detail === undefined ? {} : { detail: answer.detail };
-          parts.onSeen({ kind: 'dhcp-silent', ...seen, why: answer.why, ...detail });
+          parts.onSeen({ kind: 'dhcp-silent', ...seen, ...about, why: answer.why, ...detail });
           return undefined;
         }
         const reply = encodeDhcp(answer.packet);
         count.answered++;
         remember(answer.packet.yiaddr, mac);
         const file = answer.file === undefined ? {} : { detail: answer.file };
-        parts.onSeen({ kind: 'dhcp-answered', ...seen, why: answer.why, ...file });
+        parts.onSeen({ kind: 'dhcp-answered', ...seen, ...about, why: answer.why, ...file });
         return { bytes: reply, to: answer.to };
       } catch (error) {
         count.malformed++;

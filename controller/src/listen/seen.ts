@@ -1,5 +1,7 @@
 // What the front doors saw, on its way to whoever keeps the trails of the machines. Bounded: a flood must not fill memory.
+import type { ClientKind } from '../answer/firmware.ts';
 import type { Mac } from '../machine/mac.ts';
+import type { MessageType } from '../wire/dhcp4/options.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 export type SeenKind =
@@ -9,7 +11,9 @@ export type SeenKind =
   | 'dhcp-limited' // a machine of ours asks faster than any firmware does
   | 'dhcp-flood' // more was asked than is looked at; of no machine
   | 'dhcp-unsent' // the network refused the reply
+  | 'other-offer' // another server's offer to a machine of ours
   | 'tftp-started'
+  | 'tftp-resending' // one block was sent again and again; told once, and the transfer goes on trying
   | 'tftp-sent'
   | 'tftp-probed' // asked for the size only, which is usual
   | 'tftp-stopped' // aborted by the client, given up, or malformed
@@ -28,6 +32,17 @@ export interface Seen {
   /** Why, in a word of the closed set of the part that decided: of `answerDhcp`, of the TFTP transfer. */
   readonly why?: string;
   readonly detail?: string;
+  /** Of a DHCP message: what it asks, of what kind its sender is, and the port of ours that it came to. */
+  readonly asked?: MessageType;
+  readonly client?: ClientKind;
+  readonly port?: number;
+  /** Another DHCP server that a REQUEST chose, or that made an offer. */
+  readonly server?: string;
+  /** Of a TFTP transfer: blocks acknowledged (-1: not even the options) of how many, their size in bytes, datagrams sent again. */
+  readonly done?: number;
+  readonly total?: number;
+  readonly blockSize?: number;
+  readonly again?: number;
 }
 
 export interface SeenBatch {

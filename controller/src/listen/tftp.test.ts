@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
 import test from 'node:test';
 import { decodeTftp, encodeTftp, type TftpPacket } from '../wire/tftp/packet.ts';
+import type { TransferTiming } from '../wire/tftp/transfer.ts';
 import type { Seen } from './seen.ts';
 import { PackedFiles, serveTftp, tableName } from './tftp.ts';
 
@@ -44,7 +45,11 @@ const read = (name: string, options: [string, string][] = []): TftpPacket => ({
   options,
 });
 
-async function withDoor(use: (port: number, seen: Seen[], counters: () => object) => Promise<void>, maxTransfers = 10) {
+async function withDoor(
+  use: (port: number, seen: Seen[], counters: () => object) => Promise<void>,
+  maxTransfers = 10,
+  timing?: TransferTiming,
+) {
   const listener = await bound();
   const seen: Seen[] = [];
   const door = serveTftp({
@@ -56,6 +61,7 @@ async function withDoor(use: (port: number, seen: Seen[], counters: () => object
     nowMs: () => performance.now(),
     onSeen: (one) => seen.push(one),
     maxTransfers,
+    ...(timing === undefined ? {} : { timing }),
   });
   try {
     await use(listener.address().port, seen, door.counters);
@@ -140,4 +146,29 @@ test('names as firmware writes them, and packed files are shared', () => {
   const packed = new PackedFiles();
   assert.equal(packed.get('a', file, 512), packed.get('a', file, 512));
   assert.notEqual(packed.get('a', file, 512), packed.get('a', file, 1024));
+});
+
+test('a block that is sent again and again is told while it lasts, and how far it came at the end', async (t) => {
+  const hasty = { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 4, patienceMs: 60 };
+  await withDoor(
+    async (port, seen) => {
+      const one = await client(port);
+      t.after(() => one.close());
+      one.send(read('snponly.efi', [['blksize', '600']]));
+      const oack = await one.next();
+      one.send({ op: 'ack', block: 0 }, oack.port);
+      while (!seen.some(({ kind }) => kind === 'tftp-stopped')) await new Promise((next) => setTimeout(next, 1));
+      const [resending, stopped] = seen.filter(({ kind }) => kind !== 'tftp-started');
+      const { again: early = 0 } = resending!;
+      assert.deepEqual(
+        [resending!.kind, resending!.done, resending!.total, resending!.blockSize],
+        ['tftp-resending', 0, 2, 600],
+      );
+      assert.ok(early >= 3, String(early));
+      assert.deepEqual([stopped!.why, stopped!.done, stopped!.blockSize], ['gave-up', 0, 600]);
+      assert.ok(stopped!.again! > early);
+    },
+    10,
+    hasty,
+  );
 });

@@ -2,7 +2,13 @@
 // request never reaches a file system.
 import type dgram from 'node:dgram';
 import { decodeTftp, encodeTftp, type TftpOption, tftpError } from '../wire/tftp/packet.ts';
-import { type DataPackets, packFile, ReadTransfer, type TransferStep } from '../wire/tftp/transfer.ts';
+import {
+  type DataPackets,
+  packFile,
+  ReadTransfer,
+  type TransferStep,
+  type TransferTiming,
+} from '../wire/tftp/transfer.ts';
 import type { Seen } from './seen.ts';
 
 export interface TftpCounters {
@@ -29,6 +35,7 @@ export interface TftpParts {
   readonly nowMs: () => number;
   readonly onSeen: (seen: Seen) => void;
   readonly maxTransfers?: number;
+  readonly timing?: TransferTiming;
 }
 
 export interface TftpDoor {
@@ -39,6 +46,8 @@ export interface TftpDoor {
 /** Blocks in flight: 64 of 1468 bytes are 94 kB, less than a socket's usual send buffer. */
 const maxWindowSize = 64;
 const packedBytesKept = 64 << 20;
+/** Sent five times, a block is worth telling: seven seconds, of thirty until the transfer is given up. */
+const resentWorthTelling = 4;
 
 /** `\` is `/` and the leading `/` may be missing: firmware writes names as it likes. */
 export function tableName(asked: string): string {
@@ -114,7 +123,14 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       { options, fileSize: file.length },
       (blockSize) => packed.get(name, file, blockSize),
       { maxBlockSize: parts.mtu - 32, maxWindowSize },
+      parts.timing,
     );
+    const reached = () => ({
+      done: transfer.acknowledged,
+      total: transfer.blocks,
+      blockSize: transfer.terms.blockSize,
+      again: transfer.resent,
+    });
 
     const finish = (kind: 'tftp-sent' | 'tftp-probed' | 'tftp-stopped', why: string, detail?: string): void => {
       if (sessions.get(key) !== session) return;
@@ -124,11 +140,19 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       if (kind === 'tftp-sent') count.sent++;
       else if (kind === 'tftp-probed') count.probed++;
       else count.stopped++;
-      const told =
+      const text =
         kind === 'tftp-sent'
           ? `${name}: ${file.length} bytes in ${Math.round(nowMs() - startedMs)} ms, ${transfer.resent} blocks again`
           : [name, detail].filter(Boolean).join(': ');
-      parts.onSeen({ kind, ...seen, why, detail: told });
+      parts.onSeen({ kind, ...seen, why, detail: text, ...reached() });
+    };
+    let told = false;
+    const onTimer = (): void => {
+      const step = transfer.timeout(nowMs());
+      const worthTelling = !step.end && !told && transfer.stuck >= resentWorthTelling;
+      told ||= worthTelling;
+      if (worthTelling) parts.onSeen({ kind: 'tftp-resending', ...seen, detail: name, ...reached() });
+      act(step);
     };
     session.stop = () => finish('tftp-stopped', 'closed');
     const act = (step: TransferStep): void => {
@@ -138,7 +162,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       else if (step.end) finish('tftp-stopped', step.end, step.detail);
       else if (step.wakeAtMs !== undefined) {
         clearTimeout(timer);
-        timer = setTimeout(() => act(transfer.timeout(nowMs())), Math.max(1, step.wakeAtMs - nowMs()));
+        timer = setTimeout(onTimer, Math.max(1, step.wakeAtMs - nowMs()));
       }
     };
 

@@ -73,6 +73,8 @@ export class ReadTransfer {
   #progressAtMs = 0;
   #wakeAtMs = 0;
   #resent = 0;
+  /** Time-outs since the last progress. */
+  #stuck = 0;
   #ended = false;
 
   /** `pack` is asked for the packets once, with the block size that was agreed on. */
@@ -98,6 +100,20 @@ export class ReadTransfer {
   /** Datagrams sent again so far. */
   get resent(): number {
     return this.#resent;
+  }
+
+  /** Blocks that the client has acknowledged, of `blocks`; -1 while it has not even agreed to the options. */
+  get acknowledged(): number {
+    return this.#acked;
+  }
+
+  get blocks(): number {
+    return this.#packets.count;
+  }
+
+  /** Time-outs since the last progress. */
+  get stuck(): number {
+    return this.#stuck;
   }
 
   /** True when everything was sent and only the last ACK is missing; a client that is gone by now has its file. */
@@ -128,6 +144,7 @@ export class ReadTransfer {
     if (acked === undefined) return this.#waiting();
     this.#measure(acked, nowMs);
     this.#acked = acked;
+    this.#stuck = 0;
     this.#progressAtMs = nowMs;
     if (acked === this.#packets.count) return this.#end('sent');
     return this.#sendWindow(nowMs, true);
@@ -140,6 +157,7 @@ export class ReadTransfer {
     if (nowMs - this.#progressAtMs >= this.#timing.patienceMs) {
       return this.#end('gave-up', `no answer to ${this.#acked < 0 ? 'the options' : `block ${this.#acked + 1}`}`);
     }
+    this.#stuck++;
     this.#timeoutMs = Math.min(this.#timeoutMs * 2, this.#timing.ceilingMs); // RFC 6298 5.5
     return this.#sendWindow(nowMs, false);
   }
