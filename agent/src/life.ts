@@ -4,6 +4,7 @@ import type { Inventory } from '@nixie/proto/inventory';
 import { installKeys } from './authorized-keys.ts';
 import { fullJitterMs } from './backoff.ts';
 import { makeClient } from './client.ts';
+import type { SendReport } from './hardware-report.ts';
 import type { Clock, Log } from './host.ts';
 import { awaitHostKey } from './host-key.ts';
 import type { Identity } from './identity.ts';
@@ -30,6 +31,8 @@ export interface LifeParts {
   readonly inventory: (reachedBy: string | undefined) => Promise<Inventory>;
   readonly vitals: () => { uptimeMs: number; memoryAvailableBytes: number };
   readonly carryProgress: (send: ((progress: Progress) => void) | undefined) => void;
+  /** The same for what takes long to gather. */
+  readonly carryHardware: (send: SendReport | undefined) => void;
   readonly signal: AbortSignal;
 }
 

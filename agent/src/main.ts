@@ -10,12 +10,14 @@ import { writeInventoryJson } from '@nixie/proto/inventory-json';
 import { installKeys } from './authorized-keys.ts';
 import { checkIn } from './check-in.ts';
 import { killAllChildren, run } from './child.ts';
+import { HardwareReports } from './hardware-report.ts';
 import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
 import { Instructions } from './instructions.ts';
 import { collectInventory } from './inventory/collect.ts';
 import { runFacter } from './inventory/facter.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
+import { hardwareParts } from './inventory/hardware-parts.ts';
 import { recordMachine } from './inventory/record-machine.ts';
 import { machineSource } from './inventory/source.ts';
 import { live } from './life.ts';
@@ -144,6 +146,12 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     void part.catch((error: unknown) => log.info(`a background part ended: ${error}`));
   inBackground(keepNotified(process.env, clock, stop.signal));
   inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
+  const hardware = new HardwareReports({
+    ...hardwareParts(root, () => ({ bootMac: settings.bootMac, reachedBy }), settings.stateFolder),
+    clock,
+    log,
+    signal: stop.signal,
+  });
   let following = false;
   await live({
     settings,
@@ -167,6 +175,7 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
       const placeFile = join(settings.stateFolder, 'log-place');
       inBackground(followMachine({ queue: logs, clock, signal: stop.signal, placeFile, ownPid: process.pid }));
     },
+    carryHardware: (send) => hardware.carry(send),
     signal: stop.signal,
   });
 }

@@ -3,6 +3,7 @@
 import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { AgentServiceClient, Progress, SessionRequest, SessionResponse } from '@nixie/proto/agent';
 import { jitteredMs } from './backoff.ts';
+import type { SendReport } from './hardware-report.ts';
 import type { Clock } from './host.ts';
 import type { Identity, KeptCredential } from './identity.ts';
 import type { Instructions } from './instructions.ts';
@@ -21,6 +22,8 @@ export interface SessionParts {
   readonly addressHolds: () => boolean;
   /** Hands over the function that sends progress; undefined when the session is over. */
   readonly carryProgress: (send: ((progress: Progress) => void) | undefined) => void;
+  /** The same for what takes long to gather. */
+  readonly carryHardware: (send: SendReport | undefined) => void;
   readonly signal: AbortSignal;
 }
 
@@ -61,6 +64,7 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
       clearImmediate(pumping);
       parts.signal.removeEventListener('abort', stop);
       parts.carryProgress(undefined);
+      parts.carryHardware(undefined);
       stream.cancel();
       resolve({ kind, why, livedMs: clock.ticks() - began });
     };
@@ -125,6 +129,11 @@ export function holdSession(parts: SessionParts): Promise<SessionEnd> {
     parts.carryProgress((progress) => {
       // Progress is a picture of now: when the line is full, the next one tells the same and more.
       if (!blocked) send({ $case: 'progress', value: progress });
+    });
+    parts.carryHardware((report) => {
+      if (blocked) return false;
+      send({ $case: 'hardware', value: report });
+      return true;
     });
     logs.rewind();
     logs.onWork(pumpSoon);

@@ -93,8 +93,8 @@ export interface Progress {
 }
 
 /**
- * What took too long to be told at registration. Sent some seconds after the first Hello of a boot, once, and a part again when the
- * controller may not have got it. Nothing waits for it.
+ * What took too long to be told at registration. Sent when it is gathered, some seconds after the first Hello of a boot, when it changes,
+ * and again in each later session. Nothing waits for it.
  */
 export interface HardwareReport {
   content:
