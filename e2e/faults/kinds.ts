@@ -5,7 +5,7 @@ import { agentKills } from './kinds/agent-killed.ts';
 import { buildFails } from './kinds/build-fails.ts';
 import { clocks } from './kinds/clock.ts';
 import { diskFullAtStart, diskFullInCopy } from './kinds/controller-disk-full.ts';
-import { controllerKilled } from './kinds/controller-killed.ts';
+import { controllerKills } from './kinds/controller-killed.ts';
 import { dhcpBack, dhcpDead } from './kinds/dhcp-dead.ts';
 import { diskFull, diskMissing } from './kinds/disk.ts';
 import { falseDone } from './kinds/false-done.ts';
@@ -31,7 +31,7 @@ export const faults: readonly Fault[] = [
   sshdKilled,
   ...targetResets,
   installerBroken,
-  controllerKilled,
+  ...controllerKills,
   diskMissing,
   diskFull,
   falseDone,

@@ -85,7 +85,7 @@ test(
 );
 
 test('a reset in the copy, then the controller killed in the next one', options, () =>
-  survives([targetReset('copy'), controllerKilled], {
+  survives([targetReset('copy'), controllerKilled('copy')], {
     inTurn: true,
     look(field) {
       assert.deepEqual(

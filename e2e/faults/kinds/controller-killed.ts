@@ -1,18 +1,36 @@
-// The controller is killed while it copies, and started again with the same arguments and state. Its children live on.
+// The controller is killed and started again with the same arguments and state. Its children live on.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allProved, type Fault } from '../fault.ts';
+import type { Field } from '../field.ts';
 
-export const controllerKilled: Fault = {
-  name: 'controller-killed-copy',
-  what: 'controller killed (SIGKILL) and started again',
-  where: 'copy',
-  async inject(field) {
-    await field.copying();
-    field.struck();
-    field.run.signal('SIGKILL');
-    await field.run.exited;
-    await sleep(1000);
-    field.start();
-  },
-  expect: allProved,
-};
+const moments = {
+  waking: (field: Field) => field.reached('waking'),
+  firmware: (field: Field) => field.reached('firmware'),
+  loading: (field: Field) => field.reached('loading'),
+  preflight: (field: Field) => field.reached('preflight'),
+  disko: (field: Field) => field.logged(/Formatting hard drive with disko/),
+  copy: (field: Field) => field.copying(),
+  install: (field: Field) => field.logged(/Installing NixOS/),
+  proving: (field: Field) => field.reached('proving'),
+} as const;
+
+export function controllerKilled(stage: keyof typeof moments): Fault {
+  return {
+    name: `controller-killed-${stage}`,
+    what: 'controller killed (SIGKILL) and started again',
+    where: stage,
+    async inject(field) {
+      await moments[stage](field);
+      field.struck();
+      field.run.signal('SIGKILL');
+      await field.run.exited;
+      await sleep(1000);
+      field.start();
+    },
+    expect: allProved,
+  };
+}
+
+export const controllerKills: readonly Fault[] = (Object.keys(moments) as (keyof typeof moments)[]).map(
+  controllerKilled,
+);
