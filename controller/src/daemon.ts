@@ -8,6 +8,7 @@ import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
 import { killAllGroups } from './child/groups.ts';
 import { after, sleep } from './clock.ts';
+import { readRecorded, recordedFile } from './config/recorded-inventory.ts';
 import type { RunConfig } from './config/run-config.ts';
 import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
@@ -374,6 +375,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       emit,
       now,
       sleep,
+      recorded: async (host) => {
+        const found = recordedFile(host, config);
+        if (found === undefined) return undefined;
+        try {
+          return { file: found.file, inventory: readRecorded(found.file, readFileSync) };
+        } catch (error) {
+          if (found.optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+          throw error;
+        }
+      },
+      strictHardware: config.strictHardware,
       wake: async (macs, taskSignal) => {
         const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, links, { signal: taskSignal })));
         for (const failure of reports.flatMap((report) => report.failures)) warnings.warn(failure);

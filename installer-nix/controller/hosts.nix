@@ -84,6 +84,10 @@ let
       example = { minSize = "400G"; rotational = false; };
       description = "All of it holds for exactly one disk of the machine, which its layout then finds as `/dev/nixie/disk`.";
     };
+    inventory = optional types.str {
+      example = "/etc/nixie/web1/inventory.json";
+      description = "File on the controller with the inventory that was recorded of the machine: what differs is told before the install.";
+    };
     allowRemovable = mkOption {
       type = types.bool;
       default = false;
@@ -122,7 +126,7 @@ in
     given {
       mac_address = h.macAddress;
       mac_addresses = h.macAddresses;
-      inherit (h) tags boot address;
+      inherit (h) tags boot address inventory;
       system = if h.system == "x86_64-linux" then null else h.system;
       flake_attr = h.flakeAttr;
       expect_disks = map (

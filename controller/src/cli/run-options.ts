@@ -71,7 +71,9 @@ export function addRunOptions(command: Command): Command {
     .addOption(one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi"))
     .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
     .addOption(logDirOption())
-    .addOption(one('--inventory-dir <dir>', 'where NAME/inventory.json is what was recorded of each host: differences are told'))
+    .addOption(
+      one('--inventory-dir <dir>', 'NAME/inventory.json in it is what was recorded of a host: differences are told'),
+    )
     .addOption(one('--strict-hardware', 'refuse machines whose hardware is not what was recorded'))
     .addOption(one('--known-hosts <file>', 'add the proved SSH host keys to this file'))
     .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`));

@@ -27,6 +27,11 @@ const files: Readonly<Record<string, { text?: string; mode?: number; uid?: numbe
   '/w/anywhere': { text: '', mode: 0o755 },
   '/w': {},
   '/w/ipxe': {},
+  '/w/inventories': {},
+  '/w/inventories/web2/inventory.json': { text: '{"schema_version": 1}' },
+  '/w/recorded.json': {
+    text: '{"web1": {"mac_address": "02:00:00:00:00:01", "inventory": "none.json"}, "web2": {"mac_address": "02:00:00:00:00:02", "inventory": "bad.json"}}',
+  },
 };
 const around: Surroundings = {
   cwd: '/w',
@@ -65,6 +70,7 @@ test('the three options of the Go Nixie are enough', () => {
       dhcp: { mode: 'proxy' },
       stateDir: '/var/lib/nixie',
       logDir: '/var/lib/nixie/logs',
+      strictHardware: false,
       jobs: 16,
       reinstall: new Set(),
       json: false,
@@ -87,6 +93,8 @@ test('each option changes the configuration', () => {
     nixosAnywhere: './anywhere',
     state: 'state',
     logDir: '~/nixie-logs',
+    inventoryDir: 'inventories',
+    strictHardware: true,
     knownHosts: 'known_hosts',
     jobs: '3',
     only: ['web2'],
@@ -119,6 +127,8 @@ test('each option changes the configuration', () => {
     nixosAnywhere: '/w/anywhere',
     stateDir: '/w/state',
     logDir: '/w/nixie-logs',
+    inventoryDir: '/w/inventories',
+    strictHardware: true,
     knownHosts: '/w/known_hosts',
     jobs: 3,
     reinstall: new Set(['web2']),
@@ -154,6 +164,27 @@ const wrong: readonly [name: string, options: InstallOptions, lines: readonly Re
     { installer: undefined, flake: undefined, hosts: undefined } as unknown as InstallOptions,
     [/^--hosts: not given; accepted: /, /^--flake: not given; accepted: /, /^--installer: not given; accepted: /],
   ],
+  [
+    'recorded inventories that are not there, or are something else',
+    { hosts: 'recorded.json' },
+    [
+      /^recorded\.json: web1: read recorded inventory \/w\/none\.json: ENOENT/,
+      /^recorded\.json: web2: read .*is it an inventory\?/,
+    ],
+  ],
+  [
+    'strict about hardware that is not recorded',
+    { inventoryDir: 'inventories', strictHardware: true },
+    [/^hosts\.json: web1: --strict-hardware: its hardware is not recorded at \/w\/inventories\/web1\/inventory\.json/],
+  ],
+  [
+    'strict, and nothing is recorded',
+    { only: ['web1'], strictHardware: true },
+    [
+      /^hosts\.json: web1: --strict-hardware: its hardware is not recorded; accepted: "inventory" in its entry, or --inventory-dir/,
+    ],
+  ],
+  ['a folder of inventories that is none', { inventoryDir: 'key' }, [/^--inventory-dir: found no folder at \/w\/key/]],
   ['a missing hosts file', { hosts: 'none.json' }, [/^--hosts: read \/w\/none\.json: there is no such file/]],
   [
     'a bad hosts file with a bad flag',

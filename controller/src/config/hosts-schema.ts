@@ -161,6 +161,11 @@ const hostFields = {
     .meta({ description: 'Nothing is written unless each entry is met by exactly one disk, or as many as it says.' })
     .optional(),
   disk: hints.optional(),
+  inventory: text(
+    'the path of a file, like "web1/inventory.json"',
+    '^[^\\u0000-\\u001f]{1,1024}$',
+    'File with the inventory that was recorded of the machine, relative to this file: what differs is told before the install.',
+  ).optional(),
   wipe: flag("What is on the machine's disks may be lost, in every run.").optional(),
   allow_removable: flag("The machine's disks may be of the removable kind: sticks, memory cards.").optional(),
   secrets: secretsSchema.optional(),

@@ -47,6 +47,7 @@ test('every field arrives, in the order of the file', () => {
       "address": "10.0.0.5", "wipe": true,
       "expect_disks": [{"serial": "S4EV NF0M", "min_size": "400G", "max_size": "1.5TiB", "rotational": false}, {"wwn": "0x5000c500a1b2c3d4", "min_size": 512}, {"count": 2, "rotational": true}],
       "disk": {"min_size": "400G", "max_size": 500000000000, "rotational": false, "model": "SAMSUNG*", "serial": "S1", "wwn": "0x5", "by_path": "pci-1"},
+      "inventory": "b/inventory.json",
       "allow_removable": true
     },
     "1": {"mac_address": "02:00:00:00:00:03"}
@@ -74,6 +75,7 @@ test('every field arrives, in the order of the file', () => {
       wwn: '0x5',
       byPath: 'pci-1',
     },
+    inventory: 'b/inventory.json',
     wipe: true,
     allowRemovable: true,
   });

@@ -207,6 +207,7 @@ function toHost(name: string, entry: HostEntry): Host {
     ...(entry.address !== undefined && { address: entry.address }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
     ...(entry.disk !== undefined && { disk: toHints(entry.disk) }),
+    ...(entry.inventory !== undefined && { inventory: entry.inventory }),
     wipe: entry.wipe ?? false,
     ...(entry.allow_removable === true && { allowRemovable: true }),
     ...(entry.secrets !== undefined && { secrets: toSecrets(entry.secrets) }),

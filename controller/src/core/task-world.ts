@@ -19,6 +19,7 @@ import type { Closure } from '../nix/closure.ts';
 import type { HostSystem } from '../nix/types.ts';
 import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
+import type { Recorded } from './hardware-check.ts';
 import type { Finder } from './place.ts';
 
 type Instruction = Extract<NonNullable<SessionResponse['message']>, { $case: 'instruction' }>['value'];
@@ -96,11 +97,11 @@ export interface TaskWorld {
   lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
   /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
   expects(host: string): boolean;
-  /** The same for looks at machines that are being woken. */
-  lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
-  /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */
-  expects(host: string): boolean;
   mayLoseData(host: Host): boolean;
+  /** What was recorded of its hardware, read in this moment; undefined: nothing was. Rejects when it can't be read. Absent: of none. */
+  recorded?(host: Host): Promise<Recorded | undefined>;
+  /** Hardware that isn't what was recorded is not installed. */
+  readonly strictHardware?: boolean;
   /** The operator's consent has been used up by an install. Absent: by none. */
   consentIsUsedUp?(host: Host): boolean;
   /** What was installed by it is not lost by it: its install has ended. */

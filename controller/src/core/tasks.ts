@@ -1,7 +1,6 @@
 // What is done while a machine is in a stage: each task is one function that tells its outcome to the core as a happening.
 // Nothing here decides what comes next; that is life.ts.
 import { join } from 'node:path';
-import type { Disk } from '@nixie/proto/inventory';
 import { giveFolder, type RunFolder } from '../install/folders.ts';
 import { copyKey } from '../install/keys.ts';
 import type { Master } from '../install/master.ts';
@@ -9,10 +8,10 @@ import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
 import { diskIdentity, judgeDisks } from '../machine/disks.ts';
-import type { TargetDisk } from '../machine/event.ts';
 import { halfWritten, type Life } from '../machine/life.ts';
-import { hintedDevice, resolveRootDisk } from '../machine/root-disk.ts';
 import { iso, type Task } from './core.ts';
+import { checkHardware } from './hardware-check.ts';
+import { linkHinted, targetDisk } from './linked-disk.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
 import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
 import { wake } from './wake-task.ts';
@@ -88,6 +87,8 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   const macs = inventory.nics.flatMap((nic) => [nic.mac, nic.permanentMac]);
   if (life.mac === undefined || !macs.includes(life.mac))
     reasons.push(`its agent speaks for ${life.mac ?? 'no MAC'}, but no network card of the machine has it`);
+  reasons.push(...(await checkHardware(world, host, inventory)));
+  if (signal.aborted) return;
   const devices = plan.system.diskDevices;
   const declared = devices === undefined ? undefined : Object.values(devices);
   const verdict = judgeDisks(host, declared, registered, inventory, {
@@ -119,47 +120,6 @@ async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
   if (!(await twice(world, life, signal, run))) return;
   world.secrets?.forget(plan.host, 'disk key');
   world.tell(life.host, { kind: 'disko-ended' });
-}
-
-function targetDisk(disk: Disk, hinted: Disk | undefined): TargetDisk {
-  const { path, sizeBytes, model, serial, wwn } = disk;
-  return {
-    path,
-    size_bytes: Number(sizeBytes),
-    ...(model ? { model } : {}),
-    ...(serial ? { serial } : {}),
-    ...(wwn ? { wwn } : {}),
-    ...(disk === hinted ? { link: hintedDevice } : {}),
-  };
-}
-
-/**
- * Has the agent make the link by which the layout finds the disk that was judged, before each run of disko. It looks at the disks once more.
- * @param untouched nothing was written yet: a disk that was blank still must be
- * @returns undefined when it is made, or not needed; otherwise what stands for the phase: its agent could not be reached, which may pass
- * @throws when the disk isn't what it was
- */
-async function linkHinted(
-  world: TaskWorld,
-  plan: Plan,
-  life: Life,
-  untouched: boolean,
-): Promise<PhaseResult | undefined> {
-  if (plan.host.disk === undefined) return undefined;
-  const found = resolveRootDisk(plan.host, world.inventory(life.host)?.disks ?? []);
-  if (!found.ok) throw new Error(found.reason);
-  const { path, sizeBytes, serial, wwn, byPath, hasData } = found.disk;
-  const value = { path, sizeBytes, serial, wwn, byPath, blank: untouched && hasData === false };
-  const what = `make ${hintedDevice} lead to ${path}`;
-  const answer = await world.agents
-    .instruct(life.host, { $case: 'linkDisk', value }, inspectMs)
-    .catch((error: Error) => error);
-  if (answer instanceof Error) {
-    const sentence = `${what}: ${answer.message}`;
-    return { ok: false, cause: 'unreachable', sentence, step: 'disko', seconds: 0, tail: [] };
-  }
-  if (!answer.ok) throw new Error(`${what}: ${answer.error || 'its agent failed'}`);
-  return undefined;
 }
 
 async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {

@@ -81,6 +81,8 @@ export interface Host {
   readonly expectDisks: readonly ExpectDisk[];
   /** Which disk its layout means by /dev/nixie/disk. Absent: it names its disks itself. */
   readonly disk?: DiskHints;
+  /** File that holds what was recorded of its hardware; a relative path is meant from the hosts file's folder. */
+  readonly inventory?: string;
   /** The operator agreed in the hosts file that what is on the disks is lost. */
   readonly wipe: boolean;
   /** Its disks may be of the removable kind; absent: no. */
