@@ -46,12 +46,13 @@ test('every nixie command line in the documents is understood', async (t) => {
       retry: async () => 0,
       cancel: async () => 0,
       status: async () => 0,
+      logs: async () => 0,
       names: async () => [],
     };
     const lines = pages
       .flatMap(code)
       .filter((line) =>
-        /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install|serve) -|^(?:sudo )?nixie (?:status|retry|cancel)\b/.test(
+        /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install|serve) -|^(?:sudo )?nixie (?:status|logs|retry|cancel)\b/.test(
           line,
         ),
       );

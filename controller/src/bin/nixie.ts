@@ -10,6 +10,7 @@ import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
 import { install } from './install.ts';
+import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
 
 const { stdout, stderr, env } = process;
@@ -36,6 +37,9 @@ const screen: Screen = {
 const { cwd, uid } = around;
 const world: InspectWorld = { env, cwd, uid, out, err, paint };
 const runWorld = { env, cwd, uid, screen, paint, exit: (code: number) => process.exit(code) };
+/** Resolves when the reader has caught up; false when he has gone. */
+const written = (text: string): Promise<boolean> =>
+  new Promise((resolve) => void stdout.write(text, (error) => resolve(error == null)));
 const operateWorld = {
   out,
   err,
@@ -59,6 +63,7 @@ const handlers: Handlers = {
   retry: (request) => retry(request, operateWorld),
   cancel: (request) => cancel(request, operateWorld),
   status: (request) => status(request, operateWorld),
+  logs: (request) => logs(request, { write: written, err, paint, now: Date.now }),
   names,
 };
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -66,7 +71,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 };
 
 /** What is written may still be on its way: a pipe that another process made non-blocking takes 64 KiB at a time. */
-const written = () =>
+const drained = () =>
   Promise.all([stdout, stderr].map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve()))));
 
 try {
@@ -78,7 +83,7 @@ try {
     version: `${version} (${env.NIXIE_COMMIT ? `commit ${clean(env.NIXIE_COMMIT).slice(0, 12)}, ` : ''}Node ${process.version})`,
     ...(stdout.isTTY && { columns: stdout.columns }),
   });
-  await written();
+  await drained();
   process.exit(code);
 } catch (error) {
   if (error instanceof ConfigError) {
@@ -92,6 +97,6 @@ try {
     if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError)
       err(`${error.stack}\n`);
   }
-  await written();
+  await drained();
   process.exit(exitCodeOfError(error));
 }

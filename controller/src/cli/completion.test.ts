@@ -18,6 +18,7 @@ const handlers: Handlers = {
   retry: never,
   cancel: never,
   status: never,
+  logs: never,
   names: never,
 };
 const around = { cwd: '/', uid: 0, env: {}, readFile: () => new Uint8Array(), look: () => undefined };
@@ -46,6 +47,7 @@ test('bash: what is offered at each place', (t) => {
     'completion',
     'explain',
     'install',
+    'logs',
     'retry',
     'serve',
     'status',
@@ -63,6 +65,8 @@ test('bash: what is offered at each place', (t) => {
   assert.deepEqual(complete('wake', '--hosts', 'hosts.json', ''), ['db', 'web1', 'web2']);
   assert.deepEqual(complete('retry', '--state', 's', ''), ['live']);
   assert.deepEqual(complete('cancel', '--state', '=', 's', 'li'), ['live']);
+  assert.deepEqual(complete('logs', '--state', 's', ''), ['live']);
+  assert.deepEqual(complete('logs', 'live', '--stage', 'pr'), ['preflight', 'probing', 'proved', 'proving']);
   assert.deepEqual(complete('--only', ''), []);
   assert.deepEqual(complete('--jobs', ''), []);
   assert.deepEqual(complete('completion', ''), ['bash', 'fish', 'zsh']);

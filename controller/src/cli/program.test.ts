@@ -4,6 +4,7 @@ import type { Surroundings } from '../config/flags.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import type { ExitCode } from './exit-codes.ts';
+import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
 import type { WakeRequest } from './wake-request.ts';
@@ -23,7 +24,7 @@ const around: Surroundings = {
 
 interface Call {
   readonly command: string;
-  readonly given: RunConfig | ExplainRequest | WakeRequest | OperatorRequest | StatusRequest;
+  readonly given: RunConfig | ExplainRequest | WakeRequest | OperatorRequest | StatusRequest | LogsRequest;
   readonly warnings?: readonly string[];
 }
 
@@ -42,6 +43,7 @@ async function run(line: string, code: ExitCode = 0) {
     retry: (given) => took({ command: 'retry', given }),
     cancel: (given) => took({ command: 'cancel', given }),
     status: (given) => took({ command: 'status', given }),
+    logs: (given) => took({ command: 'logs', given }),
     names: async ({ socket }) => [`of ${socket}`],
   };
   let out = '';
@@ -178,7 +180,7 @@ test('an unknown command is named, with the nearest', async () => {
   );
   await assert.rejects(
     run('frobnicate'),
-    /commands: install, serve, check, explain, wake, retry, cancel, status, completion, help$/,
+    /commands: install, serve, check, explain, wake, retry, cancel, status, logs, completion, help$/,
   );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });

@@ -14,6 +14,7 @@ import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import { completionScript, shells } from './completion.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
+import { type LogsOptions, type LogsRequest, readLogs } from './logs-request.ts';
 import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
 import {
   addConfigOptions,
@@ -24,6 +25,7 @@ import {
   hostsOption,
   interfaceOption,
   jsonOption,
+  logDirOption,
   stateOption,
 } from './run-options.ts';
 import { readWake, type WakeRequest } from './wake-request.ts';
@@ -50,6 +52,7 @@ export interface Handlers {
   retry(request: OperatorRequest): Promise<ExitCode>;
   cancel(request: OperatorRequest): Promise<ExitCode>;
   status(request: StatusRequest): Promise<ExitCode>;
+  logs(request: LogsRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
   names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
 }
@@ -80,6 +83,7 @@ Examples:
   $ sudo nixie wake --hosts hosts.json web1
   $ sudo nixie serve --installer .#installer --flake . --hosts hosts.json
   $ sudo nixie status
+  $ sudo nixie logs web1 -f
   $ sudo nixie retry web1 web2
   $ sudo nixie cancel web1
 `;
@@ -102,6 +106,17 @@ const operatorHelp: Readonly<Record<string, string>> = {
   cancel: `\nExample:\n  $ sudo nixie cancel --state /srv/nixie web1\n${operatorExits}`,
   status: `\nExamples:\n  $ sudo nixie status\n  $ sudo nixie status --watch --json\n${operatorExits}`,
 };
+
+const logsHelp = `
+Without a controller that runs it reads the files of the newest run that knows the host. They are in --log-dir, one folder for each run.
+
+Examples:
+  $ sudo nixie logs web1
+  $ sudo nixie logs web1 -f --since 10m
+  $ sudo nixie logs web1 --stage copy --json
+
+Exit status: 0 done; 1 the controller failed; 2 nobody knows such a host; 3 no controller answers there, and there are no files
+`;
 
 /**
  * The program; `settle` is told the exit status of the command that ran. Without a command it is `install`, as in the Go Nixie.
@@ -222,6 +237,19 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .action(async (options: OperatorOptions & { watch?: boolean; json?: boolean }) => {
       const { watch = false, json = false } = options;
       settle(await handlers.status({ watch, json, ...readOperator(options, world.around) }));
+    });
+
+  command('logs', 'say what a machine, its installer and its install have said')
+    .argument('<host>', 'name of a host of the controller that runs, or of an earlier run')
+    .option('-f, --follow', 'go on, with each line that comes, until the controller ends')
+    .option('--since <time>', 'leave out what is older: 10m, 1h30m, 21:05, 2026-11-20T21:05 (UTC)')
+    .option('--stage <stage>', 'only what was said in this stage, like copy')
+    .addOption(stateOption())
+    .addOption(logDirOption())
+    .addOption(jsonOption('print one JSON object for each line'))
+    .addHelpText('after', logsHelp)
+    .action(async (host: string, options: LogsOptions) => {
+      settle(await handlers.logs(readLogs(host, options, world.around)));
     });
 
   command('completion', 'print a completion script for your shell')

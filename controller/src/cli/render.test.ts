@@ -213,6 +213,15 @@ test('golden: the table at the end', () => {
       seconds: { waking: 13 },
       log: ['### Partitioning disks ###', '\u001b[1mProblem opening\u001b[0m /dev/sda for reading! Error is 2.'],
     },
+    {
+      event: 'result',
+      at: at(200),
+      host: 'web3',
+      result: 'failed',
+      seconds: {},
+      log: ['not shown: who said what is known'],
+      last_words: { kernel: ['kernel: nvme0: I/O error'], 'nixos-anywhere': ['disko: no such device'], agent: [] },
+    },
     { event: 'result', at: at(201), host: 'web2', result: 'skipped', seconds: { probing: 0.2 } },
     {
       event: 'result',
@@ -239,7 +248,12 @@ test('golden: the table at the end', () => {
     '                     | Problem opening /dev/sda for reading! Error is 2.',
     'later                doubtful      0:00',
     '                     10.0.0.9: answers with another host key',
-    '4 hosts: 1 proved, 1 skipped, 1 failed, 1 doubtful; 3:21, exit 1',
+    'web3                 failed        0:00',
+    '                     last lines of nixos-anywhere:',
+    '                     | disko: no such device',
+    '                     last lines of its kernel:',
+    '                     | kernel: nvme0: I/O error',
+    '5 hosts: 1 proved, 1 skipped, 2 failed, 1 doubtful; 3:21, exit 1',
   ]);
 });
 

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { defaultJobs } from '../config/flags.ts';
 import { timeouts } from '../config/timeouts.ts';
+import { ends, waySteps } from '../machine/stage.ts';
 
 /** What a shell may offer after an option; see completion.ts. */
 export type Offer = 'file' | 'folder' | 'interface' | 'host' | readonly string[];
@@ -20,6 +21,7 @@ export const offers: Readonly<Record<string, Offer>> = {
   'log-dir': 'folder',
   'inventory-dir': 'folder',
   'known-hosts': 'file',
+  stage: [...waySteps, ...ends],
   only: 'host',
   reinstall: 'host',
 };

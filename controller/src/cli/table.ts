@@ -1,13 +1,20 @@
 // The table at the end of a run. Pure.
+import type { Speaker } from '../machine/event.ts';
 import { isEnd, type Stage, waySteps } from '../machine/stage.ts';
 import type { Paint } from './colour.ts';
 import { colourOfEnd, totalSeconds } from './render.ts';
 import { cell, width as cellsOf, clean, clock, cut, wrap } from './text.ts';
-import { counts, type ViewState } from './view-state.ts';
+import { counts, type HostView, type ViewState } from './view-state.ts';
 
 const resultCells = 10;
 const totalCells = 7;
 const longestLog = 10;
+const speakers: Readonly<Record<Speaker, string>> = {
+  nix: 'nix',
+  'nixos-anywhere': 'nixos-anywhere',
+  agent: 'its agent and its installer',
+  kernel: 'its kernel',
+};
 
 /** Host, result, time in all and in each stage; below it the reason and the last lines of its log, when there are any. */
 export function table(state: ViewState, width: number, paint: Paint): string[] {
@@ -34,13 +41,25 @@ export function table(state: ViewState, width: number, paint: Paint): string[] {
     for (const more of stages.slice(1)) lines.push(' '.repeat(left) + more);
     const said = [host.address, host.reason].filter(Boolean).join(': ');
     if (said !== '') for (const line of wrap(said, Math.max(20, width - indent.length))) lines.push(indent + line);
-    for (const line of (result?.log ?? []).slice(-longestLog))
-      lines.push(paint('dim', indent + cut(`| ${clean(line)}`, Math.max(20, width - indent.length))));
+    const dim = (text: string) => lines.push(paint('dim', indent + cut(text, Math.max(20, width - indent.length))));
+    for (const [speaker, words] of wordsOf(result)) {
+      if (speaker !== undefined) dim(`last lines of ${speakers[speaker]}:`);
+      for (const line of words) dim(`| ${clean(line)}`);
+    }
   }
   const { end } = state;
   const sum = `${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'}: ${counts(state)}`;
   lines.push(end === undefined ? sum : `${sum}; ${clock(end.seconds)}, exit ${end.exit_code}`);
   return lines;
+}
+
+/** The last lines by who said them; where that isn't known, the last of all. */
+function wordsOf(result: HostView['result']): readonly (readonly [Speaker | undefined, readonly string[]])[] {
+  const known = (Object.keys(speakers) as Speaker[]).flatMap((speaker) => {
+    const words = result?.last_words?.[speaker] ?? [];
+    return words.length === 0 ? [] : [[speaker, words] as const];
+  });
+  return known.length > 0 ? known : [[undefined, (result?.log ?? []).slice(-longestLog)]];
 }
 
 /** `waking 0:02, firmware 0:11`: in the order of life; stages that took no second are left out unless all did. */

@@ -28,6 +28,28 @@ test('a value is masked as it is, in hexadecimal and in base64, wherever it stan
   assert.equal(redactor.text('nothing to hide'), 'nothing to hide');
 });
 
+test('also as cleaned lines, JSON and URLs have it, and where a line was cut off in the middle', () => {
+  const redactor = makeRedactor();
+  const secret = 'tab\there "quoted"\u0007 ü/&end';
+  redactor.add('k', bytes(secret));
+  for (const said of [
+    secret,
+    'tab here "quoted" ü/&end',
+    'tab  here "quoted" ü/&end',
+    JSON.stringify(secret).slice(1, -1),
+    encodeURIComponent(secret),
+  ])
+    assert.equal(redactor.text(`<${said}>`), '<[k]>', said);
+  assert.equal(redactor.text('cut: tab here "qu'), 'cut: [k]…');
+  assert.equal(redactor.text('cut: tab  here …'), 'cut: [k]…');
+  assert.equal(redactor.text('tab here, and more'), 'tab here, and more');
+  const last_words = { kernel: ['tab here "quoted" ü/&end'] };
+  const event = { event: 'result', at: '', host: 'm1', result: 'failed', seconds: {}, last_words } as const;
+  assert.deepEqual(redactor.event({ ...event, last_words: { kernel: [...last_words.kernel] } }).last_words, {
+    kernel: ['[k]'],
+  });
+});
+
 test('lines of a file are masked one by one; short ones say too little', () => {
   const redactor = makeRedactor();
   redactor.add('file /etc/k of m1', bytes('-----BEGIN KEY-----\nb3BlbnNzaC1rZXk\n}\nend\n'));

@@ -42,6 +42,12 @@ export function makeRedactor(): Redactor {
     for (let at = 0; at + shortestMasked <= plain.length; at++) {
       const known = forms.get(plain.slice(at, at + shortestMasked));
       const length = known?.lengths.find((each) => known.masks.has(plain.slice(at, at + each)));
+      const torn =
+        known === undefined || length !== undefined || plain.length - at > known.lengths[0]!
+          ? undefined
+          : tornMask(known.masks, plain.slice(at));
+      // A line that was cut off in the middle of it: nothing is behind.
+      if (torn !== undefined) return masked + plain.slice(copied, at) + torn;
       if (known === undefined || length === undefined) continue;
       masked += plain.slice(copied, at) + known.masks.get(plain.slice(at, at + length));
       copied = at + length;
@@ -72,6 +78,13 @@ export function makeRedactor(): Redactor {
   };
 }
 
+/** The mask of a form that begins with all of this text, which may end in `…`. */
+function tornMask(masks: ReadonlyMap<string, string>, rest: string): string | undefined {
+  const said = rest.endsWith('…') ? rest.slice(0, -1) : rest;
+  for (const [form, mask] of masks) if (form.length > said.length && form.startsWith(said)) return `${mask}…`;
+  return undefined;
+}
+
 /** The whole, and each of its lines: what prints it prints lines. */
 function pieces(value: Uint8Array): Uint8Array[] {
   const whole = Buffer.from(value).subarray(0, longestForm);
@@ -92,7 +105,10 @@ function trimmed(value: Uint8Array): Buffer {
   );
 }
 
-/** As text, in hexadecimal of both cases, and in base64 of both alphabets. */
+/**
+ * As text, also as lines are cleaned before they get here and as it stands in JSON and in a URL; in hexadecimal of both cases, and in base64 of
+ * both alphabets.
+ */
 export function formsOf(value: Uint8Array): string[] {
   const bytes = Buffer.from(value);
   const hex = bytes.toString('hex');
@@ -105,5 +121,9 @@ export function formsOf(value: Uint8Array): string[] {
     return all.slice([0, 2, 3][shift], all.length - spoiltEnd);
   });
   const url = base64.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'));
-  return [...new Set([bytes.toString('utf8'), bytes.toString('latin1'), hex, hex.toUpperCase(), ...base64, ...url])];
+  const text = bytes.toString('utf8');
+  const cleaned = [' ', '  ', ''].map((tab) => text.replaceAll('\t', tab).replace(/[\x00-\x1f\x7f-\x9f]/g, ''));
+  const quoted = [JSON.stringify(text).slice(1, -1), encodeURIComponent(text.toWellFormed())];
+  const texts = [text, ...cleaned, ...quoted, bytes.toString('latin1')];
+  return [...new Set([...texts, hex, hex.toUpperCase(), ...base64, ...url])];
 }

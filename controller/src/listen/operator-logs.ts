@@ -31,6 +31,8 @@ export function sendLogs(call: Call, desk: LogDesk): (() => void) | undefined {
     call.emit('error', { code: grpc.status.INVALID_ARGUMENT, details: `found the stage "${stage}", which is none` });
     return undefined;
   }
+  // Who hears nothing for long knows at least that we are here.
+  call.sendMetadata(new grpc.Metadata());
   const filter: LineFilter = {
     ...(sinceUnixMs === undefined ? {} : { since: Number(sinceUnixMs) }),
     ...(stage === '' ? {} : { stage: stage as Stage }),

@@ -109,8 +109,10 @@ export function openLogFiles(options: LogFilesOptions): LogFiles {
       }
       const handle = await open(file.path, append, 0o600);
       try {
+        const { torn } = file;
+        file.torn = true;
         const before = file.lost === 0 ? '' : lossLine(file.lost, trouble?.why ?? 'too many at once');
-        await handle.appendFile(`${file.torn ? '\n' : ''}${before}${lines.join('')}`);
+        await handle.appendFile(`${torn ? '\n' : ''}${before}${lines.join('')}`);
         file.lost = 0;
         file.torn = false;
         file.bytes = (await handle.stat()).size;
@@ -124,7 +126,6 @@ export function openLogFiles(options: LogFilesOptions): LogFiles {
       if (trouble === undefined)
         onTrouble(`write logs to ${folder}: ${why}; what is said until that works again is missing there`);
       trouble = { why, until: ticks() + retryMs };
-      file.torn = true;
       lose(file, lines.length);
     }
   };
