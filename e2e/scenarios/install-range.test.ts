@@ -1,4 +1,4 @@
-// On an isolated network, where Nixie is the DHCP server: BIOS and UEFI side by side.
+// On an isolated network, where Nixie is the DHCP server: BIOS and UEFI side by side, the latter with two network cards.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readDhcpCapture } from '../lab/capture.ts';
@@ -6,24 +6,35 @@ import { skipUnless } from '../lab/need.ts';
 import { lan } from '../lab/net.ts';
 import { assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
 
+const second = '52:54:00:77:02:02';
+
 test('as the only DHCP server, a BIOS and a UEFI machine are installed at once', {
   skip: skipUnless(...installLab),
   timeout: 2 * installLimitMs,
 }, async () => {
   const machines = [
     { name: 'machine1', firmware: 'bios', bootOrder: 'disk-first' },
-    { name: 'machine2', firmware: 'uefi', bootOrder: 'disk-first' },
+    { name: 'machine2', firmware: 'uefi', bootOrder: 'disk-first', secondCard: { mac: second, asksFirst: true } },
   ] as const;
-  await inScene({ machines, dhcp: 'none', ra: false }, async (scene) => {
+  const hostKeys = { machine2: { mac_addresses: [second] } };
+  await inScene({ machines, hostKeys, dhcp: 'none', ra: false }, async (scene) => {
     const { run, status } = await install(scene);
     assert.equal(status, 0, run.tail(20));
     await assertProved(scene, run, ['machine1', 'machine2']);
     const leases = readDhcpCapture(scene.lab.capture.file).filter((packet) => packet.type === 'ACK');
     assert.ok(leases.length > 0 && leases.every((packet) => packet.serverId === lan.nixie));
-    for (const machine of Object.values(scene.lab.machines)) {
-      const given = new Set(leases.filter((packet) => packet.mac === machine.spec.mac).map((packet) => packet.yiaddr));
+    for (const mac of Object.values(scene.lab.machines).flatMap(({ macs }) => macs)) {
+      const given = new Set(leases.filter((packet) => packet.mac === mac).map((packet) => packet.yiaddr));
       given.delete('0.0.0.0');
       assert.equal(given.size, 1, `one address for firmware, iPXE, installer and system: ${[...given].join(' ')}`);
     }
+    const scripts = run.events.flatMap((event) =>
+      event.event === 'seen' && event.kind === 'http-script' ? event : [],
+    );
+    assert.deepEqual(
+      scripts.map(({ mac }) => mac).sort(),
+      [scene.lab.machines.machine1!.spec.mac, second],
+      'one script, so one token, for each; the machine with two cards booted by the second',
+    );
   });
 });
