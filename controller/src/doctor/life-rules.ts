@@ -90,7 +90,7 @@ export function besideRules(look: Look): Found[] {
     if (shown.length > 0) found.push({ id, says: says(shown), shown });
   };
   const { entries, around } = look.trail;
-  const detail = (shown: readonly Entry[]) => shown.at(-1)!.detail ?? '';
+  const detail = (shown: readonly Entry[]) => shown.at(-1)!.detail ?? 'it';
   add(
     'address-declined',
     (shown) => `it declined ${detail(shown)}`,
@@ -105,7 +105,7 @@ export function besideRules(look: Look): Found[] {
   const begun = look.trail.stages[0]?.at ?? 0;
   add(
     'flood',
-    detail,
+    (shown) => `more came than is looked at (noticed ${often(shown)})`,
     around.filter(({ kind, last }) => kind === 'dhcp-flood' && last >= begun),
   );
   return found;

@@ -1,25 +1,13 @@
 // From a frame to the UDP datagram inside: link layer, VLAN tags, IPv4.
-import { readAddress } from '../wire/dhcp4/address.ts';
+import { readUdp4, type Udp4 } from '../wire/udp4/packet.ts';
 import type { Frame } from './capture.ts';
 
-export interface Datagram {
-  readonly kind: 'datagram';
-  readonly from: { readonly address: string; readonly port: number };
-  readonly to: { readonly address: string; readonly port: number };
-  readonly payload: Uint8Array;
+export interface Datagram extends Extract<Udp4, { kind: 'datagram' }> {
   /** Identifiers of VLAN tags, outermost first. */
   readonly vlans: readonly number[];
-  /** The capture holds less than was sent. */
-  readonly cut: boolean;
 }
 
-export type FrameContent =
-  | Datagram
-  /** A piece of a fragmented datagram: not put together, but worth telling, as firmware's DHCP never is one. */
-  | { readonly kind: 'fragment'; readonly text: string }
-  /** Not IPv4 UDP. */
-  | { readonly kind: 'other' }
-  | { readonly kind: 'damaged'; readonly text: string };
+export type FrameContent = Datagram | Exclude<Udp4, { kind: 'datagram' }>;
 
 const link = { ethernet: 1, raw: [12, 14, 101], ipv4: 228, cooked: 113, cooked2: 276 } as const;
 const ipv4Type = 0x0800;
@@ -88,38 +76,7 @@ function readTyped(bytes: Uint8Array, typeAt: number, from: number): FrameConten
   return type === ipv4Type ? readIpv4(bytes.subarray(at), vlans) : other;
 }
 
-const udp = 17;
-
-/** RFC 791, RFC 768. Checksums are not looked at: with offloading they are wrong in captures of the sender. */
 function readIpv4(bytes: Uint8Array, vlans: readonly number[]): FrameContent {
-  if (bytes.length < 1 || bytes[0]! >> 4 !== 4) return other;
-  const header = (bytes[0]! & 15) * 4;
-  if (bytes.length < 20) return { kind: 'damaged', text: 'the frame ends inside the IPv4 header' };
-  if (header < 20) return { kind: 'damaged', text: `an IPv4 header of ${header} octets` };
-  if (bytes[9] !== udp) return other;
-  const total = word(bytes, 2)!;
-  const fragment = word(bytes, 6)!;
-  const offset = (fragment & 0x1fff) * 8;
-  const whole = bytes.subarray(header, total >= header ? total : undefined);
-  const [fromPort, toPort, length] = [word(whole, 0), word(whole, 2), word(whole, 4)];
-  const [from, to] = [readAddress(bytes, 12), readAddress(bytes, 16)];
-  if (offset > 0 || fragment & 0x2000) {
-    const ports = offset === 0 && fromPort !== undefined ? ` ports ${fromPort} > ${toPort},` : '';
-    return {
-      kind: 'fragment',
-      text: `${from} > ${to},${ports} octets ${offset} to ${offset + whole.length - 1} of datagram ${word(bytes, 4)!}`,
-    };
-  }
-  if (fromPort === undefined || toPort === undefined || length === undefined || whole.length < 8) {
-    return { kind: 'damaged', text: 'the frame ends inside the UDP header' };
-  }
-  if (length < 8) return { kind: 'damaged', text: `a UDP length of ${length}` };
-  return {
-    kind: 'datagram',
-    from: { address: from, port: fromPort },
-    to: { address: to, port: toPort },
-    payload: whole.subarray(8, length),
-    vlans,
-    cut: length > whole.length,
-  };
+  const content = readUdp4(bytes);
+  return content.kind === 'datagram' ? { ...content, vlans } : content;
 }

@@ -1,0 +1,96 @@
+// Everything that is seen of machines, on its way into their trails: what the front doors saw, stages, files that are sent, agents.
+import type { Note, Trail } from './doctor/trail.ts';
+import { TrailBook } from './doctor/trail-book.ts';
+import type { FileProgress } from './listen/http.ts';
+import type { Seen } from './listen/seen.ts';
+import type { RunEvent } from './machine/event.ts';
+import type { Mac } from './machine/mac.ts';
+import { entryLine, runLine } from './store/trail-log.ts';
+
+export interface TrailsWorld {
+  readonly hostOfMac: { get(mac: Mac): string | undefined };
+  readonly journal: { write(entry: Record<string, unknown>): void };
+  /** Milliseconds of the wall clock. */
+  now(): number;
+}
+
+export class Trails {
+  readonly #world: TrailsWorld;
+  readonly #book: TrailBook;
+
+  constructor(world: TrailsWorld) {
+    this.#world = world;
+    const { journal, now } = world;
+    this.#book = new TrailBook({ now, keep: (host, entry) => journal.write(entryLine(host, entry)) });
+    journal.write(runLine(now()));
+  }
+
+  /** Takes notes, and hands on. */
+  follow(next: (seen: Seen) => void): (seen: Seen) => void {
+    return (seen) => {
+      this.seen(seen);
+      next(seen);
+    };
+  }
+
+  seen(seen: Seen): void {
+    const { kind, why, detail, mac, address: _, machine, ...rest } = seen;
+    // Files of the installer are followed by their bytes.
+    if (kind === 'http-file' && detail?.startsWith('/loader/') !== true) return;
+    const host = machine ?? (mac === undefined ? undefined : this.#world.hostOfMac.get(mac));
+    const note: Note = {
+      kind,
+      ...rest,
+      ...(why === undefined ? {} : { why }),
+      ...(detail === undefined ? {} : { detail }),
+    };
+    if (host !== undefined) this.#book.note(host, settled(note));
+    else if (kind === 'dhcp-flood') this.#book.around({ kind });
+    else if (mac !== undefined && bootsSomewhere(seen))
+      this.#book.around({ kind, mac, ...(rest.interface === undefined ? {} : { interface: rest.interface }) });
+  }
+
+  /** Bytes of an installer file handed to the network. */
+  file({ mac, file, sentBytes, totalBytes, ended }: FileProgress): void {
+    const host = mac === undefined ? undefined : this.#world.hostOfMac.get(mac);
+    if (host === undefined) return;
+    const kind = !ended ? 'file-sending' : sentBytes >= totalBytes ? 'file-sent' : 'file-cut';
+    this.#book.note(host, { kind, detail: file.slice(file.lastIndexOf('/') + 1), done: sentBytes, total: totalBytes });
+  }
+
+  event(event: RunEvent): void {
+    if (event.event !== 'stage') return;
+    const { host, stage, reason, address } = event;
+    this.#book.stage(host, stage, {
+      ...(reason === undefined ? {} : { reason }),
+      ...(address === undefined ? {} : { address }),
+    });
+  }
+
+  note(host: string, note: Note): void {
+    this.#book.note(host, note);
+  }
+
+  around(note: Note): void {
+    this.#book.around(note);
+  }
+
+  forget(host: string): void {
+    this.#book.forget(host);
+  }
+
+  of(host: string): Trail {
+    return this.#book.of(host);
+  }
+}
+
+/** Firmware of a machine that is in no hosts file; an operating system that renews its lease is nobody's concern. */
+function bootsSomewhere({ client }: Seen): boolean {
+  return client === 'pxe' || client === 'http' || client === 'ipxe' || client === 'small-ipxe';
+}
+
+/** What differs each time (bytes per second, ports) would keep equal notes apart. */
+function settled(note: Note): Note {
+  if (note.kind !== 'tftp-sent' || note.detail === undefined) return note;
+  return { ...note, detail: note.detail.split(':')[0]! };
+}
