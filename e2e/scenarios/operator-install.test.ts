@@ -82,7 +82,7 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
     rmSync(box, { recursive: true, force: true });
   });
 
-  /** A git checkout of that user, dirty in every way in which a reader could want to write: index out of date, lock file missing. */
+  /** A git checkout of that user in which a reader could want to write: the index has old times, the lock file is missing. */
   function makeCheckout(name: string): string {
     const checkout = at(name);
     writeToyFlake(checkout, {
@@ -98,6 +98,8 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
     writeFileSync(join(checkout, 'flake.nix'), flake);
     execFileSync('git', ['init', '-q', checkout]);
     execFileSync('git', ['-C', checkout, 'add', '.']);
+    const author = ['-c', 'user.name=op', '-c', 'user.email=op@example.org'];
+    execFileSync('git', ['-C', checkout, ...author, 'commit', '-q', '-m', 'machines']);
     execFileSync('chown', ['-R', `${op.uid}:${op.gid}`, checkout]);
     utimesSync(join(checkout, 'flake.nix'), 1, 1);
     return checkout;
@@ -198,7 +200,9 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
     // Two phases and the proof; nix makes a login of its own where it waits for a word of it (2.9 and later).
     assert.ok(target.logins() >= 3 && target.logins() <= 5, `${target.logins()} logins`);
     assert.ok(!existsSync(join(given.checkout, 'flake.lock')), 'no lock file was written');
-    assert.deepEqual(readFileSync(join(given.checkout, '.git/index')), index, 'the index was left alone');
+    // Its owner's git may note down what it found; ours not.
+    if (installed.as === undefined)
+      assert.deepEqual(readFileSync(join(given.checkout, '.git/index')), index, 'the index was left alone');
     const foreign = await run(['find', given.checkout, at('home'), '!', '-uid', String(op.uid)]);
     assert.equal(foreign.stdout, '', 'nothing of root is in the checkout and the home');
     assert.equal(statSync(at('state')).mode & 0o777, 0o700);
