@@ -39,6 +39,7 @@ import { type HttpFile, startHttp } from './listen/http.ts';
 import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
+import { hearOtherServers } from './listen/other-servers.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Host, System } from './machine/host.ts';
@@ -57,6 +58,7 @@ import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
 import { cardMacs } from './store/registrations.ts';
+import { Trails } from './trails.ts';
 
 /** Machines that are being woken and looked at. */
 const looksAtOnce = 16;
@@ -183,12 +185,16 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     const patience = { ...usualPatience, ...config.patience };
     const redactor = makeRedactor();
+    const trails = new Trails({ hostOfMac, journal: state.journal, now });
     const account: Account = new Account({
       hosts: book,
       life: (host) => core.life(host),
       toplevel: (host) => plans.get(host)?.system.toplevel.out,
       agentConnected: (host) => agents?.sessions().includes(host) ?? false,
-      show: world.emit,
+      show(event) {
+        trails.event(event);
+        world.emit(event);
+      },
       proved: (host, address, key) => {
         if (config.knownHosts !== undefined)
           addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
@@ -257,7 +263,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
       emit,
     });
-    const seen = makeSightings({
+    const sightings = makeSightings({
       hostOfMac,
       stageOf: (host) => core.life(host)?.stage,
       happened: (host, happening) => core.happened(host, happening),
@@ -273,6 +279,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
       ticks,
     });
+    const seen = trails.follow(sightings);
 
     // Sockets.
     signal.throwIfAborted();
@@ -286,6 +293,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       dhcp: config.dhcp.mode !== 'off',
     });
     closers.push(() => boot?.close());
+    const others = hearOtherServers({
+      interfaces: links,
+      onSeen: seen,
+      onListening: (name, whyNot) => trails.listening(name, whyNot),
+    });
+    closers.push(() => others.close());
     const own = links.map((link) => link.address);
     const http = await startHttp({
       addresses: own,
@@ -293,7 +306,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       script: (ask) => admission.script(ask),
       loaders: found.files,
       onSeen: seen,
-      onProgress: ({ mac, sentBytes, totalBytes }) => {
+      onProgress: (progress) => {
+        trails.file(progress);
+        const { mac, sentBytes, totalBytes } = progress;
         const host = mac === undefined ? undefined : hostOfMac.get(mac);
         if (host !== undefined && core.life(host)?.stage === 'loading')
           emit({
@@ -324,19 +339,21 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         ticks,
         now,
       }),
-      core: makeAgentDesk({
-        admission,
-        registrations,
-        heard,
-        inventories,
-        warnings,
-        heardOf: (host) => account.heard(host),
-        stageOf: (host) => core.life(host)?.stage,
-        said: (host, lines) => account.said(host, lines),
-        room: () => account.log.room(),
-        emit,
-        now,
-      }),
+      core: trails.agents(
+        makeAgentDesk({
+          admission,
+          registrations,
+          heard,
+          inventories,
+          warnings,
+          heardOf: (host) => account.heard(host),
+          stageOf: (host) => core.life(host)?.stage,
+          said: (host, lines) => account.said(host, lines),
+          room: () => account.log.room(),
+          emit,
+          now,
+        }),
+      ),
     });
     closers.push(() => agents?.close());
     const sessions = agents;
@@ -438,6 +455,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
       watch: (listener) => account.watch(listener),
+      trail: (host) => trails.of(host),
       logs: account.log,
     });
     closers.push(() => operator.close());
@@ -495,6 +513,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           account.forgetLog(host);
           account.log.remove(host);
           admission.forget(host);
+          trails.forget(host);
           sessions.drop(host, why);
         },
         changed() {

@@ -1,10 +1,11 @@
 // Everything that is seen of machines, on its way into their trails: what the front doors saw, stages, files that are sent, agents.
 import type { Note, Trail } from './doctor/trail.ts';
 import { TrailBook } from './doctor/trail-book.ts';
+import type { AgentCore } from './listen/agents.ts';
 import type { FileProgress } from './listen/http.ts';
 import type { Seen } from './listen/seen.ts';
 import type { RunEvent } from './machine/event.ts';
-import type { Mac } from './machine/mac.ts';
+import { type Mac, parseMac } from './machine/mac.ts';
 import { entryLine, runLine } from './store/trail-log.ts';
 
 export interface TrailsWorld {
@@ -67,12 +68,41 @@ export class Trails {
     });
   }
 
-  note(host: string, note: Note): void {
-    this.#book.note(host, note);
+  /** Takes notes of what agents do, and hands on. */
+  agents(core: AgentCore): AgentCore {
+    return {
+      ...core,
+      onRegister: (request, peer) => {
+        const answer = core.onRegister(request, peer);
+        const mac = parseMac(request.mac);
+        const host = 'refused' in answer ? mac && this.#world.hostOfMac.get(mac) : answer.host;
+        if (host === undefined) return answer;
+        if ('refused' in answer)
+          this.#book.note(host, {
+            kind: 'agent-refused',
+            why: answer.refused,
+            detail: `${answer.why}, at ${peer.replace(/:\d+$/, '')}`,
+          });
+        else this.#book.note(host, { kind: 'agent-registered' });
+        return answer;
+      },
+      onSessionUp: (host, about) => {
+        const refusal = core.onSessionUp(host, about);
+        if (refusal === undefined) this.#book.note(host, { kind: 'agent-up' });
+        else this.#book.note(host, { kind: 'agent-refused', why: refusal.refused, detail: refusal.why });
+        return refusal;
+      },
+      onSessionDown: (host, why) => {
+        this.#book.note(host, { kind: 'agent-down', detail: why });
+        core.onSessionDown(host, why);
+      },
+    };
   }
 
-  around(note: Note): void {
-    this.#book.around(note);
+  /** Whether offers of other servers are heard on an interface. */
+  listening(name: string, whyNot: string | undefined): void {
+    const note = { kind: 'listening', interface: name, why: whyNot === undefined ? 'yes' : 'no' } as const;
+    this.#book.around(whyNot === undefined ? note : { ...note, detail: whyNot });
   }
 
   forget(host: string): void {

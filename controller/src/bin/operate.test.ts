@@ -33,6 +33,7 @@ async function withDesk(desk: Partial<OperatorDesk>, use: (socket: string) => Pr
     wake: async () => 0,
     watch: () => () => {},
     logs: { follow: () => () => {}, async *until() {} },
+    trail: (host) => ({ host, stages: [], entries: [], around: [] }),
     ...desk,
   });
   try {

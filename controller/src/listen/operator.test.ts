@@ -21,6 +21,7 @@ async function withDesk(
     wake: async () => 6,
     watch: () => () => {},
     logs: { follow: () => () => {}, async *until() {} },
+    trail: (host) => ({ host, stages: [], entries: [], around: [] }),
     ...desk,
   });
   const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());
@@ -107,6 +108,7 @@ test('the end of the run is the end of a watch, behind the last event', async ()
       return () => {};
     },
     logs: { follow: () => () => {}, async *until() {} },
+    trail: (host) => ({ host, stages: [], entries: [], around: [] }),
   });
   assert.equal(await answers(socket), true);
   const client = new OperatorServiceClient(`unix:${socket}`, grpc.credentials.createInsecure());

@@ -11,7 +11,9 @@ import {
   OperatorServiceService,
   type WatchResponse,
 } from '@nixie/proto/operator';
+import type { Trail } from '../doctor/trail.ts';
 import { type LogDesk, sendLogs } from './operator-logs.ts';
+import { trailMessage } from './trail-message.ts';
 
 /** What the door needs of the house. A refusal is a sentence. */
 export interface OperatorDesk {
@@ -23,6 +25,8 @@ export interface OperatorDesk {
   /** Calls back with each change and each event line; the result ends it. */
   watch(listener: (message: WatchResponse) => void): () => void;
   readonly logs: Pick<LogDesk, 'follow' | 'until'>;
+  /** What was seen of a machine. */
+  trail(host: string): Trail;
 }
 
 /** A watcher that reads slower than events come loses the oldest, beyond so many waiting. */
@@ -112,6 +116,10 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
       call.on('cancelled', end);
       call.on('close', end);
       call.on('error', end);
+    },
+    trail(call, callback) {
+      if (!known(call.request.host)) return callback(unknown(call.request.host));
+      callback(null, trailMessage(desk.trail(call.request.host)));
     },
     logs(call) {
       const bye = sendLogs(call, {

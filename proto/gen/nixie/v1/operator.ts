@@ -162,6 +162,49 @@ export interface HostLogLine {
   severity?: number | undefined;
 }
 
+export interface TrailRequest {
+  host: string;
+}
+
+export interface TrailResponse {
+  stages: TrailStage[];
+  entries: TrailEntry[];
+  /** Of no machine of the run: strangers that asked to boot, floods. */
+  around: TrailEntry[];
+}
+
+export interface TrailStage {
+  stage: string;
+  atUnixMs: bigint;
+  reason?: string | undefined;
+  address?: string | undefined;
+}
+
+/** The words are those of controller/src/doctor/trail.ts. */
+export interface TrailEntry {
+  kind: string;
+  /** Boots of this machine, counted from 1. */
+  attempt: number;
+  firstUnixMs: bigint;
+  lastUnixMs: bigint;
+  count: number;
+  why?: string | undefined;
+  detail?: string | undefined;
+  interface?: string | undefined;
+  asked?: string | undefined;
+  client?: string | undefined;
+  server?: string | undefined;
+  mac?: string | undefined;
+  port?:
+    | number
+    | undefined;
+  /** Bytes of a file; blocks of a TFTP transfer, -1 while not even its options are acknowledged. */
+  done?: bigint | undefined;
+  total?: bigint | undefined;
+  blockSizeBytes?: number | undefined;
+  sentAgain?: number | undefined;
+}
+
 function createBaseMachine(): Machine {
   return {
     host: "",
@@ -2095,6 +2138,673 @@ export const HostLogLine: MessageFns<HostLogLine> = {
   },
 };
 
+function createBaseTrailRequest(): TrailRequest {
+  return { host: "" };
+}
+
+export const TrailRequest: MessageFns<TrailRequest> = {
+  encode(message: TrailRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrailRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrailRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrailRequest {
+    return { host: isSet(object.host) ? globalThis.String(object.host) : "" };
+  },
+
+  toJSON(message: TrailRequest): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrailRequest>): TrailRequest {
+    return TrailRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrailRequest>): TrailRequest {
+    const message = createBaseTrailRequest();
+    message.host = object.host ?? "";
+    return message;
+  },
+};
+
+function createBaseTrailResponse(): TrailResponse {
+  return { stages: [], entries: [], around: [] };
+}
+
+export const TrailResponse: MessageFns<TrailResponse> = {
+  encode(message: TrailResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.stages) {
+      TrailStage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.entries) {
+      TrailEntry.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.around) {
+      TrailEntry.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrailResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrailResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stages.push(TrailStage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.entries.push(TrailEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.around.push(TrailEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrailResponse {
+    return {
+      stages: globalThis.Array.isArray(object?.stages) ? object.stages.map((e: any) => TrailStage.fromJSON(e)) : [],
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => TrailEntry.fromJSON(e)) : [],
+      around: globalThis.Array.isArray(object?.around) ? object.around.map((e: any) => TrailEntry.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: TrailResponse): unknown {
+    const obj: any = {};
+    if (message.stages?.length) {
+      obj.stages = message.stages.map((e) => TrailStage.toJSON(e));
+    }
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => TrailEntry.toJSON(e));
+    }
+    if (message.around?.length) {
+      obj.around = message.around.map((e) => TrailEntry.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrailResponse>): TrailResponse {
+    return TrailResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrailResponse>): TrailResponse {
+    const message = createBaseTrailResponse();
+    message.stages = object.stages?.map((e) => TrailStage.fromPartial(e)) || [];
+    message.entries = object.entries?.map((e) => TrailEntry.fromPartial(e)) || [];
+    message.around = object.around?.map((e) => TrailEntry.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTrailStage(): TrailStage {
+  return { stage: "", atUnixMs: 0n, reason: undefined, address: undefined };
+}
+
+export const TrailStage: MessageFns<TrailStage> = {
+  encode(message: TrailStage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stage !== "") {
+      writer.uint32(10).string(message.stage);
+    }
+    if (message.atUnixMs !== 0n) {
+      if (BigInt.asIntN(64, message.atUnixMs) !== message.atUnixMs) {
+        throw new globalThis.Error("value provided for field message.atUnixMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.atUnixMs);
+    }
+    if (message.reason !== undefined) {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.address !== undefined) {
+      writer.uint32(34).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrailStage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrailStage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrailStage {
+    return {
+      stage: isSet(object.stage) ? globalThis.String(object.stage) : "",
+      atUnixMs: isSet(object.atUnixMs)
+        ? BigInt(object.atUnixMs)
+        : isSet(object.at_unix_ms)
+        ? BigInt(object.at_unix_ms)
+        : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : undefined,
+      address: isSet(object.address) ? globalThis.String(object.address) : undefined,
+    };
+  },
+
+  toJSON(message: TrailStage): unknown {
+    const obj: any = {};
+    if (message.stage !== "") {
+      obj.stage = message.stage;
+    }
+    if (message.atUnixMs !== 0n) {
+      obj.atUnixMs = message.atUnixMs.toString();
+    }
+    if (message.reason !== undefined) {
+      obj.reason = message.reason;
+    }
+    if (message.address !== undefined) {
+      obj.address = message.address;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrailStage>): TrailStage {
+    return TrailStage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrailStage>): TrailStage {
+    const message = createBaseTrailStage();
+    message.stage = object.stage ?? "";
+    message.atUnixMs = (object.atUnixMs !== undefined && object.atUnixMs !== null) ? BigInt(object.atUnixMs) : 0n;
+    message.reason = object.reason ?? undefined;
+    message.address = object.address ?? undefined;
+    return message;
+  },
+};
+
+function createBaseTrailEntry(): TrailEntry {
+  return {
+    kind: "",
+    attempt: 0,
+    firstUnixMs: 0n,
+    lastUnixMs: 0n,
+    count: 0,
+    why: undefined,
+    detail: undefined,
+    interface: undefined,
+    asked: undefined,
+    client: undefined,
+    server: undefined,
+    mac: undefined,
+    port: undefined,
+    done: undefined,
+    total: undefined,
+    blockSizeBytes: undefined,
+    sentAgain: undefined,
+  };
+}
+
+export const TrailEntry: MessageFns<TrailEntry> = {
+  encode(message: TrailEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).uint32(message.attempt);
+    }
+    if (message.firstUnixMs !== 0n) {
+      if (BigInt.asIntN(64, message.firstUnixMs) !== message.firstUnixMs) {
+        throw new globalThis.Error("value provided for field message.firstUnixMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.firstUnixMs);
+    }
+    if (message.lastUnixMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastUnixMs) !== message.lastUnixMs) {
+        throw new globalThis.Error("value provided for field message.lastUnixMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.lastUnixMs);
+    }
+    if (message.count !== 0) {
+      writer.uint32(40).uint32(message.count);
+    }
+    if (message.why !== undefined) {
+      writer.uint32(50).string(message.why);
+    }
+    if (message.detail !== undefined) {
+      writer.uint32(58).string(message.detail);
+    }
+    if (message.interface !== undefined) {
+      writer.uint32(66).string(message.interface);
+    }
+    if (message.asked !== undefined) {
+      writer.uint32(74).string(message.asked);
+    }
+    if (message.client !== undefined) {
+      writer.uint32(82).string(message.client);
+    }
+    if (message.server !== undefined) {
+      writer.uint32(90).string(message.server);
+    }
+    if (message.mac !== undefined) {
+      writer.uint32(98).string(message.mac);
+    }
+    if (message.port !== undefined) {
+      writer.uint32(104).uint32(message.port);
+    }
+    if (message.done !== undefined) {
+      if (BigInt.asIntN(64, message.done) !== message.done) {
+        throw new globalThis.Error("value provided for field message.done of type int64 too large");
+      }
+      writer.uint32(112).int64(message.done);
+    }
+    if (message.total !== undefined) {
+      if (BigInt.asIntN(64, message.total) !== message.total) {
+        throw new globalThis.Error("value provided for field message.total of type int64 too large");
+      }
+      writer.uint32(120).int64(message.total);
+    }
+    if (message.blockSizeBytes !== undefined) {
+      writer.uint32(128).uint32(message.blockSizeBytes);
+    }
+    if (message.sentAgain !== undefined) {
+      writer.uint32(136).uint32(message.sentAgain);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrailEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrailEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.firstUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.interface = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.asked = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.done = reader.int64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.total = reader.int64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.blockSizeBytes = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.sentAgain = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrailEntry {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      firstUnixMs: isSet(object.firstUnixMs)
+        ? BigInt(object.firstUnixMs)
+        : isSet(object.first_unix_ms)
+        ? BigInt(object.first_unix_ms)
+        : 0n,
+      lastUnixMs: isSet(object.lastUnixMs)
+        ? BigInt(object.lastUnixMs)
+        : isSet(object.last_unix_ms)
+        ? BigInt(object.last_unix_ms)
+        : 0n,
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      why: isSet(object.why) ? globalThis.String(object.why) : undefined,
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : undefined,
+      interface: isSet(object.interface) ? globalThis.String(object.interface) : undefined,
+      asked: isSet(object.asked) ? globalThis.String(object.asked) : undefined,
+      client: isSet(object.client) ? globalThis.String(object.client) : undefined,
+      server: isSet(object.server) ? globalThis.String(object.server) : undefined,
+      mac: isSet(object.mac) ? globalThis.String(object.mac) : undefined,
+      port: isSet(object.port) ? globalThis.Number(object.port) : undefined,
+      done: isSet(object.done) ? BigInt(object.done) : undefined,
+      total: isSet(object.total) ? BigInt(object.total) : undefined,
+      blockSizeBytes: isSet(object.blockSizeBytes)
+        ? globalThis.Number(object.blockSizeBytes)
+        : isSet(object.block_size_bytes)
+        ? globalThis.Number(object.block_size_bytes)
+        : undefined,
+      sentAgain: isSet(object.sentAgain)
+        ? globalThis.Number(object.sentAgain)
+        : isSet(object.sent_again)
+        ? globalThis.Number(object.sent_again)
+        : undefined,
+    };
+  },
+
+  toJSON(message: TrailEntry): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.firstUnixMs !== 0n) {
+      obj.firstUnixMs = message.firstUnixMs.toString();
+    }
+    if (message.lastUnixMs !== 0n) {
+      obj.lastUnixMs = message.lastUnixMs.toString();
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.why !== undefined) {
+      obj.why = message.why;
+    }
+    if (message.detail !== undefined) {
+      obj.detail = message.detail;
+    }
+    if (message.interface !== undefined) {
+      obj.interface = message.interface;
+    }
+    if (message.asked !== undefined) {
+      obj.asked = message.asked;
+    }
+    if (message.client !== undefined) {
+      obj.client = message.client;
+    }
+    if (message.server !== undefined) {
+      obj.server = message.server;
+    }
+    if (message.mac !== undefined) {
+      obj.mac = message.mac;
+    }
+    if (message.port !== undefined) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.done !== undefined) {
+      obj.done = message.done.toString();
+    }
+    if (message.total !== undefined) {
+      obj.total = message.total.toString();
+    }
+    if (message.blockSizeBytes !== undefined) {
+      obj.blockSizeBytes = Math.round(message.blockSizeBytes);
+    }
+    if (message.sentAgain !== undefined) {
+      obj.sentAgain = Math.round(message.sentAgain);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrailEntry>): TrailEntry {
+    return TrailEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrailEntry>): TrailEntry {
+    const message = createBaseTrailEntry();
+    message.kind = object.kind ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.firstUnixMs = (object.firstUnixMs !== undefined && object.firstUnixMs !== null)
+      ? BigInt(object.firstUnixMs)
+      : 0n;
+    message.lastUnixMs = (object.lastUnixMs !== undefined && object.lastUnixMs !== null)
+      ? BigInt(object.lastUnixMs)
+      : 0n;
+    message.count = object.count ?? 0;
+    message.why = object.why ?? undefined;
+    message.detail = object.detail ?? undefined;
+    message.interface = object.interface ?? undefined;
+    message.asked = object.asked ?? undefined;
+    message.client = object.client ?? undefined;
+    message.server = object.server ?? undefined;
+    message.mac = object.mac ?? undefined;
+    message.port = object.port ?? undefined;
+    message.done = (object.done !== undefined && object.done !== null) ? BigInt(object.done) : undefined;
+    message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : undefined;
+    message.blockSizeBytes = object.blockSizeBytes ?? undefined;
+    message.sentAgain = object.sentAgain ?? undefined;
+    return message;
+  },
+};
+
 export type OperatorServiceService = typeof OperatorServiceService;
 export const OperatorServiceService = {
   list: {
@@ -2163,6 +2873,16 @@ export const OperatorServiceService = {
     responseSerialize: (value: LogsResponse): Buffer => Buffer.from(LogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LogsResponse => LogsResponse.decode(value),
   },
+  /** What was seen of one machine, folded: equal sightings of one boot are one entry. */
+  trail: {
+    path: "/nixie.v1.OperatorService/Trail" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TrailRequest): Buffer => Buffer.from(TrailRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TrailRequest => TrailRequest.decode(value),
+    responseSerialize: (value: TrailResponse): Buffer => Buffer.from(TrailResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TrailResponse => TrailResponse.decode(value),
+  },
 } as const;
 
 export interface OperatorServiceServer extends UntypedServiceImplementation {
@@ -2176,6 +2896,8 @@ export interface OperatorServiceServer extends UntypedServiceImplementation {
   wake: handleUnaryCall<WakeRequest, WakeResponse>;
   /** What was said by and about one machine in this run, as far as it is kept, in the order in which it reached the controller. */
   logs: handleServerStreamingCall<LogsRequest, LogsResponse>;
+  /** What was seen of one machine, folded: equal sightings of one boot are one entry. */
+  trail: handleUnaryCall<TrailRequest, TrailResponse>;
 }
 
 export interface OperatorServiceClient extends Client {
@@ -2259,6 +2981,22 @@ export interface OperatorServiceClient extends Client {
   /** What was said by and about one machine in this run, as far as it is kept, in the order in which it reached the controller. */
   logs(request: LogsRequest, options?: Partial<CallOptions>): ClientReadableStream<LogsResponse>;
   logs(request: LogsRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<LogsResponse>;
+  /** What was seen of one machine, folded: equal sightings of one boot are one entry. */
+  trail(
+    request: TrailRequest,
+    callback: (error: ServiceError | null, response: TrailResponse) => void,
+  ): ClientUnaryCall;
+  trail(
+    request: TrailRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TrailResponse) => void,
+  ): ClientUnaryCall;
+  trail(
+    request: TrailRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TrailResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const OperatorServiceClient = makeGenericClientConstructor(
