@@ -7,7 +7,7 @@ import type { Mac } from './machine/mac.ts';
 import { makeSightings } from './sightings.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
-function world(stage: 'waking' | 'disko' = 'waking') {
+function world(stage: 'waking' | 'restarting' | 'disko' = 'waking') {
   const told: Happening['kind'][] = [];
   const events: RunEvent[] = [];
   const warnings: string[] = [];
@@ -38,6 +38,9 @@ test('firmware that asks for a boot file is a sign of life; a lease for an opera
   assert.deepEqual(told, []);
   seen({ kind: 'dhcp-answered', mac, machine: 'm1', why: 'proxy offer', detail: 'snponly.efi' });
   assert.deepEqual(told, ['firmware-asked']);
+  const afresh = world('restarting');
+  afresh.seen({ kind: 'tftp-started', mac, machine: 'm1' });
+  assert.deepEqual(afresh.told, ['firmware-asked']);
   const later = world('disko');
   later.seen({ kind: 'tftp-started', mac, machine: 'm1' });
   assert.deepEqual(later.told, []);

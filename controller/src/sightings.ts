@@ -40,7 +40,8 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
       ...(detail === '' ? {} : { detail }),
     });
     if (kind === 'dhcp-silent' && why === 'declined') declined(world, seen);
-    if (host !== undefined && world.stageOf(host) === 'waking' && asksToBoot(seen))
+    const stage = host === undefined ? undefined : world.stageOf(host);
+    if (host !== undefined && (stage === 'waking' || stage === 'restarting') && asksToBoot(seen))
       world.happened(host, { kind: 'firmware-asked' });
   };
 }

@@ -240,6 +240,8 @@ class Steps {
     }
     await this.#remote(machine, key, 1);
     machine.write({ kind: 'half' }, life);
+    if (machine.troubled('disko fails until a fresh boot') || machine.troubled('disks held until a fresh boot'))
+      throw new Exit(1);
     if (fate.strikes('disko hangs')) await this.#hang();
     await this.#remote(machine, key, random.int(2, 60));
     if (fate.strikes('disko fails once') || fate.strikes('disko fails twice')) throw new Exit(1);
@@ -269,7 +271,7 @@ class Steps {
       say(`error: writing to file: No space left on device`);
       throw new Exit(1);
     }
-    if (fate.strikes('copy fails once')) {
+    if (fate.strikes('copy fails once') || machine.troubled('copy fails until a fresh boot')) {
       say('error: unexpected end-of-file');
       throw new Exit(1);
     }
@@ -281,7 +283,8 @@ class Steps {
     machine.during('install');
     if (fate.strikes('install hangs')) await this.#hang();
     await this.#remote(machine, key, random.int(15, 180));
-    if (fate.strikes('install fails once') || fate.strikes('install fails twice')) {
+    const stuck = machine.troubled('install fails until a fresh boot') || fate.has('install fails in every boot');
+    if (stuck || fate.strikes('install fails once') || fate.strikes('install fails twice')) {
       say('error: failed to install the boot loader');
       throw new Exit(1);
     }

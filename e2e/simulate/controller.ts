@@ -265,7 +265,8 @@ export class ControllerLife {
       `its firmware was told to boot ${decision.file} after the reboot mark`,
     );
     // An operating system that asks for an address is no sign of a boot from the network.
-    if (decision.file !== undefined && this.core.life(host)?.stage === 'waking')
+    const stage = this.core.life(host)?.stage;
+    if (decision.file !== undefined && (stage === 'waking' || stage === 'restarting'))
       this.core.happened(host, { kind: 'firmware-asked' });
     return encodeDhcp(decision.packet);
   }
@@ -438,6 +439,7 @@ export class ControllerLife {
     const host = 'host' in event ? event.host : undefined;
     witness.note(host, JSON.stringify(rest));
     if (event.event !== 'stage') return;
+    witness.stage(event.host, event.stage);
     if (event.stage === 'rebooting') {
       this.#marked.add(event.host);
       this.#machine(event.host)?.marked();
@@ -448,12 +450,34 @@ export class ControllerLife {
     if (event.stage === 'waking') this.#tools.rebooting.delete(event.host);
     if (!isEnd(event.stage)) return;
     if (event.stage === 'failed') this.#parts.kept.marks.clear(event.host);
+    this.#judge(event.host, event.stage);
     witness.holds(
       event.stage === 'proved' || event.stage === 'skipped' || (event.reason ?? '') !== '',
       event.host,
       `it ended as ${event.stage} without a reason`,
     );
     this.#parts.onEnd(event.host, event.stage, this);
+  }
+
+  /** What is said of a machine at its end must be true of it. */
+  #judge(host: string, stage: Stage): void {
+    const { witness, clock } = this.#parts.network.lan;
+    const machine = this.#machine(host);
+    const shell = machine?.ssh();
+    const waited = shell !== undefined && shell.system === undefined && this.#tokens.expects(host, clock.ticks);
+    if (stage === 'doubtful') witness.holds(!waited, host, 'its installer, which is about to register, was doubted');
+    if (stage === 'skipped')
+      witness.holds(
+        shell?.system === this.#plans.get(host)?.system.toplevel.out,
+        host,
+        'it was skipped and runs another system',
+      );
+    const { reason, spent: times } = this.core.life(host) ?? { spent: {} };
+    const wanted = this.#parts.hosts.some((each) => each.name === host && this.#consent.mayLoseData(each));
+    if (reason?.startsWith('nothing was heard'))
+      witness.holds(wanted || shell?.system === undefined, host, 'it runs a system, and nobody has looked');
+    for (const [each, spent] of Object.entries(times))
+      witness.holds(spent >= 0 && spent <= clock.ticks, host, `it spent ${spent} ms in ${each}`);
   }
 
   #bounds(): void {

@@ -27,6 +27,11 @@ export const faultKinds = [
   'copy silent',
   'install fails once',
   'install fails twice',
+  'disko fails until a fresh boot',
+  'copy fails until a fresh boot',
+  'install fails until a fresh boot',
+  'disks held until a fresh boot', // disko fails, and what holds its disks can't be ended
+  'install fails in every boot',
   'image incomplete',
   'path missing',
   'not started',
@@ -42,6 +47,7 @@ export const faultKinds = [
   'disk swapped before the link',
   'stranger asks for the script',
   'token replayed',
+  'another machine claims its MAC',
   'token of another machine',
   'registration with a wrong MAC',
   'link down in firmware',
@@ -78,6 +84,11 @@ export class Fate {
     this.#left.set(kind, left - 1);
     this.#told(kind);
     return true;
+  }
+
+  /** How often it will happen yet. */
+  left(kind: FaultKind): number {
+    return this.#left.get(kind) ?? 0;
   }
 
   /** A fault that lasts. */

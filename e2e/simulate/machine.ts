@@ -31,6 +31,8 @@ export class Machine {
   #power = new AbortController();
   #session: Session | undefined;
   readonly #done = new Map<string, InstructionResult>();
+  /** The boot in which each lasting trouble began. */
+  readonly #troubled = new Map<FaultKind, string>();
   /** Where /dev/nixie/disk leads. */
   #link: string | undefined;
 
@@ -95,6 +97,14 @@ export class Machine {
     clock.after(25_000, () => {
       if (!this.linked) this.#session?.lost();
     });
+  }
+
+  /** Trouble that lasts as long as this boot of its installer. */
+  troubled(kind: FaultKind): boolean {
+    if (this.#os.kind !== 'installer' || !this.fate.kinds.has(kind)) return false;
+    const { bootId } = this.#os;
+    if (this.fate.strikes(kind)) this.#troubled.set(kind, bootId);
+    return this.#troubled.get(kind) === bootId;
   }
 
   /** The stage of an install in which something may befall it. */
@@ -326,9 +336,9 @@ export class Machine {
     const { controller, lan } = network;
     if (controller === undefined) return undefined;
     const peer = `${this.address}:${random.int(32_768, 60_000)}`;
-    const refuses = (kind: FaultKind, other: Partial<RegisterRequest>) => {
+    const refuses = (kind: FaultKind, other: Partial<RegisterRequest>, from = '10.80.62.9:4000') => {
       if (!this.fate.strikes(kind)) return;
-      const answer = controller.register({ ...request, ...other }, '10.80.62.9:4000');
+      const answer = controller.register({ ...request, ...other }, from);
       lan.witness.holds('refused' in answer, this.host.name, `${kind}: the registration was believed`);
     };
     refuses('registration with a wrong MAC', { mac: '52:54:00:66:66:66' });
@@ -340,6 +350,17 @@ export class Machine {
     }
     lan.witness.holds(answer.host === this.host.name, this.host.name, `registered as ${answer.host}`);
     refuses('token replayed', { agentKey: Buffer.from(random.bytes(91)) });
+    const stage = () => controller.core.life(this.host.name)?.stage;
+    lan.witness.holds(stage() !== 'failed', this.host.name, 'somebody without its MAC stopped it');
+    if (this.fate.kinds.has('another machine claims its MAC')) {
+      const before = this.fate.left('another machine claims its MAC');
+      refuses('another machine claims its MAC', { agentKey: Buffer.from(random.bytes(91)) }, peer);
+      lan.witness.holds(
+        before === 0 || stage() === 'failed',
+        this.host.name,
+        'two machines claim its MAC, and it goes on',
+      );
+    }
     if (this.fate.strikes('answer to registration lost')) return undefined;
     keep(answer.credential);
     return undefined;
@@ -395,6 +416,8 @@ export class Machine {
       this.disk.shape.serial = `${this.disk.shape.serial}X`;
     const inventory = action.$case === 'inspect' ? this.#inventory(this.#os.bootId) : undefined;
     let error = '';
+    if (action.$case === 'resetDisks' && this.#troubled.get('disks held until a fresh boot') === this.#os.bootId)
+      error = 'umount: /mnt: target is busy.';
     if (action.$case === 'linkDisk') {
       if (this.fate.strikes('disk swapped before the link')) this.disk.shape.serial = `${this.disk.shape.serial}X`;
       error = refusal(action.value, this.#inventory(this.#os.bootId).disks) ?? '';

@@ -72,7 +72,10 @@ function report(
   }: { wallSeconds: number; peakRssBytes: number; eventsPerSecond: number },
 ): string {
   const { machines, seed, faults, mode } = result;
-  const happened = Object.values(result.faultsHappened).reduce((sum, count) => sum + count, 0);
+  const sum = (counts: Readonly<Record<string, number>>) =>
+    Object.values(counts).reduce((all, count) => all + count, 0);
+  const happened = sum(result.faultsHappened);
+  const afresh = sum(result.afterFreshBoot);
   const lines = [
     `${machines} machines, seed ${seed}, faults ${faults}, DHCP ${mode}`,
     '',
@@ -90,9 +93,8 @@ function report(
       ),
     '',
     `${happened} faults of ${Object.keys(result.faultsHappened).length} kinds; the controller lived ${result.lives} times, its last life evaluated ${result.evaluations} and built ${result.builds} time`,
-    `most at once: ${Object.entries(result.most)
-      .map(([what, count]) => `${what} ${count}`)
-      .join(', ')}`,
+    `${afresh} machines had their installer booted afresh${afresh === 0 ? '' : `; of them ended ${counted(result.afterFreshBoot)}`}`,
+    `most at once: ${counted(result.most)}`,
     `virtual time ${Math.floor(result.virtualSeconds / 60)} min, wall time ${wallSeconds.toFixed(1)} s, ${result.events} events (${eventsPerSecond}/s), peak memory ${Math.round(peakRssBytes / 1e6)} MB`,
     `hash of ${result.lines} lines: ${result.hash}`,
   ];
@@ -106,6 +108,12 @@ function report(
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+function counted(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([what, count]) => `${what} ${count}`)
+    .join(', ');
 }
 
 process.exitCode = await main();

@@ -35,6 +35,8 @@ export interface SimulationResult {
   /** By end and reason, numbers and names taken out; the most frequent first. */
   readonly reasons: readonly (readonly [string, number])[];
   readonly faultsHappened: Readonly<Record<string, number>>;
+  /** How machines ended whose installer was booted afresh. */
+  readonly afterFreshBoot: Readonly<Record<string, number>>;
   /** Lives of the controller. */
   readonly lives: number;
   readonly evaluations: number;
@@ -150,6 +152,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       (a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1),
     ),
     faultsHappened: Object.fromEntries([...witness.faults].sort()),
+    afterFreshBoot: tally([...(witness.passed.get('restarting') ?? [])].map((host) => ends.get(host)?.stage ?? 'none')),
     lives: lives.length,
     evaluations: last.counts.evaluations,
     builds: last.counts.builds,
@@ -302,6 +305,7 @@ function plain(reason: string): string {
     .replace(/\/nix\/store\/\S+/g, 'PATH')
     .replace(/\d+(?:\.\d+){3}/g, 'ADDRESS')
     .replace(/\bm\d+\b/g, 'NAME')
-    .replace(/\bS\d+X?\b/g, 'SERIAL')
+    .replace(/\b(?:BESIDE|S|s)\d+X?\b/g, 'SERIAL')
+    .replace(/ (?:fits|does not fit): .*/, ' …')
     .replace(/(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/g, 'MAC');
 }

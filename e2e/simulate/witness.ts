@@ -18,6 +18,8 @@ export class Witness {
   readonly #traced: string | undefined;
   /** Faults that came to pass, by kind. */
   readonly faults = new Map<string, number>();
+  /** Machines that were in each stage once. */
+  readonly passed = new Map<string, Set<string>>();
 
   /** @param traced a machine whose lines are all told to `trace` */
   constructor(ticks: () => number, traced?: string, trace?: (line: string) => void) {
@@ -39,6 +41,12 @@ export class Witness {
   fault(host: string | undefined, kind: string): void {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
     this.note(host, `FAULT ${kind}`);
+  }
+
+  stage(host: string, stage: string): void {
+    const hosts = this.passed.get(stage);
+    if (hosts === undefined) this.passed.set(stage, new Set([host]));
+    else hosts.add(host);
   }
 
   /** Holds it, or the run ends here. */

@@ -53,11 +53,12 @@ function house(registrations = new Map<string, KeptRegistration>()) {
     patience,
   );
   core.add('m1');
+  const tokens = new TokenBook(randomBytes);
   const book = new HostBook([host]);
   const admission = new Admission({
     core,
     hosts: book,
-    tokens: new TokenBook(randomBytes),
+    tokens,
     registrations: { get: (name) => registrations.get(name), put: (name, kept) => void registrations.set(name, kept) },
     installer: () => ({
       kernelSha256: 'a'.repeat(64),
@@ -82,6 +83,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   };
   return {
     core,
+    tokens,
     book,
     admission,
     events,
@@ -222,6 +224,23 @@ test('once its disk is written a second claimant is told off and the operator wa
   assert.equal(core.life('m1')?.stage, 'disko');
   assert.equal(core.life('m1')?.bootId, 'b1');
   assert.ok(events.some((event) => event.event === 'notice' && /second machine at 10\.0\.0\.19/.test(event.text)));
+});
+
+test('an agent that comes while its host is still being built uses nothing up, and is expected on', () => {
+  const { walk, token, register, core, tokens, admission } = house();
+  walk('begin', 'found-nobody');
+  const known = token();
+  // The next life of the controller knows the token, and has not begun with this host.
+  core.remove('m1');
+  core.add('m1');
+  const early = register(known, 'b1');
+  assert.equal('refused' in early && early.refused, 'unavailable');
+  assert.equal(tokens.expects('m1', 0), true);
+  assert.equal(admission.keysFor('b1')?.length, 1);
+  walk('begin');
+  assert.ok('credential' in register(known, 'b1'));
+  assert.equal(core.life('m1')?.stage, 'registered');
+  assert.equal(tokens.expects('m1', 0), false);
 });
 
 test('a registration that comes at a wrong time leaves the kept one alone', () => {

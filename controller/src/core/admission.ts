@@ -141,8 +141,7 @@ export class Admission {
       return { refused: 'invalid', why: 'boot_id: empty or too long' };
     if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
     const key = createHash('sha256').update(request.agentKey).digest('hex');
-    const taken = tokens.take(request.token, mac, key, ticks());
-    if (taken.verdict === 'ok') this.#world.tokensChanged?.();
+    const taken = tokens.check(request.token, mac, key, ticks());
     const address = addressOf(peer) ?? request.address;
     switch (taken.verdict) {
       case 'unknown':
@@ -184,7 +183,10 @@ export class Admission {
     if (!(taken.verdict === 'again' && life?.bootId === request.bootId)) {
       const { sshHostKey, bootId, inventory } = request;
       const moved = core.happened(host, { kind: 'agent-registered', mac, address, sshHostKey, bootId });
+      // Its token stays good: a machine whose run was cut off is still being built for.
       if (!moved.moved) return { refused: 'unavailable', why: moved.sentence };
+      tokens.use(request.token, key, ticks());
+      this.#world.tokensChanged?.();
       // The task that the move starts looks into it; it begins when all that is done here is done.
       this.#world.registrations.put(host, { bootId, mac, sshHostKey, inventory });
     }

@@ -13,6 +13,7 @@ import { iso, type Task } from './core.ts';
 import { checkHardware } from './hardware-check.ts';
 import { linkHinted, targetDisk } from './linked-disk.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
+import { restart } from './restart-task.ts';
 import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
 import { wake } from './wake-task.ts';
 
@@ -188,17 +189,6 @@ async function leave(world: TaskWorld, _plan: Plan, life: Life): Promise<void> {
         ? { $case: 'abort', value: {} }
         : undefined;
   if (action !== undefined) await world.agents.instruct(life.host, action, askMs).catch(() => undefined);
-}
-
-/** Whatever holds its disks or its network there: a fresh boot ends it. What comes then is as after any other boot. */
-async function restart(world: TaskWorld, _plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  try {
-    await world.agents.connected(life.host, sessionMs, signal, life.bootId);
-    await ask(world, life, 'reboot', { $case: 'reboot', value: { delayMs: 0 } }, askMs);
-  } catch (error) {
-    const reason = `${life.reason}; and its installer could not be booted afresh: ${(error as Error).message}`;
-    if (!signal.aborted) world.tell(life.host, { kind: 'failed', reason });
-  }
 }
 
 /**

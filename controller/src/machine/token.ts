@@ -68,10 +68,10 @@ export class TokenBook {
   }
 
   /**
-   * Uses a token up. One agent key may do it again and again within its life, another key never.
+   * What a token is worth to this agent. One agent key may use it again and again within its life, another key never after it.
    * @param agentKey SHA-256 of the agent's public key, hex
    */
-  take(token: string, mac: Mac, agentKey: string, now: number): Taken {
+  check(token: string, mac: Mac, agentKey: string, now: number): Taken {
     const entry = this.#tokens.get(token);
     if (!entry) return { verdict: 'unknown' };
     const { host } = entry;
@@ -79,8 +79,21 @@ export class TokenBook {
     if (entry.mac !== mac) return { verdict: 'other-mac', host };
     if (entry.usedBy === agentKey) return { verdict: 'again', host };
     if (entry.usedBy !== undefined) return { verdict: 'used', host, newest: this.#newestUsed(host) === token };
-    this.#tokens.set(token, { ...entry, usedBy: agentKey, usedAt: now });
     return { verdict: 'ok', host };
+  }
+
+  /** Uses a token up that was checked. */
+  use(token: string, agentKey: string, now: number): void {
+    const entry = this.#tokens.get(token);
+    if (entry !== undefined && entry.usedBy === undefined)
+      this.#tokens.set(token, { ...entry, usedBy: agentKey, usedAt: now });
+  }
+
+  /** Checks it, and uses it up when it is good. */
+  take(token: string, mac: Mac, agentKey: string, now: number): Taken {
+    const taken = this.check(token, mac, agentKey, now);
+    if (taken.verdict === 'ok') this.use(token, agentKey, now);
+    return taken;
   }
 
   #newestUsed(host: string): string | undefined {
