@@ -170,7 +170,7 @@ try {
 }
 process.stdin.destroy();
 
-/** `PROGRAM UID nnp=0|1` of each process that we or a child of ours started; those that have not yet become their own program are left out. */
+/** `PROGRAM UID nnp=0|1`, with `leak` behind it where a variable of root's came through, of each process that we or a child of ours started; those that have not yet become their own program are left out. */
 function descendants(): string[] {
   const below = new Set([process.pid]);
   const processes = readdirSync('/proc')
@@ -180,7 +180,16 @@ function descendants(): string[] {
       try {
         const status = readFileSync(`/proc/${pid}/status`, 'utf8');
         const field = (name: string) => new RegExp(`^${name}:\\s+(\\S+)`, 'm').exec(status)?.[1] ?? '';
-        return [{ pid, parent: Number(field('PPid')), uid: field('Uid'), nnp: field('NoNewPrivs'), of: program(pid) }];
+        return [
+          {
+            pid,
+            parent: Number(field('PPid')),
+            uid: field('Uid'),
+            nnp: field('NoNewPrivs'),
+            of: program(pid),
+            leak: leak(pid),
+          },
+        ];
       } catch {
         return []; // it ended
       }
@@ -192,7 +201,11 @@ function descendants(): string[] {
   }
   return processes
     .filter(({ pid, of }) => below.has(pid) && of !== program(process.pid) && of !== '')
-    .map(({ of, uid, nnp }) => `${of} ${uid} nnp=${nnp}`);
+    .map(({ of, uid, nnp, leak }) => `${of} ${uid} nnp=${nnp}${leak}`);
+}
+
+function leak(pid: number): string {
+  return /(?:^|\0)SECRET_OF_ROOT=/.test(readFileSync(`/proc/${pid}/environ`, 'latin1')) ? ' leak' : '';
 }
 
 function program(pid: number): string {

@@ -203,6 +203,11 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
     // Its owner's git may note down what it found; ours not.
     if (installed.as === undefined)
       assert.deepEqual(readFileSync(join(given.checkout, '.git/index')), index, 'the index was left alone');
+    assert.deepEqual(
+      [...installed.ran, ...proof.ran].filter((each) => each.endsWith(' leak')),
+      [],
+      'clean environments',
+    );
     const foreign = await run(['find', given.checkout, at('home'), '!', '-uid', String(op.uid)]);
     assert.equal(foreign.stdout, '', 'nothing of root is in the checkout and the home');
     assert.equal(statSync(at('state')).mode & 0o777, 0o700);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
@@ -59,18 +61,26 @@ test('a folder of root on the way is named, also behind a link', {
   const inside = program('closed/bin/tool', '#!/bin/sh\n');
   symlinkSync(inside, join(box, 'link'));
   const key = program('key', '', 0o600);
+  const server = createServer().listen(join(box, 'socket'));
+  await once(server, 'listening');
+  chmodSync(join(box, 'socket'), 0o660);
   const needs: Need[] = [
     { kind: 'start', what: inside, word: '--help' },
     { kind: 'start', what: join(box, 'link'), word: '--help' },
     { kind: 'find', what: 'tool' },
     { kind: 'read', what: key },
+    { kind: 'socket', what: join(box, 'socket') },
   ];
-  assert.deepEqual(await barriers(needs, other, { ...env, PATH: `${env.PATH}:${box}/closed/bin` }), [
+  const walls = barriers(needs, other, { ...env, PATH: `${env.PATH}:${box}/closed/bin` });
+  assert.deepEqual(await walls, [
     `op may not enter ${box}/closed, on the way to ${inside}`,
     `op may not enter ${box}/closed, on the way to ${box}/link`,
     'no tool is in a folder of PATH that op may enter',
     `op can't read ${key}`,
+    `op may not connect to ${box}/socket, and what op may by another group doesn't count`,
   ]);
+  assert.deepEqual(await barriers(needs.slice(-1), ourselves, env), []);
+  server.close();
 });
 
 test('where nothing can be asked, that is the barrier', async () => {

@@ -12,6 +12,8 @@ export type Need =
   | { readonly kind: 'read'; readonly what: string }
   /** A folder. */
   | { readonly kind: 'write'; readonly what: string }
+  /** Of a daemon. */
+  | { readonly kind: 'socket'; readonly what: string }
   /** A git checkout. */
   | { readonly kind: 'git'; readonly what: string };
 
@@ -49,6 +51,7 @@ while [ $# -ge 4 ]; do
   start) if starts "$2" "$3"; then met=y; fi ;;
   read) if [ -r "$2" ] && { [ ! -d "$2" ] || [ -x "$2" ]; }; then met=y; fi ;;
   write) if [ -d "$2" ] && [ -w "$2" ] && [ -x "$2" ]; then met=y; fi ;;
+  socket) if [ -S "$2" ] && [ -w "$2" ]; then met=y; fi ;;
   git) if trusts "$2"; then met=y; fi ;;
   esac
   if [ $met = n ]; then
@@ -108,6 +111,8 @@ function sentence({ kind, what }: Need, name: string, folder: string): string {
       return `${name} can't read ${what}`;
     case 'write':
       return `${what}, the home of ${name}, is missing or can't be written`;
+    case 'socket':
+      return `${name} may not connect to ${what}, and what ${name} may by another group doesn't count`;
     case 'git':
       return `git refuses ${what} to ${name}: it belongs to somebody else`;
   }

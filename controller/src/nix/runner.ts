@@ -39,13 +39,15 @@ export async function findRights(facts: RightsFacts): Promise<Rights> {
     .filter((path) => path !== undefined)
     .map((path) => ({ path, owner: statSync(path).uid }));
   const known = { uid, env, checkouts, ...readable('/etc/passwd') };
-  const daemonUsable = uid === 0 && (await answers(env.NIX_DAEMON_SOCKET_PATH ?? '/nix/var/nix/daemon-socket/socket'));
+  const socket = env.NIX_DAEMON_SOCKET_PATH ?? '/nix/var/nix/daemon-socket/socket';
+  const daemonUsable = uid === 0 && (await answers(socket));
   const { as } = chooseOperator({ ...known, daemonUsable });
   let notice: string | undefined;
   if (as !== undefined) {
     const more = await moreFor(facts, as);
     const walls = await barriers(
       [
+        { kind: 'socket', what: socket },
         { kind: 'write', what: as.home },
         { kind: 'find', what: 'nix' },
         { kind: 'find', what: 'nix-store' },
