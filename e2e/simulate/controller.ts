@@ -219,6 +219,7 @@ export class ControllerLife {
   /** Its whole life, as the daemon leads it. */
   async live(): Promise<void> {
     const { hosts } = this.#parts;
+    for (const host of hosts) this.core.add(host.name);
     const prepared = await prepare({
       flake: 'git+file:///flake',
       installers: { 'x86_64-linux': '#installer' },
@@ -234,7 +235,6 @@ export class ControllerLife {
       onProgress: () => {},
     });
     for (const [system, installer] of prepared.installers) this.#installers.set(system, installer);
-    for (const host of hosts) this.core.add(host.name);
     for (const [name, plan] of prepared.plans) this.#plans.set(name, plan);
     for (const [name, failure] of prepared.failures) this.core.happened(name, { kind: 'failed', reason: failure.text });
     for (const name of this.#plans.keys())

@@ -4,12 +4,11 @@ import type { DiskHints, Host } from '../../controller/src/machine/host.ts';
 import { type Mac, parseMac } from '../../controller/src/machine/mac.ts';
 import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { Stage } from '../../controller/src/machine/stage.ts';
-import type { BegunShelf } from '../../controller/src/store/begun.ts';
-import type { UsedConsent } from '../../controller/src/store/consents.ts';
 import { Clock } from './clock.ts';
 import { ControllerLife, type Kept } from './controller.ts';
 import { type Content, Disk, hostKeyOf } from './disk.ts';
 import { Fate, fateOf } from './faults.ts';
+import { emptyState } from './kept.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
 import { broken, configurations, declaredDisk, hinted, toplevelOf } from './nix.ts';
@@ -58,32 +57,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const witness = new Witness(() => clock.ticks, options.traced, options.trace);
   const mode = seed % 2 === 0 ? 'proxy' : 'range';
   const network = new Network({ clock, witness, random: random.child('network'), loss: 0.05 * faults, mode });
-  const marks = new Map<string, string>();
-  const begun = new Map<string, ReturnType<BegunShelf['read']>>();
-  const consents = new Map<string, UsedConsent>();
-  const kept: Kept = {
-    begun: {
-      read: (host) => begun.get(host),
-      write: (host, entry) => void begun.set(host, entry),
-      remove: (host) => void begun.delete(host),
-    },
-    marks: {
-      get: (host) => marks.get(host),
-      set: (host, toplevel) => void marks.set(host, toplevel),
-      clear: (host) => void marks.delete(host),
-    },
-    consents: {
-      get: (host) => consents.get(host),
-      put: (host, used) => void (used === undefined ? consents.delete(host) : consents.set(host, used)),
-    },
-    registrations: new Map(),
-    hostKeys: new Map(),
-    leases: {},
-    tokens: [],
-    journal: [],
-    secret: random.bytes(32),
-    fingerprint: random.hex(32),
-  };
+  const kept = emptyState(random);
   const reinstall = new Set<string>();
   const hosts = Array.from({ length: count }, (_, i) =>
     addMachine(i, { random, network, kept, reinstall, faults, witness }),
