@@ -7,10 +7,16 @@ import { LogIntake } from './core/log-intake.ts';
 import type { NewLine } from './core/run-log.ts';
 import type { Warnings } from './core/warnings.ts';
 import type { AgentCore } from './listen/agents.ts';
+import { TokenBucket } from './listen/token-bucket.ts';
 import { installSteps, type RunEvent } from './machine/event.ts';
 import type { Origin } from './machine/host-line.ts';
 import type { Stage } from './machine/stage.ts';
+import type { HardwareShelf } from './store/hardware.ts';
 import type { Registrations } from './store/registrations.ts';
+
+/** Four kinds, told again in each session. */
+const reportsAtOnce = 24;
+const reportsPerSecond = 0.2;
 
 export interface AgentDeskWorld {
   readonly admission: Pick<Admission, 'register' | 'credential' | 'session'>;
@@ -18,6 +24,7 @@ export interface AgentDeskWorld {
   readonly heard: Heard;
   /** Of each host, the newest. */
   readonly inventories: Map<string, Inventory>;
+  readonly hardware: Pick<HardwareShelf, 'put'>;
   readonly warnings: Warnings;
   /** A sign of life came from its agent. */
   readonly heardOf: (host: string) => void;
@@ -34,6 +41,8 @@ export interface AgentDeskWorld {
 export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
   const { admission, registrations, heard, inventories, warnings, emit, now } = world;
   const intake = new LogIntake();
+  /** Of each host: a report costs time and a write to our disk. */
+  const reports = new Map<string, TokenBucket>();
   return {
     onRegister(request, peer) {
       const answer = admission.register(request, peer);
@@ -64,6 +73,17 @@ export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
       if (known !== undefined) emit({ event: 'progress', at, host, stage: stageNow, step: known });
       else if (stage === 'copy' && stageNow === 'copy')
         emit({ event: 'progress', at, host, stage: stageNow, landed_bytes: Number(doneBytes) });
+    },
+    onHardware(host, report) {
+      const bucket = reports.get(host) ?? new TokenBucket(reportsAtOnce, reportsPerSecond);
+      reports.set(host, bucket);
+      try {
+        if (!bucket.take(now())) throw new Error('it reports more often than anybody needs');
+        world.hardware.put(host, report);
+      } catch (error) {
+        const kind = report.content?.$case ?? 'of a kind that is not known';
+        warnings.warn(`hardware report (${kind}) was not kept: ${(error as Error).message}`, host);
+      }
     },
     async onLog(host, batch) {
       const { lines, lost, next } = intake.take(host, batch, now());

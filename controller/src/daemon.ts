@@ -47,6 +47,7 @@ import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
 import { TokenBook } from './machine/token.ts';
+import { wholeInventory } from './machine/whole-inventory.ts';
 import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
@@ -345,6 +346,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           registrations,
           heard,
           inventories,
+          hardware: state.hardware,
           warnings,
           heardOf: (host) => account.heard(host),
           stageOf: (host) => core.life(host)?.stage,
@@ -450,7 +452,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     signal.throwIfAborted();
     const operator = await startOperator(state.operatorSocket, {
       machines: () => account.machines(),
-      inventory: (host) => inventories.get(host),
+      inventory: (host) => ({
+        inventory: wholeInventory(state.hardware.inventory(host), inventories.get(host)),
+        facter: state.hardware.facter(host),
+      }),
       retry: (host) => retry(desk, host),
       cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),

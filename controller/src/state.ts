@@ -8,6 +8,7 @@ import type { Mac } from './machine/mac.ts';
 import type { TokenBook } from './machine/token.ts';
 import { type Begun, openBegun } from './store/begun.ts';
 import { type Consents, openConsents } from './store/consents.ts';
+import { type HardwareShelf, openHardware } from './store/hardware.ts';
 import { type Journal, openJournal } from './store/journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './store/leases.ts';
 import { StateTaken, takeLock } from './store/lock.ts';
@@ -39,6 +40,7 @@ export interface RunState {
   readonly registrations: Registrations;
   readonly marks: Marks;
   readonly begun: Begun;
+  readonly hardware: HardwareShelf;
   readonly consents: Consents;
   readonly operatorSocket: string;
   readonly leases: Readonly<Record<Mac, string>>;
@@ -104,6 +106,7 @@ export async function openState(request: StateRequest): Promise<RunState> {
       registrations: openRegistrations(place('registrations'), warn),
       marks: openMarks(place('marks')),
       begun: openBegun(place('begun'), warn),
+      hardware: openHardware(place('hardware')),
       consents: openConsents(place('consents')),
       operatorSocket: socket,
       leases: readLeases(place('leases')),

@@ -46,6 +46,7 @@ test('every nixie command line in the documents is understood', async (t) => {
       retry: async () => 0,
       cancel: async () => 0,
       status: async () => 0,
+      inventory: async () => 0,
       logs: async () => 0,
       names: async () => [],
     };

@@ -10,6 +10,7 @@ import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
 import { install } from './install.ts';
+import { inventory } from './inventory.ts';
 import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
 
@@ -64,6 +65,7 @@ const handlers: Handlers = {
   cancel: (request) => cancel(request, operateWorld),
   status: (request) => status(request, operateWorld),
   logs: (request) => logs(request, { write: written, err, paint, now: Date.now }),
+  inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),
   names,
 };
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

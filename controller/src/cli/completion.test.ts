@@ -18,6 +18,7 @@ const handlers: Handlers = {
   retry: never,
   cancel: never,
   status: never,
+  inventory: never,
   logs: never,
   names: never,
 };
@@ -47,6 +48,7 @@ test('bash: what is offered at each place', (t) => {
     'completion',
     'explain',
     'install',
+    'inventory',
     'logs',
     'retry',
     'serve',

@@ -4,6 +4,7 @@ import type { Surroundings } from '../config/flags.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import type { ExitCode } from './exit-codes.ts';
+import type { InventoryRequest } from './inventory-request.ts';
 import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
@@ -24,7 +25,14 @@ const around: Surroundings = {
 
 interface Call {
   readonly command: string;
-  readonly given: RunConfig | ExplainRequest | WakeRequest | OperatorRequest | StatusRequest | LogsRequest;
+  readonly given:
+    | RunConfig
+    | ExplainRequest
+    | WakeRequest
+    | OperatorRequest
+    | StatusRequest
+    | LogsRequest
+    | InventoryRequest;
   readonly warnings?: readonly string[];
 }
 
@@ -43,6 +51,7 @@ async function run(line: string, code: ExitCode = 0) {
     retry: (given) => took({ command: 'retry', given }),
     cancel: (given) => took({ command: 'cancel', given }),
     status: (given) => took({ command: 'status', given }),
+    inventory: (given) => took({ command: 'inventory', given }),
     logs: (given) => took({ command: 'logs', given }),
     names: async ({ socket }) => [`of ${socket}`],
   };
@@ -133,6 +142,18 @@ test('retry, cancel and status name hosts and the socket of a state folder', asy
   assert.equal((await run('retry')).status, 2);
 });
 
+test('inventory asks for one machine or for all, in a form', async () => {
+  const state = '/h/.local/state/nixie';
+  const given = async (line: string) => (await run(line)).calls[0]?.given;
+  assert.deepEqual(await given('inventory'), { format: 'table', socket: `${state}/operator.sock`, stateDir: state });
+  assert.deepEqual(await given('inventory web1 --format runtime-info --state s'), {
+    host: 'web1',
+    format: 'runtime-info',
+    socket: '/w/s/operator.sock',
+    stateDir: '/w/s',
+  });
+});
+
 test('serve takes the options of install, but for a dry run', async () => {
   const { calls, status } = await run(`serve ${needed} --only web2 --dhcp off`);
   assert.deepEqual([status, calls[0]!.command, (calls[0]!.given as RunConfig).dhcp.mode], [0, 'serve', 'off']);
@@ -142,6 +163,8 @@ test('serve takes the options of install, but for a dry run', async () => {
 const refused: readonly [line: string, problems: readonly RegExp[]][] = [
   ['', [/^--hosts: not given/, /^--flake: not given/, /^--installer: not given/]],
   ['check --flake . --hosts none.json', [/^--hosts: read \/w\/none\.json: there is no such file/]],
+  ['inventory --format nix', [/^--format: nix is of one machine; accepted without a host: table, json/]],
+  ['inventory ../x --format xml', [/^--format: found "xml", accepted: table, json/, /^HOST: found "\.\.\/x"/]],
   ['explain x --dhcp on --address 1', [/^--dhcp: found "on"/, /^--address: found "1"/]],
   ['explain x --hosts none.json', [/^--hosts: read none\.json: /]],
   ['wake web1', [/^wake: found "web1"; accepted: a MAC address, or with --hosts FILE/]],
@@ -180,7 +203,7 @@ test('an unknown command is named, with the nearest', async () => {
   );
   await assert.rejects(
     run('frobnicate'),
-    /commands: install, serve, check, explain, wake, retry, cancel, status, logs, completion, help$/,
+    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, completion, help$/,
   );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });

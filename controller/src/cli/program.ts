@@ -14,6 +14,12 @@ import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import { completionScript, shells } from './completion.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
+import {
+  type InventoryOptions,
+  type InventoryRequest,
+  inventoryFormats,
+  readInventoryRequest,
+} from './inventory-request.ts';
 import { type LogsOptions, type LogsRequest, readLogs } from './logs-request.ts';
 import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
 import {
@@ -52,6 +58,7 @@ export interface Handlers {
   retry(request: OperatorRequest): Promise<ExitCode>;
   cancel(request: OperatorRequest): Promise<ExitCode>;
   status(request: StatusRequest): Promise<ExitCode>;
+  inventory(request: InventoryRequest): Promise<ExitCode>;
   logs(request: LogsRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
   names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
@@ -84,6 +91,7 @@ Examples:
   $ sudo nixie serve --installer .#installer --flake . --hosts hosts.json
   $ sudo nixie status
   $ sudo nixie logs web1 -f
+  $ sudo nixie inventory web1
   $ sudo nixie retry web1 web2
   $ sudo nixie cancel web1
 `;
@@ -101,9 +109,21 @@ Example:
 const operatorExits = `
 Exit status: 0 done; 1 the controller refused, and said why; 2 it has no such host; 3 no controller answers there
 `;
+const inventoryHelp = `
+Where no controller runs, what it kept in its state folder is told.
+
+Examples:
+  $ sudo nixie inventory
+  $ sudo nixie inventory web1
+  $ sudo nixie inventory web1 --format json > web1/inventory.json
+  $ sudo nixie inventory web1 --format nix
+
+Exit status: 0 done; 1 its agent has not reported that yet; 2 there is no such host; 3 the controller can not be asked
+`;
 const operatorHelp: Readonly<Record<string, string>> = {
   retry: `\nExample:\n  $ sudo nixie retry web1 web2\n${operatorExits}`,
   cancel: `\nExample:\n  $ sudo nixie cancel --state /srv/nixie web1\n${operatorExits}`,
+  inventory: inventoryHelp,
   status: `\nExamples:\n  $ sudo nixie status\n  $ sudo nixie status --watch --json\n${operatorExits}`,
 };
 
@@ -231,6 +251,12 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       .action(async (hosts: string[], options: OperatorOptions) => {
         settle(await handlers[name]({ hosts: [...new Set(hosts)], ...readOperator(options, world.around) }));
       });
+  operatorCommand('inventory', 'say what machines are made of, as their agents reported it')
+    .argument('[host]', 'name of a host; without it: all')
+    .option('--format <format>', `${inventoryFormats.join(', ')} (default: table)`)
+    .action(async (host: string | undefined, options: InventoryOptions) => {
+      settle(await handlers.inventory(readInventoryRequest(host, options, world.around)));
+    });
   operatorCommand('status', 'say where the machines of the controller that runs are')
     .option('--watch', 'go on, with a line for each change, until the controller ends')
     .addOption(jsonOption('print one JSON object for each machine'))

@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import {
   AgentServiceService,
+  type HardwareReport,
   type Heartbeat,
   type Instruction,
   type InstructionResult,
@@ -53,6 +54,8 @@ export interface AgentCore {
   onSessionDown(host: string, why: string): void;
   onHeartbeat(host: string, heartbeat: Heartbeat): void;
   onProgress(host: string, progress: Progress): void;
+  /** What took too long to be told at registration. Of the size of a message at most; nothing in it is checked. */
+  onHardware?(host: string, report: HardwareReport): void;
   /**
    * Lines are clean: no control bytes, bounded.
    * @returns the sequence before which the agent may forget its lines, as soon as more can be taken; undefined: none is told
@@ -160,6 +163,9 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
             break;
           case 'progress':
             core.onProgress(host, message.value);
+            break;
+          case 'hardware':
+            core.onHardware?.(host, message.value);
             break;
           case 'result':
             instructor.answered(host, message.value);

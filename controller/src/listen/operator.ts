@@ -18,7 +18,7 @@ import { trailMessage } from './trail-message.ts';
 /** What the door needs of the house. A refusal is a sentence. */
 export interface OperatorDesk {
   machines(): Machine[];
-  inventory(host: string): Inventory | undefined;
+  inventory(host: string): { inventory: Inventory | undefined; facter: Buffer | undefined } | undefined;
   retry(host: string): { refused: string } | undefined;
   cancel(host: string): { refused: string } | undefined;
   wake(host: string): Promise<number>;
@@ -134,12 +134,12 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
     },
     inventory(call, callback) {
       if (!known(call.request.host)) return callback(unknown(call.request.host));
-      const inventory = desk.inventory(call.request.host);
-      if (inventory === undefined)
+      const { inventory, facter } = desk.inventory(call.request.host) ?? {};
+      if (inventory === undefined && facter === undefined)
         return callback(
           fail(grpc.status.FAILED_PRECONDITION, `the agent of ${call.request.host} has not reported yet`),
         );
-      callback(null, { inventory });
+      callback(null, { inventory, facterJson: facter });
     },
     retry(call, callback) {
       if (!known(call.request.host)) return callback(unknown(call.request.host));

@@ -5,7 +5,7 @@ import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSy
 export const freshEnding = '.new';
 
 /** Writes `file` with mode 0600, on the disk before it takes the old one's place. @throws Error naming the file */
-export function replaceFile(file: string, text: string): void {
+export function replaceFile(file: string, text: string | Uint8Array): void {
   const fresh = `${file}${freshEnding}`;
   try {
     rmSync(fresh, { force: true });

@@ -20,6 +20,7 @@ import { installedHostKey, keygen, proofKey } from '../install/keys.ts';
 import type { Mac } from '../machine/mac.ts';
 import { openBegun } from './begun.ts';
 import { openConsents } from './consents.ts';
+import { openHardware } from './hardware.ts';
 import { openJournal } from './journal.ts';
 import { readDeclined, readLeases, writeDeclined, writeLeases } from './leases.ts';
 import { takeLock } from './lock.ts';
@@ -64,6 +65,8 @@ async function writeAll(state: string): Promise<void> {
   writeTokens(placeIn(state, 'tokens'), [token]);
   openRegistrations(placeIn(state, 'registrations')).put('m1', registration);
   openMarks(placeIn(state, 'marks')).set('m1', '/nix/store/x');
+  const { inventory } = registration;
+  openHardware(placeIn(state, 'hardware')).put('m1', { content: { $case: 'inventory', value: inventory } });
   openBegun(placeIn(state, 'begun')).set('m1', 'b1', new Set(['S1/8']));
   openConsents(placeIn(state, 'consents')).put('m1', { macs: [mac], kinds: ['wipe'] });
   if (haveKeygen) {

@@ -22,6 +22,8 @@ export const places = {
   operator: { name: 'operator.sock', kind: 'socket' },
   /** HOST.json: what its agent registered with (registrations.ts). */
   registrations: { name: 'registrations', kind: 'folder' },
+  /** HOST/inventory.json, facter.json, smbios.bin: what its agent told at length (hardware.ts). */
+  hardware: { name: 'hardware', kind: 'folder' },
   /** HOST.json: a reboot into the new system is under way (marks.ts). */
   marks: { name: 'marks', kind: 'folder' },
   /** HOST.json: disks that an install has begun to write to (begun.ts). */

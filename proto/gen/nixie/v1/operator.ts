@@ -106,7 +106,12 @@ export interface InventoryRequest {
 }
 
 export interface InventoryResponse {
-  inventory: Inventory | undefined;
+  /** All that is known: the full inventory, with what was read of the disks since. Absent: only a report of nixos-facter is known. */
+  inventory:
+    | Inventory
+    | undefined;
+  /** As nixos-facter wrote it. Absent: it isn't in the image, or hasn't ended yet. */
+  facterJson?: Buffer | undefined;
 }
 
 export interface RetryRequest {
@@ -1326,13 +1331,16 @@ export const InventoryRequest: MessageFns<InventoryRequest> = {
 };
 
 function createBaseInventoryResponse(): InventoryResponse {
-  return { inventory: undefined };
+  return { inventory: undefined, facterJson: undefined };
 }
 
 export const InventoryResponse: MessageFns<InventoryResponse> = {
   encode(message: InventoryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.inventory !== undefined) {
       Inventory.encode(message.inventory, writer.uint32(10).fork()).join();
+    }
+    if (message.facterJson !== undefined) {
+      writer.uint32(18).bytes(message.facterJson);
     }
     return writer;
   },
@@ -1358,6 +1366,14 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
             message.inventory = Inventory.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.facterJson = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1371,13 +1387,23 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
   },
 
   fromJSON(object: any): InventoryResponse {
-    return { inventory: isSet(object.inventory) ? Inventory.fromJSON(object.inventory) : undefined };
+    return {
+      inventory: isSet(object.inventory) ? Inventory.fromJSON(object.inventory) : undefined,
+      facterJson: isSet(object.facterJson)
+        ? Buffer.from(bytesFromBase64(object.facterJson))
+        : isSet(object.facter_json)
+        ? Buffer.from(bytesFromBase64(object.facter_json))
+        : undefined,
+    };
   },
 
   toJSON(message: InventoryResponse): unknown {
     const obj: any = {};
     if (message.inventory !== undefined) {
       obj.inventory = Inventory.toJSON(message.inventory);
+    }
+    if (message.facterJson !== undefined) {
+      obj.facterJson = base64FromBytes(message.facterJson);
     }
     return obj;
   },
@@ -1390,6 +1416,7 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
     message.inventory = (object.inventory !== undefined && object.inventory !== null)
       ? Inventory.fromPartial(object.inventory)
       : undefined;
+    message.facterJson = object.facterJson ?? undefined;
     return message;
   },
 };
@@ -3007,6 +3034,14 @@ export const OperatorServiceClient = makeGenericClientConstructor(
   service: typeof OperatorServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {
   return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
