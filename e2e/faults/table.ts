@@ -29,7 +29,8 @@ function cells({ fault, outcome, good, why }: Row): string[] {
 
 function time(fault: Fault, outcome: Outcome): string {
   const [back] = outcome.recovery;
-  if (fault.expect.status === 0 && back !== undefined) return `${back.toFixed(0)} s`;
+  // A row that was kept as JSON has null for undefined.
+  if (fault.expect.status === 0 && typeof back === 'number') return `${back.toFixed(0)} s`;
   return `ended after ${outcome.toEnd.toFixed(0)} s`;
 }
 

@@ -9,6 +9,7 @@ import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
 import { diskIdentity, judgeDisks } from '../machine/disks.ts';
 import { halfWritten, type Life } from '../machine/life.ts';
+import { bootsAnew } from './boots-anew.ts';
 import { iso, type Task } from './core.ts';
 import { checkHardware } from './hardware-check.ts';
 import { linkHinted, targetDisk } from './linked-disk.ts';
@@ -202,7 +203,7 @@ async function twice(
   run: () => Promise<PhaseResult>,
 ): Promise<boolean> {
   const first = await run();
-  if (signal.aborted) return false;
+  if (signal.aborted || (await bootsAnew(world, life, signal, first))) return false;
   if (first.ok) return true;
   if (!mayPass.has(first.cause)) throw new Error(first.sentence);
   world.emit({
@@ -222,7 +223,7 @@ async function twice(
     if (why !== undefined) return stuck(world, life, `${first.sentence}; and its agent could not clean up: ${why}`);
   }
   const second = await run();
-  if (signal.aborted) return false;
+  if (signal.aborted || (await bootsAnew(world, life, signal, second))) return false;
   if (second.ok) return true;
   if (!mayPass.has(second.cause)) throw new Error(second.sentence);
   return stuck(world, life, second.sentence);
