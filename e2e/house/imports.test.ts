@@ -28,6 +28,7 @@ const floors: readonly (readonly string[])[] = [
     'service.ts',
     'state.ts',
     'sightings.ts',
+    'survey.ts',
     'trails.ts',
     'daemon.ts',
   ],

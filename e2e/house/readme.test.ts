@@ -48,12 +48,13 @@ test('every nixie command line in the documents is understood', async (t) => {
       status: async () => 0,
       inventory: async () => 0,
       logs: async () => 0,
+      doctor: async () => 0,
       names: async () => [],
     };
     const lines = pages
       .flatMap(code)
       .filter((line) =>
-        /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install|serve) -|^(?:sudo )?nixie (?:status|logs|retry|cancel)\b/.test(
+        /^(?:sudo )?nixie -|^(?:sudo )?nixie (?:check|explain|wake|install|serve) -|^(?:sudo )?nixie (?:status|logs|retry|cancel|doctor)\b/.test(
           line,
         ),
       );

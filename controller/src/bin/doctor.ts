@@ -1,4 +1,4 @@
-// `nixie doctor`: from the trail of machines, why they came no further. The trail is that of the controller that runs; where none runs, of the
+// `nixie doctor [HOST]`: from the trail of machines, why they came no further. The trail is that of the controller that runs; where none runs, of the
 // journal in the state folder. Exit status: 0 nothing found, 1 findings, 2 no such host, 3 nothing to look at.
 import * as grpc from '@grpc/grpc-js';
 import { OperatorServiceClient, type TrailResponse } from '@nixie/proto/operator';

@@ -8,11 +8,13 @@ import { openView, type Screen } from '../cli/view.ts';
 import { after } from '../clock.ts';
 import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
+import { doctorMachines } from './doctor.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
 import { install } from './install.ts';
 import { inventory } from './inventory.ts';
 import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
+import { doctorInterfaces } from './survey.ts';
 
 const { stdout, stderr, env } = process;
 // The reader of a pipe may go away; a run that writes to disks goes on.
@@ -65,6 +67,10 @@ const handlers: Handlers = {
   cancel: (request) => cancel(request, operateWorld),
   status: (request) => status(request, operateWorld),
   logs: (request) => logs(request, { write: written, err, paint, now: Date.now }),
+  doctor: (request) =>
+    request.of === 'machines'
+      ? doctorMachines(request, { out, err, paint, now: Date.now })
+      : doctorInterfaces(request, { env, out, paint }),
   inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),
   names,
 };

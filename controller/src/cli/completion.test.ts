@@ -20,6 +20,7 @@ const handlers: Handlers = {
   status: never,
   inventory: never,
   logs: never,
+  doctor: never,
   names: never,
 };
 const around = { cwd: '/', uid: 0, env: {}, readFile: () => new Uint8Array(), look: () => undefined };
@@ -46,6 +47,7 @@ test('bash: what is offered at each place', (t) => {
     'cancel',
     'check',
     'completion',
+    'doctor',
     'explain',
     'install',
     'inventory',
@@ -68,6 +70,8 @@ test('bash: what is offered at each place', (t) => {
   assert.deepEqual(complete('retry', '--state', 's', ''), ['live']);
   assert.deepEqual(complete('cancel', '--state', '=', 's', 'li'), ['live']);
   assert.deepEqual(complete('logs', '--state', 's', ''), ['live']);
+  assert.deepEqual(complete('doctor', '--state', 's', ''), ['live']);
+  assert.ok(complete('doctor', '--interface', '').includes('lo'));
   assert.deepEqual(complete('logs', 'live', '--stage', 'pr'), ['preflight', 'probing', 'proved', 'proving']);
   assert.deepEqual(complete('--only', ''), []);
   assert.deepEqual(complete('--jobs', ''), []);

@@ -21,6 +21,7 @@ const argumentsOf: Readonly<Record<string, Offer>> = {
   cancel: 'host',
   inventory: 'host',
   logs: 'host',
+  doctor: 'host',
   completion: shells,
 };
 
@@ -76,7 +77,7 @@ function bash(commands: readonly CommandWords[]): string {
     '      --hosts=*) file="${COMP_WORDS[i]#--hosts=}" ;;',
     '      --state) state="${COMP_WORDS[i+1]}"; [ "$state" = "=" ] && state="${COMP_WORDS[i+2]}" ;;',
     '      --state=*) state="${COMP_WORDS[i]#--state=}" ;;',
-    '      retry|cancel|logs|inventory) command="${COMP_WORDS[i]}" ;;',
+    '      retry|cancel|logs|inventory|doctor) command="${COMP_WORDS[i]}" ;;',
     '    esac',
     '  done',
     // Those speak of the hosts of the controller that runs.
@@ -132,7 +133,7 @@ function fish(commands: readonly CommandWords[]): string {
     "    string match -q -- '--hosts=*' $words[$i]; and set file (string replace -- '--hosts=' '' $words[$i])",
     '    test $words[$i] = --state; and test $i -lt (count $words); and set state --state $words[(math $i + 1)]',
     '  end',
-    '  if contains -- retry $words; or contains -- cancel $words; or contains -- logs $words; or contains -- inventory $words',
+    '  if contains -- retry $words; or contains -- cancel $words; or contains -- logs $words; or contains -- doctor $words; or contains -- inventory $words',
     '    $words[1] complete-hosts $state 2>/dev/null',
     '  else if test -n "$file"',
     '    $words[1] complete-hosts $file 2>/dev/null',

@@ -1,5 +1,7 @@
 // What `nixie doctor` prints. Pure.
 import type { Diagnosis, Evidence } from '../doctor/diagnose.ts';
+import { offered, serverName } from '../doctor/offer.ts';
+import type { InterfaceFacts, SurveyFacts, SurveyFinding } from '../doctor/survey.ts';
 import type { Paint } from './colour.ts';
 import { clean } from './text.ts';
 
@@ -28,4 +30,32 @@ function evidenceLine({ at, until, count, text }: Evidence): string {
 
 function shortTime(at: string): string {
   return `${at.slice(11, 19)}Z`;
+}
+
+/** What is there, then what is in the way. */
+export function surveyLines(facts: SurveyFacts, findings: readonly SurveyFinding[], paint: Paint): string[] {
+  const lines = facts.interfaces.flatMap((one) => interfaceLines(one, paint));
+  for (const { id, level, interface: name, says, advice } of findings)
+    lines.push(
+      `${paint(level === 'problem' ? 'red' : 'yellow', id)}${level === 'note' ? ' (note)' : ''}${name === undefined ? '' : ` on ${clean(name, 64)}`}: ${clean(says)}`,
+      `  try: ${clean(advice)}`,
+    );
+  if (!findings.some(({ level }) => level === 'problem')) lines.push('no problem found');
+  return lines;
+}
+
+function interfaceLines({ name, up, carrier, mtu, addresses, offers }: InterfaceFacts, paint: Paint): string[] {
+  const state = !up ? 'down' : carrier === false ? 'up, no carrier' : 'up';
+  const head = `${clean(name, 64)}: ${state}, MTU ${mtu ?? 'unknown'}, ${addresses.join(', ') || 'no IPv4 address'}`;
+  if ('why' in offers) return [paint('bold', head)];
+  const seen = offers.map((offer) => {
+    const parts = [serverName(offer), `offers ${offered(offer)}`, offer.address, offer.file].filter(Boolean);
+    return `  ${clean(parts.join(' '))}`;
+  });
+  return [paint('bold', head), ...(seen.length > 0 ? new Set(seen) : ['  no DHCP server answered'])];
+}
+
+/** First the facts, then one object for each finding. */
+export function surveyJson(facts: SurveyFacts, findings: readonly SurveyFinding[]): string[] {
+  return [JSON.stringify({ facts }), ...findings.map((finding) => JSON.stringify(finding))];
 }

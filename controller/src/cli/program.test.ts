@@ -5,6 +5,7 @@ import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { InventoryRequest } from './inventory-request.ts';
+import type { DoctorRequest } from './doctor-request.ts';
 import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
@@ -32,6 +33,7 @@ interface Call {
     | OperatorRequest
     | StatusRequest
     | LogsRequest
+    | DoctorRequest
     | InventoryRequest;
   readonly warnings?: readonly string[];
 }
@@ -53,6 +55,7 @@ async function run(line: string, code: ExitCode = 0) {
     status: (given) => took({ command: 'status', given }),
     inventory: (given) => took({ command: 'inventory', given }),
     logs: (given) => took({ command: 'logs', given }),
+    doctor: (given) => took({ command: 'doctor', given }),
     names: async ({ socket }) => [`of ${socket}`],
   };
   let out = '';
@@ -203,7 +206,7 @@ test('an unknown command is named, with the nearest', async () => {
   );
   await assert.rejects(
     run('frobnicate'),
-    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, completion, help$/,
+    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, doctor, completion, help$/,
   );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });

@@ -13,6 +13,7 @@ import { ConfigError, nearest, type Problem } from '../config/problem.ts';
 import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import { completionScript, shells } from './completion.ts';
+import { type DoctorOptions, type DoctorRequest, readDoctor } from './doctor-request.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
 import {
   type InventoryOptions,
@@ -30,6 +31,7 @@ import {
   dhcpOption,
   hostsOption,
   interfaceOption,
+  ipxeOption,
   jsonOption,
   logDirOption,
   stateOption,
@@ -60,6 +62,7 @@ export interface Handlers {
   status(request: StatusRequest): Promise<ExitCode>;
   inventory(request: InventoryRequest): Promise<ExitCode>;
   logs(request: LogsRequest): Promise<ExitCode>;
+  doctor(request: DoctorRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
   names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
 }
@@ -91,6 +94,7 @@ Examples:
   $ sudo nixie serve --installer .#installer --flake . --hosts hosts.json
   $ sudo nixie status
   $ sudo nixie logs web1 -f
+  $ sudo nixie doctor web1
   $ sudo nixie inventory web1
   $ sudo nixie retry web1 web2
   $ sudo nixie cancel web1
@@ -126,6 +130,22 @@ const operatorHelp: Readonly<Record<string, string>> = {
   inventory: inventoryHelp,
   status: `\nExamples:\n  $ sudo nixie status\n  $ sudo nixie status --watch --json\n${operatorExits}`,
 };
+
+const doctorHelp = `
+Of a machine: the last step that it reached, the likely cause, what to try, and what shows it. Asks the controller that runs; where none runs, it reads
+the journal of the last run. Without a host: all machines that have not come to a good end.
+
+With --interface, before a run: other DHCP and PXE servers (one DISCOVER of a machine that does not exist is sent), ports, firewall, programs, boot
+loaders, the interface itself. Nothing is changed. Needs root to hear others, to try ports below 1024 and to read firewall rules.
+
+Examples:
+  $ sudo nixie doctor
+  $ sudo nixie doctor web1 --json
+  $ sudo nixie doctor --interface eth0
+  $ sudo nixie doctor --interface eth1 --dhcp range=10.0.0.100-10.0.0.199
+
+Exit status: 0 nothing found; 1 findings; 2 usage, or no such host; 3 there is nothing to look at, or a part could not be looked at
+`;
 
 const logsHelp = `
 Without a controller that runs it reads the files of the newest run that knows the host. They are in --log-dir, one folder for each run.
@@ -276,6 +296,18 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addHelpText('after', logsHelp)
     .action(async (host: string, options: LogsOptions) => {
       settle(await handlers.logs(readLogs(host, options, world.around)));
+    });
+
+  command('doctor', 'say why a machine came no further; with --interface, what stands in the way of a run')
+    .argument('[host]', 'name of a host of the controller that runs, or of the last run')
+    .addOption(stateOption())
+    .addOption(interfaceOption())
+    .addOption(dhcpOption())
+    .addOption(ipxeOption())
+    .addOption(jsonOption('print one JSON object for each machine, or for each finding'))
+    .addHelpText('after', doctorHelp)
+    .action(async (host: string | undefined, options: DoctorOptions) => {
+      settle(await handlers.doctor(readDoctor(host, options, world.around)));
     });
 
   command('completion', 'print a completion script for your shell')

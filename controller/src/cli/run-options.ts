@@ -36,6 +36,7 @@ const one = (flags: string, description: string) => new Option(flags, descriptio
 export const hostsOption = () => one('--hosts <file>', 'hosts file: {"machine1": {"mac_address": "…"}}');
 export const interfaceOption = () => several('--interface <name>', 'network interface to use');
 export const addressOption = () => one('--address <ip>', 'IPv4 address of this machine to use');
+export const ipxeOption = () => one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi");
 export const dhcpOption = () =>
   one('--dhcp <mode>', 'proxy: beside another DHCP server; range=FROM-TO: as the only one; off (default: proxy)');
 export const stateOption = () =>
@@ -71,7 +72,7 @@ export function addRunOptions(command: Command): Command {
     .addOption(addressOption())
     .addOption(interfaceOption())
     .addOption(dhcpOption())
-    .addOption(one('--ipxe <dir>', "folder with iPXE's snponly.efi, undionly.kpxe, snponly-arm64.efi"))
+    .addOption(ipxeOption())
     .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
     .addOption(logDirOption())
     .addOption(

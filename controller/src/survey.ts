@@ -1,0 +1,175 @@
+// Looks at this computer and its networks before a run, and changes nothing: facts for the doctor.
+import { networkInterfaces } from 'node:os';
+import { watchChild } from './child/child.ts';
+import type { Chains, FirewallPacket } from './doctor/firewall.ts';
+import { fateOf } from './doctor/firewall.ts';
+import { readIptables } from './doctor/firewall-iptables.ts';
+import { readNft } from './doctor/firewall-nft.ts';
+import type { Offer } from './doctor/offer.ts';
+import type { FirewallFact, InterfaceFacts, SurveyFacts } from './doctor/survey.ts';
+import { LoaderMissing, NoSuchInterface } from './listen/errors.ts';
+import { readSys, type SysReader } from './listen/interfaces.ts';
+import { findLoaders } from './listen/loaders.ts';
+import { checkPorts, tcpPorts, udpPorts } from './listen/port-check.ts';
+import { findPrograms, ProgramMissing, which } from './programs.ts';
+
+export interface SurveyWorld {
+  readonly searchPath: string;
+  readonly probe: (name: string) => Promise<Offer[]>;
+  readonly sys?: SysReader;
+}
+
+export interface SurveyRequest {
+  readonly interfaces: readonly string[];
+  readonly dhcp: SurveyFacts['dhcp'];
+  readonly ipxeDir?: string;
+}
+
+/** @throws NoSuchInterface for a name that is no interface here */
+export async function lookAround(request: SurveyRequest, world: SurveyWorld): Promise<SurveyFacts> {
+  const { sys = readSys, searchPath } = world;
+  const there = sys.names('/sys/class/net').filter((name) => name !== 'lo');
+  for (const name of request.interfaces)
+    if (!there.includes(name))
+      throw new NoSuchInterface(name, `there is no interface ${name}; there are: ${there.join(', ') || 'none'}`);
+  const rules = await firewallRules(searchPath);
+  const interfaces = await Promise.all(request.interfaces.map((name) => lookAt(name, rules, { ...world, sys })));
+  const forward = sys.text('/proc/sys/net/ipv4/ip_forward');
+  return {
+    interfaces,
+    dhcp: request.dhcp,
+    ...(forward === undefined ? {} : { forwards: forward !== '0' }),
+    missingPrograms: missingPrograms(searchPath),
+    missingLoaders: missingLoaders(request.ipxeDir),
+  };
+}
+
+type Rules = { readonly chains: readonly Chains[] } | { readonly why: string };
+
+async function lookAt(name: string, rules: Rules, world: SurveyWorld & { sys: SysReader }): Promise<InterfaceFacts> {
+  const { sys } = world;
+  const fact = (path: string) => sys.text(`/sys/class/net/${name}/${path}`);
+  const addresses = (networkInterfaces()[name] ?? []).filter(({ family }) => family === 'IPv4');
+  const carrier = fact('carrier');
+  const mtu = Number(fact('mtu') ?? Number.NaN);
+  const up = (Number.parseInt(fact('flags') ?? '0', 16) & 1) === 1; // IFF_UP
+  const filters = ['all', name].map((each) =>
+    Number(sys.text(`/proc/sys/net/ipv4/conf/${each}/rp_filter`) ?? Number.NaN),
+  );
+  const rpFilter = Math.max(...filters); // the kernel takes the larger one
+  const offers = await world.probe(name).catch((error: unknown) => ({ why: (error as Error).message }));
+  const [first] = addresses;
+  return {
+    name,
+    up,
+    ...(carrier === undefined ? {} : { carrier: carrier === '1' }),
+    ...(Number.isFinite(mtu) ? { mtu } : {}),
+    addresses: addresses.map(({ cidr, address }) => cidr ?? address),
+    ...(Number.isFinite(rpFilter) ? { rpFilter } : {}),
+    offers,
+    ports: first === undefined ? [] : await checkPorts(name, first.address),
+    firewall: first === undefined ? [] : firewallOf(name, first.address, rules),
+  };
+}
+
+/** The first packet of each kind that a machine sends us. */
+function firewallOf(name: string, address: string, rules: Rules): readonly FirewallFact[] | { readonly why: string } {
+  if ('why' in rules) return rules;
+  const packets: FirewallPacket[] = [
+    ...udpPorts.map(
+      (port): FirewallPacket =>
+        port === 67
+          ? { interface: name, protocol: 'udp', port, fromPort: 68, from: '0.0.0.0', to: '255.255.255.255' }
+          : { interface: name, protocol: 'udp', port, from: address, to: address },
+    ),
+    ...tcpPorts.map((port): FirewallPacket => ({ interface: name, protocol: 'tcp', port, from: address, to: address })),
+  ];
+  return packets.map((packet) => {
+    const fates = rules.chains.map((chains) => fateOf(packet, chains));
+    const fate = fates.includes('dropped') ? 'dropped' : fates.includes('unknown') ? 'unknown' : 'open';
+    return { protocol: packet.protocol, port: packet.port, fate };
+  });
+}
+
+const firewallMs = 10_000;
+const firewallBytes = 16 << 20;
+
+/** Rules of nftables, and those of the older kind that nftables doesn't show. */
+async function firewallRules(path: string): Promise<Rules> {
+  const chains: Chains[] = [];
+  const troubles: string[] = [];
+  for (const { program, args, read } of readers) {
+    const file = which(program, path) ?? which(program, '/usr/sbin:/sbin:/run/current-system/sw/bin');
+    if (file === undefined) continue;
+    const text = await outputOf(file, args);
+    const found = typeof text === 'string' ? read(text) : undefined;
+    if (found !== undefined) chains.push(found);
+    else
+      troubles.push(typeof text === 'string' ? `${program}: its output is not understood` : `${program}: ${text.why}`);
+  }
+  // Who has no program to read rules may have rules all the same.
+  if (troubles.length > 0 && chains.length === 0) return { why: troubles.join('; ') };
+  return chains.length > 0 ? { chains } : { why: 'neither nft nor iptables-save is here to read its rules' };
+}
+
+const readers = [
+  {
+    program: 'nft',
+    args: ['--json', 'list', 'ruleset'],
+    read: (text: string) => (text.trim() === '' ? undefined : readNft(text)),
+  },
+  {
+    program: 'iptables-legacy-save',
+    args: ['-t', 'filter'],
+    read: (text: string) => readIptables(text) ?? new Map(),
+  },
+  { program: 'iptables-save', args: ['-t', 'filter'], read: (text: string) => readIptables(text) ?? new Map() },
+] as const;
+
+/** What a program prints, or why it printed nothing to rely on. */
+async function outputOf(program: string, argv: readonly string[]): Promise<string | { readonly why: string }> {
+  const out: Buffer[] = [];
+  let bytes = 0;
+  let said = '';
+  const child = watchChild<'too long'>(
+    { program, argv, env: { LC_ALL: 'C' }, outputs: 'apart' },
+    {
+      deadlineMs: firewallMs,
+      graceMs: 0,
+      onOutput(more) {
+        bytes += more.length;
+        if (bytes > firewallBytes) child.stop('too long');
+        else out.push(more);
+      },
+      onErrors(more) {
+        said = (said + more.toString('utf8')).slice(0, 1000);
+      },
+    },
+  );
+  const end = await child.ended;
+  if (end.kind === 'not-started') return { why: end.error.message };
+  if (end.status === 0 && end.why === undefined) return Buffer.concat(out).toString('utf8');
+  return { why: said.trim().split('\n')[0] || `ended with ${end.why ?? end.status ?? end.signal}` };
+}
+
+function missingPrograms(path: string): SurveyFacts['missingPrograms'] {
+  try {
+    findPrograms(path, undefined);
+    return [];
+  } catch (error) {
+    if (error instanceof ProgramMissing) return error.programs;
+    throw error;
+  }
+}
+
+function missingLoaders(folder: string | undefined): SurveyFacts['missingLoaders'] {
+  return (['bios', 'x64', 'arm64'] as const).flatMap((kind) => {
+    try {
+      findLoaders([kind], folder);
+      return [];
+    } catch (error) {
+      if (error instanceof LoaderMissing) return [{ kind, why: error.message }];
+      throw error;
+    }
+  });
+}
