@@ -349,14 +349,15 @@ export class Machine {
       return 'refused';
     }
     lan.witness.holds(answer.host === this.host.name, this.host.name, `registered as ${answer.host}`);
-    refuses('token replayed', { agentKey: Buffer.from(random.bytes(91)) });
     const stage = () => controller.core.life(this.host.name)?.stage;
-    lan.witness.holds(stage() !== 'failed', this.host.name, 'somebody without its MAC stopped it');
+    const before = stage();
+    refuses('token replayed', { agentKey: Buffer.from(random.bytes(91)) });
+    lan.witness.holds(stage() === before, this.host.name, 'somebody without its MAC stopped it');
     if (this.fate.kinds.has('another machine claims its MAC')) {
-      const before = this.fate.left('another machine claims its MAC');
+      const left = this.fate.left('another machine claims its MAC');
       refuses('another machine claims its MAC', { agentKey: Buffer.from(random.bytes(91)) }, peer);
       lan.witness.holds(
-        before === 0 || stage() === 'failed',
+        left === 0 || stage() === 'failed',
         this.host.name,
         'two machines claim its MAC, and it goes on',
       );

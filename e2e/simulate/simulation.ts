@@ -213,7 +213,7 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
     mayLoseData,
   });
   network.add(machine);
-  if (installed && random.chance(0.9)) void machine.startInstalled();
+  if (installed && random.chance(0.7)) void machine.startInstalled();
   return host;
 }
 
