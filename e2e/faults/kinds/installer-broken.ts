@@ -9,7 +9,7 @@ export const installerBroken: Fault = {
     await field.copying();
     // `command -v false` names the shell's own.
     await field.inInstaller('mount --bind /usr/bin/false "$(command -v nixos-install)"');
-    field.struck();
+    field.struck('machine1', 'rebooting');
     await field.reached('restarting');
   },
   expect: allProved,
