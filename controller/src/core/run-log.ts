@@ -60,6 +60,7 @@ export class RunLog {
 
   /** Keeps the lines; never throws. @returns them, masked */
   keep(host: string, given: readonly NewLine[]): readonly HostLine[] {
+    if (given.length === 0) return [];
     const { mask, now, files } = this.#world;
     const log = this.#of(host);
     const lines = given.map(({ at = now(), origin, source, text, severity }) => ({
