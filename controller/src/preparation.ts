@@ -18,6 +18,9 @@ export interface PreparationWorld {
   readonly signal: AbortSignal;
 }
 
+/** A dry run takes no lock, so it leaves alone what a run or service in the same state folder keeps meanwhile. */
+export const dryRunPart = 'dry-run';
+
 /** @throws NixError when the flake as a whole can't be read */
 export async function prepareRun(
   config: RunConfig,

@@ -19,7 +19,7 @@ import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { withoutSecrets } from '../install/secrets.ts';
 import type { Stage } from '../machine/stage.ts';
-import { prepareRun } from '../preparation.ts';
+import { dryRunPart, prepareRun } from '../preparation.ts';
 import { flakeRights } from '../rights.ts';
 import { notify } from './notify.ts';
 import { becomeUndumpable } from './undumpable.ts';
@@ -137,7 +137,7 @@ async function dryRun(config: RunConfig, world: DaemonWorld, view: View): Promis
   const now = () => new Date().toISOString();
   const env = withoutSecrets(world.env, config.hosts);
   const rights = await flakeRights(config, { ...world, env });
-  const prepared = await prepareRun(config, { ...world, env, rights }, view.show);
+  const prepared = await prepareRun(config, { ...world, env, rights, part: dryRunPart }, view.show);
   for (const text of [...(rights.notice === undefined ? [] : [rights.notice]), ...prepared.warnings])
     view.show({ event: 'notice', at: now(), level: 'warning', text });
   const ends = new Map<string, Stage>();
