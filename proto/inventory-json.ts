@@ -33,6 +33,13 @@ function fromJson(value: unknown): unknown {
   );
 }
 
+/** What was made a number of something else. */
+function checkNumbers(value: unknown, at: string): void {
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new TypeError(`${at}: want a whole number`);
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, each] of Object.entries(value)) checkNumbers(each, at === '' ? name : `${at}.${name}`);
+}
+
 /**
  * Reads what `writeInventoryJson` wrote, today or in another version: fields it doesn't know are left out.
  * @throws SyntaxError when it is no JSON, TypeError when it is no object or holds something else than the schema says
@@ -46,7 +53,9 @@ export function readInventoryJson(text: string): Inventory {
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new TypeError('inventory: found no object');
   try {
-    return Inventory.fromJSON(fromJson(parsed));
+    const inventory = Inventory.fromJSON(fromJson(parsed));
+    checkNumbers(inventory, '');
+    return inventory;
   } catch (error) {
     throw new TypeError(`inventory: ${(error as Error).message}`, { cause: error });
   }

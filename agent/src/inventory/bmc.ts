@@ -113,7 +113,9 @@ function prefix(mask: string | undefined): number | undefined {
 /** `ipmitool lan6 print`: blocks of addresses, each with a status. */
 export function readLan6(text: string): string[] {
   const found = new Set<string>();
-  for (const [, address] of text.slice(0, 262_144).matchAll(/^\s*Address:\s+([0-9a-f:]{2,45}\/\d{1,3})\s*$/gim))
+  for (const [, address] of text
+    .slice(0, 262_144)
+    .matchAll(/^[ \t]*Address:[ \t]+([0-9a-f:]{2,45}\/\d{1,3})[ \t]*$/gim))
     if (!/^[0:]+\//.test(address!)) found.add(address!.toLowerCase());
   return [...found].sort().slice(0, 64);
 }

@@ -10,7 +10,7 @@ import { withDeadline } from './deadline.ts';
 import { collectDisks, type FindSystem } from './disks.ts';
 import { hashHardware } from './hardware-hash.ts';
 import { collectMemory } from './memory.ts';
-import { readMountPoints } from './mount-info.ts';
+import { mountPoints } from './mount-info.ts';
 import { collectNics } from './nics.ts';
 import { collectNuma } from './numa.ts';
 import { collectPci } from './pci.ts';
@@ -85,7 +85,7 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     ifFull('usb', 5 * sectionMs, collectUsb),
     ifFull('tpm', sectionMs, collectTpm),
     ifFull('bmc', slowMs, collectBmc),
-    ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await readMountPoints(tree))),
+    ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await mountPoints(tree))),
   ]);
   // After the disks: it needs to know them, and must not stand between them and the one who waits for them.
   if (full && disks !== undefined) await section('health', slowMs, (tree) => collectHealth(tree, disks));

@@ -6,7 +6,7 @@ import { identifyDisk } from './disk-identity.ts';
 import { type Look, lookAtDisk } from './disk-look.ts';
 import { type DiskNames, diskNames } from './disk-names.ts';
 import { mayHoldSystem } from './foreign-system.ts';
-import { type MountPoint, mountsOf, readMountPoints } from './mount-info.ts';
+import { type MountPoint, mountPoints, mountsOf } from './mount-info.ts';
 import { byPlace } from './order.ts';
 import type { Tree } from './tree.ts';
 
@@ -29,7 +29,7 @@ export async function collectDisks(
   look = lookInto,
   findSystem?: FindSystem,
 ): Promise<Disk[]> {
-  const mounts = await readMountPoints(tree);
+  const mounts = await mountPoints(tree);
   const all = await tree.list('/sys/block');
   const names = all.filter((name) => !skipped.test(name)).slice(0, 4096);
   const links = await diskNames(tree);

@@ -9,7 +9,7 @@ export type EthtoolFacts = Pick<Nic, 'firmware' | 'autoneg' | 'wolSupported' | '
 /** `ethtool -i`, `ethtool` and `ethtool -P`, one below the other. */
 export function readEthtool(text: string): EthtoolFacts {
   const field = (name: string): string | undefined => {
-    const found = new RegExp(`^\\s*${name}: ?(.*)$`, 'm').exec(text)?.[1];
+    const found = new RegExp(`^[ \\t]*${name}: ?(.*)$`, 'm').exec(text)?.[1];
     return found === undefined ? undefined : cleanText(found);
   };
   const letters = (name: string): string | undefined => {

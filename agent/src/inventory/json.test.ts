@@ -41,6 +41,16 @@ test('what is absent stays absent, what is not known is left out, and the schema
 });
 
 test('what is no inventory is refused with a sentence', () => {
-  for (const text of ['', '[', '{"disks": 7', 'null', '[]', '7', '{"disks": [{"size_bytes": "many"}]}'])
+  for (const text of [
+    '',
+    '[',
+    '{"disks": 7',
+    'null',
+    '[]',
+    '7',
+    '{"disks": [{"size_bytes": "many"}]}',
+    '{"collected_in_ms": 1e999}',
+    '{"cpu": {"cores": 1.5}}',
+  ])
     assert.throws(() => readInventoryJson(text), /JSON|inventory: /, text);
 });

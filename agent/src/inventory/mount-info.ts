@@ -29,7 +29,7 @@ export function readMountInfo(mountinfo: string, swaps: string): MountPoint[] {
 }
 
 /** Of this machine. */
-export async function readMountPoints(tree: Tree): Promise<MountPoint[]> {
+export async function mountPoints(tree: Tree): Promise<MountPoint[]> {
   return readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
 }
 
