@@ -46,6 +46,7 @@ import type { Host, System } from './machine/host.ts';
 import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
+import { hostsLine, StrangerBook, strangerText } from './machine/stranger.ts';
 import { TokenBook } from './machine/token.ts';
 import { wholeInventory } from './machine/whole-inventory.ts';
 import { callerOf } from './nix/runner.ts';
@@ -264,7 +265,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
       emit,
     });
+    const strangers = new StrangerBook();
     const sightings = makeSightings({
+      strangers,
       hostOfMac,
       stageOf: (host) => core.life(host)?.stage,
       happened: (host, happening) => core.happened(host, happening),
@@ -280,6 +283,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       now,
       ticks,
     });
+    // One that was added since is none any more, nor is one that --only leaves out.
+    const leftOut = new Set(endless ? [] : config.allHosts.flatMap(({ macs }) => macs));
+    const unlisted = () => strangers.all().filter(({ mac }) => book.withMac(mac) === undefined && !leftOut.has(mac));
     const seen = trails.follow(sightings);
 
     // Sockets.
@@ -452,6 +458,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     signal.throwIfAborted();
     const operator = await startOperator(state.operatorSocket, {
       machines: () => account.machines(),
+      strangers: () => unlisted(),
       inventory: (host) => ({
         inventory: wholeInventory(state.hardware.inventory(host), inventories.get(host)),
         facter: state.hardware.facter(host),
@@ -544,6 +551,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     await core.close(10_000);
     // What a login left running on a machine doesn't end with its connection.
     await Promise.allSettled(half.map(({ host }) => sessions.instruct(host, { $case: 'abort', value: {} }, 3000)));
+    for (const stranger of unlisted())
+      account.notice('info', `${strangerText(stranger)} and is in no hosts file; to add it: ${hostsLine(stranger)}`);
+    if (strangers.forgotten > 0)
+      account.notice('info', `${strangers.forgotten} more asked to boot, and were forgotten`);
     return endsOf(core);
   } finally {
     for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);

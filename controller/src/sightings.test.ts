@@ -4,10 +4,11 @@ import type { NetworkPlan } from './core/network.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Happening } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
+import { StrangerBook } from './machine/stranger.ts';
 import { makeSightings } from './sightings.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
-function world(stage: 'waking' | 'restarting' | 'disko' = 'waking') {
+function world(stage: 'waking' | 'restarting' | 'disko' = 'waking', strangers?: StrangerBook) {
   const told: Happening['kind'][] = [];
   const events: RunEvent[] = [];
   const warnings: string[] = [];
@@ -28,6 +29,7 @@ function world(stage: 'waking' | 'restarting' | 'disko' = 'waking') {
     },
     now: () => 0,
     ticks: () => 0,
+    ...(strangers === undefined ? {} : { strangers }),
   });
   return { seen, told, events, warnings, avoided };
 }
@@ -79,4 +81,28 @@ test('of strangers a share is told, and always that there is a flood', () => {
   seen({ kind: 'dhcp-flood', detail: '900 packets' });
   const { at: _at, ...told } = events.at(-1)!;
   assert.deepEqual(told, { event: 'seen', kind: 'dhcp-flood', detail: '900 packets' });
+});
+
+test('who asks to boot and is none of ours is remembered, however many strangers knock', () => {
+  const strangers = new StrangerBook();
+  const { seen, events } = world('waking', strangers);
+  for (let i = 0; i < 500; i++) {
+    const other = `52:54:00:00:01:${(i % 200).toString(16).padStart(2, '0')}` as Mac;
+    seen({
+      kind: 'dhcp-silent',
+      mac: other,
+      why: 'unknown machine',
+      interface: 'eth1',
+      stranger: { architecture: 'x64-efi' },
+    });
+  }
+  assert.equal(strangers.all().length, 200);
+  assert.ok(events.length < 200, 'of what they do only a share is told');
+  seen({ kind: 'dhcp-silent', mac, why: 'unknown machine', stranger: {} });
+  seen({ kind: 'dhcp-silent', mac: '52:54:00:00:02:01' as Mac, why: 'unknown machine' });
+  assert.equal(
+    strangers.all().length,
+    200,
+    'one of ours is no stranger, and one that wants an address only is nobody to list',
+  );
 });

@@ -7,6 +7,7 @@ import type { RunEvent } from './machine/event.ts';
 import type { Happening } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import type { Stage } from './machine/stage.ts';
+import type { StrangerBook } from './machine/stranger.ts';
 
 export interface SightingsWorld {
   readonly hostOfMac: { get(mac: Mac): string | undefined };
@@ -17,6 +18,8 @@ export interface SightingsWorld {
   network(): NetworkPlan;
   /** Takes another plan in which this address is nobody's; the plan that holds from now on. */
   avoid(address: string): NetworkPlan;
+  /** Who asks to boot and is none of ours. Absent: nobody wants to know. */
+  readonly strangers?: Pick<StrangerBook, 'heard'>;
   /** Milliseconds of the wall clock. */
   now(): number;
   /** Milliseconds of a clock that nobody sets. */
@@ -28,6 +31,12 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
   return (seen) => {
     const { mac, kind, why } = seen;
     const host = seen.machine ?? (mac === undefined ? undefined : world.hostOfMac.get(mac));
+    if (seen.stranger !== undefined && mac !== undefined && host === undefined)
+      world.strangers?.heard(
+        mac,
+        { ...seen.stranger, ...(seen.interface && { interface: seen.interface }) },
+        world.now(),
+      );
     if (host === undefined && kind !== 'dhcp-flood' && !strangers.take(world.ticks())) return;
     const detail = [why, seen.detail].filter((part) => part !== undefined).join(': ');
     world.emit({

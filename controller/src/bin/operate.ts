@@ -1,9 +1,9 @@
 // The operator's commands: retry, cancel, status. They speak to the controller that runs, over the socket in its state folder.
 import * as grpc from '@grpc/grpc-js';
-import { type Machine, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
+import { type ListResponse, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { OperatorRequest, StatusRequest } from '../cli/operator-request.ts';
-import { statusEvents, statusJson, statusTable } from '../cli/status.ts';
+import { statusEvents, statusJson, statusTable, unknownJson, unknownLines } from '../cli/status.ts';
 import { clean } from '../cli/text.ts';
 import type { View } from '../cli/view.ts';
 import type { RunEvent } from '../machine/event.ts';
@@ -30,8 +30,10 @@ export function cancel(request: OperatorRequest, world: OperateWorld): Promise<E
 export async function status(request: StatusRequest, world: OperateWorld): Promise<ExitCode> {
   return await withClient(request.socket, world, async (client) => {
     if (request.watch) return await watch(client, request, world);
-    const machines = await list(client);
-    const lines = request.json ? machines.map(statusJson) : statusTable(machines, world.now());
+    const { machines, unknown } = await list(client);
+    const lines = request.json
+      ? [...machines.map(statusJson), ...unknown.map(unknownJson)]
+      : [...statusTable(machines, world.now()), ...unknownLines(unknown)];
     world.out(lines.map((line) => `${line}\n`).join(''));
     return exitCodes.done;
   });
@@ -41,7 +43,7 @@ export async function status(request: StatusRequest, world: OperateWorld): Promi
 export async function names({ socket }: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]> {
   let found: readonly string[] = [];
   await withClient(socket, { err: () => {} }, async (client) => {
-    found = (await list(client)).map(({ host }) => host);
+    found = (await list(client)).machines.map(({ host }) => host);
     return exitCodes.done;
   });
   return found;
@@ -76,15 +78,15 @@ async function each(
   });
 }
 
-function list(client: OperatorServiceClient): Promise<readonly Machine[]> {
+function list(client: OperatorServiceClient): Promise<ListResponse> {
   return new Promise((resolve, reject) =>
-    client.list({}, ...soon(), (error, answer) => (error === null ? resolve(answer.machines) : reject(error))),
+    client.list({}, ...soon(), (error, answer) => (error === null ? resolve(answer) : reject(error))),
   );
 }
 
 /** Until the controller ends; JSON: machines first, then the events of the run; for people the view of the run itself. */
 async function watch(client: OperatorServiceClient, { json }: StatusRequest, world: OperateWorld): Promise<ExitCode> {
-  const view = json ? undefined : world.view((await list(client)).map(({ host }) => clean(host, 64)));
+  const view = json ? undefined : world.view((await list(client)).machines.map(({ host }) => clean(host, 64)));
   const show = (event: RunEvent): void => view?.show(event);
   try {
     return await new Promise((resolve, reject) => {

@@ -1,7 +1,9 @@
 // What `nixie status` prints of machines. Pure.
-import type { Machine, MachineProgress } from '@nixie/proto/operator';
+import type { Machine, MachineProgress, UnknownMachine } from '@nixie/proto/operator';
 import type { RunEvent } from '../machine/event.ts';
+import type { Mac } from '../machine/mac.ts';
 import { ends, waySteps } from '../machine/stage.ts';
+import { hostsLine, strangerText } from '../machine/stranger.ts';
 import { cell, clean, clock, size, width } from './text.ts';
 
 /** One line each under a head; the reason, where there is one, at the end. `now` in milliseconds. */
@@ -78,6 +80,36 @@ export function statusEvents(
     events.push({ event: 'progress', at: new Date(now).toISOString(), host, stage: known, ...numbers } as RunEvent);
   }
   return events;
+}
+
+/** Machines of no hosts file, each with the line that would add it. */
+export function unknownLines(unknown: readonly UnknownMachine[]): string[] {
+  if (unknown.length === 0) return [];
+  const each = unknown.map((machine) => {
+    const stranger = { ...present(machine), mac: machine.mac as Mac };
+    return `  ${clean(strangerText(stranger))}; in the hosts file: ${clean(hostsLine(stranger))}`;
+  });
+  return ['', 'asked to boot, and are in no hosts file:', ...each];
+}
+
+export function unknownJson(machine: UnknownMachine): string {
+  const { mac, architecture, vendorClass, uuid, interface: at, firstSeenUnixMs, lastSeenUnixMs, asked } = machine;
+  const iso = (ms: bigint) => new Date(Number(ms)).toISOString();
+  return JSON.stringify({
+    unknown_mac: mac,
+    architecture,
+    vendor_class: vendorClass,
+    uuid,
+    interface: at,
+    first_seen: iso(firstSeenUnixMs),
+    last_seen: iso(lastSeenUnixMs),
+    asked,
+  });
+}
+
+/** Without the fields that are undefined. */
+function present<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as never;
 }
 
 /** As in `nixie --json`: snake case, times in ISO 8601, unknown is absent. */

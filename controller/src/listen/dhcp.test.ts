@@ -120,3 +120,27 @@ test('neither bad bytes nor a failing answer end it', () => {
     ['dhcp-malformed', 'broken', 'broken rule'],
   );
 });
+
+test('of a machine of nobody that wants to boot is told what it says of itself', () => {
+  const { door: one, seen } = door(silent);
+  const options = (...bytes: number[]) => {
+    const packet = discover(9);
+    packet.set([...bytes, 255], 243);
+    return packet;
+  };
+  const text = (code: number, words: string) => [code, words.length, ...Buffer.from(words)];
+  const uuid = [97, 17, 0, 4, 3, 2, 1, 6, 5, 8, 7, 9, 10, 11, 12, 13, 14, 15, 16];
+  one.receive(options(...text(60, 'PXEClient:Arch:00007'), 93, 2, 0, 7, ...uuid.slice(0, 19)), at);
+  one.receive(options(...text(60, 'MSFT 5.0')), at);
+  assert.deepEqual(
+    seen.map(({ stranger }) => stranger),
+    [
+      {
+        architecture: 'x64-efi',
+        vendorClass: 'PXEClient:Arch:00007',
+        uuid: '01020304-0506-0708-090a-0b0c0d0e0f10',
+      },
+      undefined,
+    ],
+  );
+});

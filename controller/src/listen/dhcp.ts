@@ -1,10 +1,11 @@
 // The DHCP and PXE doors (UDP 67 and 4011): decode, ask, encode. Rules are in answer/; here are only limits.
 import type { Endpoint } from '../answer/destination.ts';
 import type { DhcpDecision, DhcpRequest } from '../answer/dhcp.ts';
+import { classify, wantsBoot } from '../answer/firmware.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macFromBytes } from '../machine/mac.ts';
-import { code, readAddresses, readMessageType } from '../wire/dhcp4/options.ts';
+import { architectureNames, code, readAddresses, readMessageType, readText, readUuid } from '../wire/dhcp4/options.ts';
 import { DhcpFormatError, type DhcpPacket, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
 import type { Seen } from './seen.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -74,6 +75,24 @@ function aboutOf(packet: DhcpPacket, port: number, client: DhcpDecision['client'
   };
 }
 
+/** What a machine of nobody's says of itself, when it wants to boot. */
+function strangerOf(packet: DhcpPacket): Pick<Seen, 'stranger'> {
+  const client = classify(packet);
+  if (!wantsBoot(client)) return {};
+  const { architecture } = client;
+  const vendorClass = readText(option(packet, code.vendorClass) ?? new Uint8Array());
+  const uuid = readUuid(option(packet, code.uuid) ?? new Uint8Array());
+  return {
+    stranger: {
+      ...(architecture === undefined
+        ? {}
+        : { architecture: architectureNames[architecture] ?? `type ${architecture}` }),
+      ...(vendorClass === '' ? {} : { vendorClass: vendorClass.slice(0, 64) }),
+      ...(uuid === undefined ? {} : { uuid }),
+    },
+  };
+}
+
 export function createDhcpDoor(parts: {
   readonly scene: () => Scene;
   readonly answer: AnswerDhcp;
@@ -129,7 +148,8 @@ export function createDhcpDoor(parts: {
         if (answer.kind === 'silence') {
           count.silent++;
           const detail = answer.detail === undefined ? {} : { detail: answer.detail };
-          parts.onSeen({ kind: 'dhcp-silent', ...seen, ...about, why: answer.why, ...detail });
+          const stranger = answer.why === 'unknown machine' ? strangerOf(packet) : {};
+          parts.onSeen({ kind: 'dhcp-silent', ...seen, ...about, ...stranger, why: answer.why, ...detail });
           return undefined;
         }
         const reply = encodeDhcp(answer.packet);

@@ -12,6 +12,7 @@ import {
   type WatchResponse,
 } from '@nixie/proto/operator';
 import type { Trail } from '../doctor/trail.ts';
+import type { Stranger } from '../machine/stranger.ts';
 import { type LogDesk, sendLogs } from './operator-logs.ts';
 import { trailMessage } from './trail-message.ts';
 
@@ -22,6 +23,8 @@ export interface OperatorDesk {
   retry(host: string): { refused: string } | undefined;
   cancel(host: string): { refused: string } | undefined;
   wake(host: string): Promise<number>;
+  /** Machines that asked to boot and are in no hosts file. */
+  strangers?(): readonly Stranger[];
   /** Calls back with each change and each event line; the result ends it. */
   watch(listener: (message: WatchResponse) => void): () => void;
   readonly logs: Pick<LogDesk, 'follow' | 'until'>;
@@ -77,7 +80,16 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
 
   const service: OperatorServiceServer = {
     list(_call, callback) {
-      callback(null, { machines: desk.machines() });
+      const unknown = (desk.strangers?.() ?? []).map(({ firstSeen, lastSeen, ...known }) => ({
+        architecture: undefined,
+        vendorClass: undefined,
+        uuid: undefined,
+        interface: undefined,
+        ...known,
+        firstSeenUnixMs: BigInt(Math.round(firstSeen)),
+        lastSeenUnixMs: BigInt(Math.round(lastSeen)),
+      }));
+      callback(null, { machines: desk.machines(), unknown });
     },
     watch(call) {
       const waiting: WatchResponse[] = [];

@@ -1,6 +1,7 @@
 // What the front doors saw, on its way to whoever keeps the trails of the machines. Bounded: a flood must not fill memory.
 import type { ClientKind } from '../answer/firmware.ts';
 import type { Mac } from '../machine/mac.ts';
+import type { StrangerWords } from '../machine/stranger.ts';
 import type { MessageType } from '../wire/dhcp4/options.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -36,6 +37,8 @@ export interface Seen {
   readonly asked?: MessageType;
   readonly client?: ClientKind;
   readonly port?: number;
+  /** Of a machine that wants to boot and is none of ours: what it says of itself. */
+  readonly stranger?: StrangerWords;
   /** Another DHCP server that a REQUEST chose, or that made an offer. */
   readonly server?: string;
   /** Of a TFTP transfer: blocks acknowledged (-1: not even the options) of how many, their size in bytes, datagrams sent again. */

@@ -85,11 +85,35 @@ export interface MachineProgress {
   stalledWhy: string;
 }
 
+/** By what its firmware says of itself; anybody can say anything. */
+export interface UnknownMachine {
+  mac: string;
+  /** As the IANA registry of processor architecture types has it: x64-efi, x86-bios, arm64-efi … */
+  architecture?:
+    | string
+    | undefined;
+  /** DHCP option 60. */
+  vendorClass?:
+    | string
+    | undefined;
+  /** SMBIOS UUID, DHCP option 97. */
+  uuid?:
+    | string
+    | undefined;
+  /** Of the controller. */
+  interface?: string | undefined;
+  firstSeenUnixMs: bigint;
+  lastSeenUnixMs: bigint;
+  asked: number;
+}
+
 export interface ListRequest {
 }
 
 export interface ListResponse {
   machines: Machine[];
+  /** Asked to boot from the network and are in no hosts file; at most some hundred, those that ask most. */
+  unknown: UnknownMachine[];
 }
 
 export interface WatchRequest {
@@ -987,6 +1011,218 @@ export const MachineProgress: MessageFns<MachineProgress> = {
   },
 };
 
+function createBaseUnknownMachine(): UnknownMachine {
+  return {
+    mac: "",
+    architecture: undefined,
+    vendorClass: undefined,
+    uuid: undefined,
+    interface: undefined,
+    firstSeenUnixMs: 0n,
+    lastSeenUnixMs: 0n,
+    asked: 0,
+  };
+}
+
+export const UnknownMachine: MessageFns<UnknownMachine> = {
+  encode(message: UnknownMachine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mac !== "") {
+      writer.uint32(10).string(message.mac);
+    }
+    if (message.architecture !== undefined) {
+      writer.uint32(18).string(message.architecture);
+    }
+    if (message.vendorClass !== undefined) {
+      writer.uint32(26).string(message.vendorClass);
+    }
+    if (message.uuid !== undefined) {
+      writer.uint32(34).string(message.uuid);
+    }
+    if (message.interface !== undefined) {
+      writer.uint32(42).string(message.interface);
+    }
+    if (message.firstSeenUnixMs !== 0n) {
+      if (BigInt.asIntN(64, message.firstSeenUnixMs) !== message.firstSeenUnixMs) {
+        throw new globalThis.Error("value provided for field message.firstSeenUnixMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.firstSeenUnixMs);
+    }
+    if (message.lastSeenUnixMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastSeenUnixMs) !== message.lastSeenUnixMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenUnixMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.lastSeenUnixMs);
+    }
+    if (message.asked !== 0) {
+      writer.uint32(64).uint32(message.asked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnknownMachine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnknownMachine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.architecture = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vendorClass = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.uuid = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.interface = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.firstSeenUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lastSeenUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.asked = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnknownMachine {
+    return {
+      mac: isSet(object.mac) ? globalThis.String(object.mac) : "",
+      architecture: isSet(object.architecture) ? globalThis.String(object.architecture) : undefined,
+      vendorClass: isSet(object.vendorClass)
+        ? globalThis.String(object.vendorClass)
+        : isSet(object.vendor_class)
+        ? globalThis.String(object.vendor_class)
+        : undefined,
+      uuid: isSet(object.uuid) ? globalThis.String(object.uuid) : undefined,
+      interface: isSet(object.interface) ? globalThis.String(object.interface) : undefined,
+      firstSeenUnixMs: isSet(object.firstSeenUnixMs)
+        ? BigInt(object.firstSeenUnixMs)
+        : isSet(object.first_seen_unix_ms)
+        ? BigInt(object.first_seen_unix_ms)
+        : 0n,
+      lastSeenUnixMs: isSet(object.lastSeenUnixMs)
+        ? BigInt(object.lastSeenUnixMs)
+        : isSet(object.last_seen_unix_ms)
+        ? BigInt(object.last_seen_unix_ms)
+        : 0n,
+      asked: isSet(object.asked) ? globalThis.Number(object.asked) : 0,
+    };
+  },
+
+  toJSON(message: UnknownMachine): unknown {
+    const obj: any = {};
+    if (message.mac !== "") {
+      obj.mac = message.mac;
+    }
+    if (message.architecture !== undefined) {
+      obj.architecture = message.architecture;
+    }
+    if (message.vendorClass !== undefined) {
+      obj.vendorClass = message.vendorClass;
+    }
+    if (message.uuid !== undefined) {
+      obj.uuid = message.uuid;
+    }
+    if (message.interface !== undefined) {
+      obj.interface = message.interface;
+    }
+    if (message.firstSeenUnixMs !== 0n) {
+      obj.firstSeenUnixMs = message.firstSeenUnixMs.toString();
+    }
+    if (message.lastSeenUnixMs !== 0n) {
+      obj.lastSeenUnixMs = message.lastSeenUnixMs.toString();
+    }
+    if (message.asked !== 0) {
+      obj.asked = Math.round(message.asked);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnknownMachine>): UnknownMachine {
+    return UnknownMachine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnknownMachine>): UnknownMachine {
+    const message = createBaseUnknownMachine();
+    message.mac = object.mac ?? "";
+    message.architecture = object.architecture ?? undefined;
+    message.vendorClass = object.vendorClass ?? undefined;
+    message.uuid = object.uuid ?? undefined;
+    message.interface = object.interface ?? undefined;
+    message.firstSeenUnixMs = (object.firstSeenUnixMs !== undefined && object.firstSeenUnixMs !== null)
+      ? BigInt(object.firstSeenUnixMs)
+      : 0n;
+    message.lastSeenUnixMs = (object.lastSeenUnixMs !== undefined && object.lastSeenUnixMs !== null)
+      ? BigInt(object.lastSeenUnixMs)
+      : 0n;
+    message.asked = object.asked ?? 0;
+    return message;
+  },
+};
+
 function createBaseListRequest(): ListRequest {
   return {};
 }
@@ -1040,13 +1276,16 @@ export const ListRequest: MessageFns<ListRequest> = {
 };
 
 function createBaseListResponse(): ListResponse {
-  return { machines: [] };
+  return { machines: [], unknown: [] };
 }
 
 export const ListResponse: MessageFns<ListResponse> = {
   encode(message: ListResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.machines) {
       Machine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unknown) {
+      UnknownMachine.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1072,6 +1311,14 @@ export const ListResponse: MessageFns<ListResponse> = {
             message.machines.push(Machine.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unknown.push(UnknownMachine.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1087,6 +1334,9 @@ export const ListResponse: MessageFns<ListResponse> = {
   fromJSON(object: any): ListResponse {
     return {
       machines: globalThis.Array.isArray(object?.machines) ? object.machines.map((e: any) => Machine.fromJSON(e)) : [],
+      unknown: globalThis.Array.isArray(object?.unknown)
+        ? object.unknown.map((e: any) => UnknownMachine.fromJSON(e))
+        : [],
     };
   },
 
@@ -1094,6 +1344,9 @@ export const ListResponse: MessageFns<ListResponse> = {
     const obj: any = {};
     if (message.machines?.length) {
       obj.machines = message.machines.map((e) => Machine.toJSON(e));
+    }
+    if (message.unknown?.length) {
+      obj.unknown = message.unknown.map((e) => UnknownMachine.toJSON(e));
     }
     return obj;
   },
@@ -1104,6 +1357,7 @@ export const ListResponse: MessageFns<ListResponse> = {
   fromPartial(object: DeepPartial<ListResponse>): ListResponse {
     const message = createBaseListResponse();
     message.machines = object.machines?.map((e) => Machine.fromPartial(e)) || [];
+    message.unknown = object.unknown?.map((e) => UnknownMachine.fromPartial(e)) || [];
     return message;
   },
 };
