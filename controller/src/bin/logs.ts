@@ -29,7 +29,7 @@ export async function logs(request: LogsRequest, world: LogsWorld): Promise<Exit
   const failure = await ofController(request, filter, world);
   if (failure === undefined) return exitCodes.done;
   const { code, details, heard } = failure;
-  if (heard) {
+  if (heard && (code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED)) {
     world.err(`nixie: the controller at ${socket} has gone: ${clean(details)}\n`);
     return exitCodes.unable;
   }
