@@ -26,22 +26,26 @@ const plan = (phase: PhasePlan['phase'] = 'disko'): PhasePlan => ({
 /** A child, a clock and timers that only move when told. */
 function fake() {
   const output = new PassThrough();
+  const started = Promise.withResolvers<void>();
   const signals: string[] = [];
   const calls: { exit?: Parameters<SpawnedChild['onExit']>[0]; close?: () => void } = {};
   let clock = 0;
   let timers: { at: number; call: () => void }[] = [];
   const system: ChildSystem = {
-    spawn: () => ({
-      pid,
-      output,
-      onError: () => {},
-      onExit: (call) => {
-        calls.exit = call;
-      },
-      onClose: (call) => {
-        calls.close = call;
-      },
-    }),
+    spawn() {
+      started.resolve();
+      return {
+        pid,
+        output,
+        onError: () => {},
+        onExit: (call) => {
+          calls.exit = call;
+        },
+        onClose: (call) => {
+          calls.close = call;
+        },
+      };
+    },
     kill: (target, signal) => {
       assert.equal(target, -pid);
       signals.push(`${signal}@${clock}`);
@@ -58,6 +62,7 @@ function fake() {
   return {
     system,
     signals,
+    started: started.promise,
     say: async (...lines: string[]) => {
       output.write(lines.map((line) => `${line}\n`).join(''));
       await new Promise((resolve) => setImmediate(resolve));
@@ -96,7 +101,7 @@ async function play(
     onEvent: (event) => events.push(event),
     ...options,
   });
-  await new Promise((resolve) => setTimeout(resolve, 5)); // the folder is made first
+  await child.started;
   await drive(child);
   const result = await running;
   assert.equal(child.waiting(), 0, 'no timer is left');
