@@ -35,7 +35,9 @@ export class Trails {
   }
 
   seen(seen: Seen): void {
-    const { kind, why, detail, mac, address: _, machine, ...rest } = seen;
+    const { kind, why, mac, address, machine, detail: _, ...rest } = seen;
+    const detail =
+      kind === 'http-refused' && address !== undefined ? `${seen.detail ?? ''} from ${address}` : seen.detail;
     // Files of the installer are followed by their bytes.
     if (kind === 'http-file' && detail?.startsWith('/loader/') !== true) return;
     const host = machine ?? (mac === undefined ? undefined : this.#world.hostOfMac.get(mac));

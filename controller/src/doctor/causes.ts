@@ -1,5 +1,5 @@
 // Why a machine did not come further: a closed list. docs/doctor.md is made of it, and a test makes each of them happen.
-// Long because it is a list. Ids never change: programs read them.
+// Ids never change: programs read them.
 
 export interface Cause {
   /** What the trail shows. */

@@ -79,7 +79,7 @@ function link({ up, carrier, mtu, addresses, rpFilter }: InterfaceFacts, tell: T
   if (rpFilter === 1) tell('rp-filter', 'its rp_filter is 1, which is strict');
 }
 
-function servers({ up, offers }: InterfaceFacts, dhcp: SurveyFacts['dhcp'], tell: Tell): void {
+function servers({ up, carrier, offers }: InterfaceFacts, dhcp: SurveyFacts['dhcp'], tell: Tell): void {
   if ('why' in offers) {
     tell('not-asked', offers.why);
     return;
@@ -94,7 +94,7 @@ function servers({ up, offers }: InterfaceFacts, dhcp: SurveyFacts['dhcp'], tell
   const named = givers.map((offer) => `${serverName(offer)} offers ${offer.address}`).join(', ');
   if (givers.length > 1) tell('several-dhcp-servers', named);
   if (givers.length > 0 && dhcp === 'range') tell('dhcp-server-beside-range', named);
-  if (givers.length === 0 && dhcp !== 'range' && up)
+  if (givers.length === 0 && dhcp !== 'range' && up && carrier !== false)
     tell('no-dhcp-server', 'one DISCOVER was sent, and nobody offered an address');
 }
 

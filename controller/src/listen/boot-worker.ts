@@ -3,6 +3,7 @@ import type dgram from 'node:dgram';
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerDhcp } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
+import { macFromBytes } from '../machine/mac.ts';
 import type { BootThreadData, FromThread, OpenDoor, ToThread } from './boot-messages.ts';
 import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
@@ -39,8 +40,9 @@ async function openDhcp(door: OpenDoor, any: number): Promise<dgram.Socket[]> {
     const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port === 67 ? 67 : 4011, source });
     if (!reply) return;
     own.send(reply.bytes, reply.to.port, reply.to.address, (error) => {
-      if (error)
-        onSeen({ kind: 'dhcp-unsent', interface: door.interface, address: reply.to.address, detail: error.message });
+      if (!error) return;
+      const mac = macFromBytes(reply.bytes.subarray(28, 34));
+      onSeen({ kind: 'dhcp-unsent', mac, interface: door.interface, address: reply.to.address, detail: error.message });
     });
   };
   for (const socket of [own, wide]) {

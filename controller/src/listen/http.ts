@@ -115,9 +115,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     status: number,
     text: string,
     why: string,
+    mac?: Mac,
   ): void => {
     count.refused++;
-    see('http-refused', request, printable(request.url ?? ''), why);
+    see('http-refused', request, printable(request.url ?? ''), why, mac);
     if (status === 405) response.setHeader('Allow', 'GET, HEAD');
     sendText(request, response, status, `${text}\n`);
   };
@@ -126,7 +127,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const from = remoteAddress(request);
     const answer = options.script({ mac, remoteAddress: from, localAddress: localAddress(request) });
     if ('refuse' in answer) {
-      refuse(request, response, 403, answer.refuse, 'script-refused');
+      refuse(request, response, 403, answer.refuse, 'script-refused', mac);
       return;
     }
     macs.delete(from);
