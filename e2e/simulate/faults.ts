@@ -86,11 +86,6 @@ export class Fate {
     return true;
   }
 
-  /** How often it will happen yet. */
-  left(kind: FaultKind): number {
-    return this.#left.get(kind) ?? 0;
-  }
-
   /** A fault that lasts. */
   has(kind: FaultKind): boolean {
     if (!this.kinds.has(kind)) return false;

@@ -8,6 +8,8 @@ import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import { lease } from './dhcp-client.ts';
 import { type Content, type Disk, hostKeyOf, inventoryOf } from './disk.ts';
 import type { Fate, FaultKind } from './faults.ts';
+import { Impostors } from './impostors.ts';
+import { judgeWrite } from './judge-write.ts';
 import type { MachineParts } from './machine-parts.ts';
 import { type Words, words } from './packets.ts';
 import type { Session } from './sessions.ts';
@@ -143,23 +145,10 @@ export class Machine {
 
   /** Something changes the disk. This is where data would be lost. */
   write(content: Content, life: number): void {
-    const { witness } = this.#parts.network.lan;
-    const { mayLoseData, declaredDisk } = this.#parts;
-    const { content: old, shape } = this.disk;
-    const name = this.host.name;
-    witness.holds(old.kind !== 'foreign' || mayLoseData, name, 'a disk with data was written without consent');
-    witness.holds(!shape.unreadable || mayLoseData, name, 'a disk that nobody could read was written without consent');
-    const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
-    witness.holds(shape.path === named, name, `the layout names ${named}, and ${shape.path} was meant`);
-    witness.holds(!shape.removable, name, 'a removable disk was written');
+    const { mayLoseData, declaredDisk, network } = this.#parts;
     const bootId = this.#os.kind === 'installer' ? this.#os.bootId : undefined;
-    // A controller that was killed before it heard of the end may do it again, while the machine is where it was: nobody has used that system.
-    const again = old.kind === 'system' && old.life > 0 && old.ended !== true && old.bootId === bootId;
-    witness.holds(
-      old.kind !== 'system' || again || (mayLoseData && (old.life === 0 || old.life === life || !old.marked)),
-      name,
-      `an install that life ${old.kind === 'system' ? old.life : 0} of the controller had finished was written by life ${life}`,
-    );
+    const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
+    judgeWrite(network.lan.witness, this.host.name, { disk: this.disk, named, mayLoseData, bootId, life });
     this.disk.writes++;
     this.disk.content = content.kind === 'system' && bootId !== undefined ? { ...content, bootId } : content;
     this.#note(`disk is ${content.kind}`);
@@ -336,32 +325,15 @@ export class Machine {
     const { controller, lan } = network;
     if (controller === undefined) return undefined;
     const peer = `${this.address}:${random.int(32_768, 60_000)}`;
-    const refuses = (kind: FaultKind, other: Partial<RegisterRequest>, from = '10.80.62.9:4000') => {
-      if (!this.fate.strikes(kind)) return;
-      const answer = controller.register({ ...request, ...other }, from);
-      lan.witness.holds('refused' in answer, this.host.name, `${kind}: the registration was believed`);
-    };
-    refuses('registration with a wrong MAC', { mac: '52:54:00:66:66:66' });
-    refuses('token of another machine', { mac: network.machines.find((each) => each !== this)?.mac ?? request.mac });
+    const impostors = new Impostors(this, network, request);
+    impostors.before();
     const answer = controller.register(request, peer);
     if ('refused' in answer) {
       this.#note(`registration refused: ${answer.why}`);
       return 'refused';
     }
     lan.witness.holds(answer.host === this.host.name, this.host.name, `registered as ${answer.host}`);
-    const stage = () => controller.core.life(this.host.name)?.stage;
-    const before = stage();
-    refuses('token replayed', { agentKey: Buffer.from(random.bytes(91)) });
-    lan.witness.holds(stage() === before, this.host.name, 'somebody without its MAC stopped it');
-    if (this.fate.kinds.has('another machine claims its MAC')) {
-      const left = this.fate.left('another machine claims its MAC');
-      refuses('another machine claims its MAC', { agentKey: Buffer.from(random.bytes(91)) }, peer);
-      lan.witness.holds(
-        left === 0 || stage() === 'failed',
-        this.host.name,
-        'two machines claim its MAC, and it goes on',
-      );
-    }
+    impostors.after(random, peer);
     if (this.fate.strikes('answer to registration lost')) return undefined;
     keep(answer.credential);
     return undefined;
