@@ -34,9 +34,9 @@ export interface AccountWorld {
 /** Lines that are shown of one that failed: in all, and of each who spoke. */
 const logShown = 15;
 const wordsShown = 5;
-/** What a machine says is told as events so fast, and in bursts of so many; the rest is only kept. */
-const toldPerSecond = 100;
-const toldAtOnce = 1000;
+/** What a machine says is told as events so fast, and in bursts of so many: what it said while it booted is one. The rest is only kept. */
+const toldPerSecond = 500;
+const toldAtOnce = 5000;
 
 /** Progress of one machine is told at most so often, milliseconds; when nobody tells any, once a second by `tick`. */
 const progressMs = 200;
