@@ -7,6 +7,12 @@ import type { Random } from './random.ts';
 
 export type Firmware = 'uefi' | 'bios' | 'http';
 
+/** What runs on it. */
+export type Os =
+  | { readonly kind: 'off' | 'firmware' }
+  | { readonly kind: 'installer'; readonly key: string; readonly bootId: string }
+  | { readonly kind: 'system'; readonly key: string; readonly toplevel: string };
+
 export interface MachineParts {
   readonly host: Host;
   readonly firmware: Firmware;

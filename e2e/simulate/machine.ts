@@ -10,14 +10,9 @@ import { type Content, type Disk, hostKeyOf, inventoryOf } from './disk.ts';
 import type { Fate, FaultKind } from './faults.ts';
 import { Impostors } from './impostors.ts';
 import { judgeWrite } from './judge-write.ts';
-import type { MachineParts } from './machine-parts.ts';
+import type { MachineParts, Os } from './machine-parts.ts';
 import { type Words, words } from './packets.ts';
 import type { Session } from './sessions.ts';
-
-type Os =
-  | { readonly kind: 'off' | 'firmware' }
-  | { readonly kind: 'installer'; readonly key: string; readonly bootId: string }
-  | { readonly kind: 'system'; readonly key: string; readonly toplevel: string };
 
 /** Of the agent, before it asks for a new boot script by a reboot. */
 const patienceMs = 600_000;
@@ -119,10 +114,8 @@ export class Machine {
         if (this.#power === power && this.fate.strikes(kind)) call();
       });
     };
-    if (stage === 'reboot') {
-      if (this.fate.strikes('link down at the reboot')) this.unplug(20_000);
-      return;
-    }
+    if (stage === 'reboot' && this.fate.strikes('link down at the reboot')) this.unplug(20_000);
+    if (stage === 'reboot') return;
     later(`reset in ${stage}`, () => this.reset('a power cut'));
     later(`link down in ${stage}`, () => this.unplug(20_000));
   }
@@ -400,9 +393,6 @@ export class Machine {
     this.#done.set(id, result);
     this.#session?.result(result);
     if (action.$case === 'reboot') this.reset('the controller, by its agent');
-    if (action.$case === 'powerOff') {
-      this.#note('powered off');
-      this.off();
-    }
+    if (action.$case === 'powerOff') this.off();
   }
 }
