@@ -9,6 +9,7 @@ import test, { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { realSystem, type SpawnedChild } from '../../controller/src/child/child.ts';
 import { sessionGroups } from '../../controller/src/child/groups.ts';
+import { type Runner, runProgram } from '../../controller/src/child/program.ts';
 import { findByMac } from '../../controller/src/install/find.ts';
 import { makeRunFolder, type RunFolder } from '../../controller/src/install/folders.ts';
 import { installedHostKey, type KeyPair, keygen, makeKey, proofKey } from '../../controller/src/install/keys.ts';
@@ -19,7 +20,6 @@ import {
   planPhase,
   type Step,
 } from '../../controller/src/install/plan.ts';
-import { type Runner, runProgram } from '../../controller/src/child/program.ts';
 import type { PhaseEvent } from '../../controller/src/install/progress.ts';
 import { headings, readRecording } from '../../controller/src/install/recording.ts';
 import { type PhaseResult, runPhase } from '../../controller/src/install/run.ts';

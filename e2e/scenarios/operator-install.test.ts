@@ -261,7 +261,7 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
     assert.equal(installed.as, undefined);
     assert.equal(
       installed.notice,
-      `nix, nixos-anywhere and ssh run as root and not as op, who called sudo: op may not enter ${at('closed')}, on the way to ${at('closed/nixos-anywhere')}`,
+      `nix, nixos-anywhere and ssh run as root and not as op, who called sudo: op may not enter ${at('closed')}, on the way to ${at('closed/nixos-anywhere')}. To have it otherwise, change that and begin again`,
     );
     assert.deepEqual(
       Object.keys(by(installed.ran)).filter((who) => !who.startsWith('0 ')),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { after } from 'node:test';
 import { type Runner, runProgram } from '../child/program.ts';
 import { type Proof, type ProofRequest, prove, readAnswer, scanHostKey, waitForProof } from './verify.ts';
@@ -53,6 +53,29 @@ const request = (run: Runner): ProofRequest => ({
   folder,
   searchPath: '/usr/bin:/bin',
   run,
+});
+
+test('for another user: keys of their own as they are, ours as copies that are theirs, a lost one left to ssh', {
+  skip: process.getuid?.() === 0 ? false : 'only root can give files away',
+}, async () => {
+  const as = { uid: 64_321, gid: 64_321 };
+  const [ours, theirs, lost] = ['ours', 'theirs', 'lost'].map((name) => join(folder, name)) as [string, string, string];
+  for (const file of [ours, theirs]) writeFileSync(file, file, { mode: 0o600 });
+  chownSync(theirs, as.uid, as.gid);
+  const seen: unknown[] = [];
+  const run: Runner = async (_program, argv, limits) => {
+    const files = argv.filter((_, index) => argv[index - 1] === '-i');
+    const known = argv.find((word) => word.startsWith('UserKnownHostsFile='))!.slice('UserKnownHostsFile='.length);
+    for (const path of [files[0]!, known, dirname(known)]) {
+      const { uid, mode } = statSync(path);
+      seen.push([uid, mode & 0o77]);
+    }
+    seen.push(readFileSync(files[0]!, 'utf8') === ours, files[0] !== ours, files.slice(1), limits.as);
+    return { ...said(0, `${toplevel}\n${toplevel}\n`), timedOut: false };
+  };
+  assert.equal((await prove({ ...request(run), identities: [ours, theirs, lost], as })).kind, 'proved');
+  const own = [as.uid, 0];
+  assert.deepEqual(seen, [own, own, own, true, true, [theirs, lost], as]);
 });
 
 test('all key files in one connection, pinned, nothing of the user', async () => {

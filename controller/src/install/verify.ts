@@ -79,7 +79,11 @@ async function handOver(
 ): Promise<ProofRequest> {
   const identities: string[] = [];
   for (const [index, file] of request.identities.entries()) {
-    if ((await stat(file)).uid === as.uid) identities.push(file);
+    const owner = await stat(file).then(
+      ({ uid }) => uid,
+      () => undefined, // gone meanwhile: ssh passes it over
+    );
+    if (owner === undefined || owner === as.uid) identities.push(file);
     else {
       const copy = join(folder, `key${index}`);
       await copyFile(file, copy);

@@ -64,7 +64,7 @@ export async function findRights(facts: RightsFacts): Promise<Rights> {
     );
     if (more.failure !== undefined) walls.push(more.failure);
     if (walls.length === 0) return { as: await locked(as, facts.setpriv) };
-    notice = `nix, nixos-anywhere and ssh run as root and not as ${as.name}, who called sudo: ${walls.join('; ')}`;
+    notice = `nix, nixos-anywhere and ssh run as root and not as ${as.name}, who called sudo: ${walls.join('; ')}. To have it otherwise, change that and begin again`;
   }
   const { gitConfig } = chooseOperator({ ...known, daemonUsable: false });
   if (gitConfig === undefined) return notice === undefined ? {} : { notice };
