@@ -17,6 +17,7 @@ const machines = [
     stageSinceUnixMs: 940_000n,
     reason: 'no \u001b[31mluck',
     address: '10.0.0.7',
+    secondsPerStage: { firmware: 71, waking: 2.4, probing: 0.1 },
   }),
   Machine.fromPartial({ host: 'web2', stage: 'copy', stageSinceUnixMs: 0n, agentConnected: true, macs: ['m'] }),
 ];
@@ -56,7 +57,10 @@ async function said(run: (world: OperateWorld) => Promise<ExitCode>) {
     },
     now: () => 1_000_000,
     view: (hosts) => {
-      const screen = { write: (text: string) => void (out += text), isTerminal: false, columns: 80, rows: 24 };
+      const write = (text: string) => {
+        out += text;
+      };
+      const screen = { write, isTerminal: false, columns: 80, rows: 24 };
       return openView({ mode: 'people', hosts, debug: false, paint: plain }, screen, {
         now: () => 0,
         after: () => () => {},
@@ -96,10 +100,11 @@ test('status is a table, or JSON, and gives names', async () => {
   await withDesk({}, async (socket) => {
     const table = await said((world) => status({ socket, watch: false, json: false }, world));
     assert.equal(table.code, 0);
-    const [head, first, second] = table.out.split('\n');
+    const [head, first, passed, second] = table.out.split('\n');
     assert.match(head!, /^host +stage +since +address +agent +progress, or reason$/);
     assert.match(first!, /^web1 +failed +1:00 {2}10\.0\.0\.7 +- +no .*luck$/);
     assert.doesNotMatch(first!, /\u001b/);
+    assert.equal(passed, '     waking 0:02, firmware 1:11');
     assert.match(second!, /^web2 +copy +16:40 {2}- +yes$/);
     const json = await said((world) => status({ socket, watch: false, json: true }, world));
     assert.deepEqual(JSON.parse(json.out.split('\n')[1]!), {

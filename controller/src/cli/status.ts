@@ -4,9 +4,10 @@ import type { RunEvent } from '../machine/event.ts';
 import type { Mac } from '../machine/mac.ts';
 import { ends, waySteps } from '../machine/stage.ts';
 import { hostsLine, strangerText } from '../machine/stranger.ts';
+import { perStage } from './table.ts';
 import { cell, clean, clock, size, width } from './text.ts';
 
-/** One line each under a head; the reason, where there is one, at the end. `now` in milliseconds. */
+/** Each under a head, with the reason, where there is one, at the end; below it the time in each stage that it left. `now` in milliseconds. */
 export function statusTable(machines: readonly Machine[], now: number): string[] {
   if (machines.length === 0) return ['this controller has no hosts'];
   const nameCells = Math.min(32, Math.max(4, ...machines.map(({ host }) => width(clean(host, 64)))));
@@ -14,8 +15,9 @@ export function statusTable(machines: readonly Machine[], now: number): string[]
     `${cell(host, nameCells)} ${cell(stage, 10)} ${since.padStart(8)}  ${cell(address, 15)} ${cell(agent, 5)} ${reason}`.trimEnd();
   return [
     row('host', 'stage', 'since', 'address', 'agent', 'progress, or reason'),
-    ...machines.map((machine) =>
-      row(
+    ...machines.flatMap((machine) => {
+      const passed = perStage(machine.secondsPerStage);
+      const line = row(
         clean(machine.host, 64),
         machine.stage,
         clock(Math.max(0, Math.round((now - Number(machine.stageSinceUnixMs)) / 1000))),
@@ -24,8 +26,9 @@ export function statusTable(machines: readonly Machine[], now: number): string[]
         clean(
           machine.reason ?? [headway(machine.progress), targets(machine)].filter((words) => words !== '').join('; '),
         ),
-      ),
-    ),
+      );
+      return passed === '' ? [line] : [line, `${' '.repeat(nameCells + 1)}${passed}`];
+    }),
   ];
 }
 

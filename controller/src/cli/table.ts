@@ -63,7 +63,7 @@ function wordsOf(result: HostView['result']): readonly (readonly [Speaker | unde
 }
 
 /** `waking 0:02, firmware 0:11`: in the order of life; stages that took no second are left out unless all did. */
-function perStage(seconds: Readonly<Partial<Record<Stage, number>>>): string {
+export function perStage(seconds: Readonly<Partial<Record<Stage, number>>>): string {
   const passed = waySteps.filter((stage) => seconds[stage] !== undefined && stage !== 'planned');
   const counted = passed.filter((stage) => seconds[stage]! >= 0.5);
   return (counted.length > 0 ? counted : passed)
