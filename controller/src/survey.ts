@@ -94,37 +94,40 @@ function firewallOf(name: string, address: string, rules: Rules): readonly Firew
 const firewallMs = 10_000;
 const firewallBytes = 16 << 20;
 
-/** Rules of nftables, and those of the older kind that nftables doesn't show. */
+/**
+ * Rules of nftables and of iptables. Those that iptables made in nftables are read from iptables-save, where each match has its words. Asked
+ * without a table, neither program makes one.
+ */
 async function firewallRules(path: string): Promise<Rules> {
   const chains: Chains[] = [];
   const troubles: string[] = [];
-  for (const { program, args, read } of readers) {
-    const file = which(program, path) ?? which(program, '/usr/sbin:/sbin:/run/current-system/sw/bin');
-    if (file === undefined) continue;
-    const text = await outputOf(file, args);
-    const found = typeof text === 'string' ? read(text) : undefined;
-    if (found !== undefined) chains.push(found);
-    else
-      troubles.push(typeof text === 'string' ? `${program}: its output is not understood` : `${program}: ${text.why}`);
-  }
-  // Who has no program to read rules may have rules all the same.
-  if (troubles.length > 0 && chains.length === 0) return { why: troubles.join('; ') };
-  return chains.length > 0 ? { chains } : { why: 'neither nft nor iptables-save is here to read its rules' };
+  const ask = async (program: string, argv: readonly string[]): Promise<string | undefined> => {
+    const file = which(program, path) ?? which(program, systemFolders);
+    if (file === undefined) return undefined;
+    const text = await outputOf(file, argv);
+    if (typeof text === 'string') return text;
+    troubles.push(`${program}: ${text.why}`);
+    return undefined;
+  };
+  const take = (program: string, read: Chains | undefined): void => {
+    if (read === undefined) troubles.push(`${program}: its output is not understood`);
+    else chains.push(read);
+  };
+  const saved = await ask('iptables-save', []);
+  const tables = saved === undefined ? undefined : readIptables(saved);
+  if (tables !== undefined) chains.push(tables);
+  const legacy = await ask('iptables-legacy-save', []);
+  if (legacy !== undefined && legacy !== saved) take('iptables-legacy-save', readIptables(legacy) ?? new Map());
+  const except = tables !== undefined && /\(nf_tables\)/.test(saved ?? '') ? ['ip filter'] : [];
+  const nft = await ask('nft', ['--json', 'list', 'ruleset']);
+  if (nft !== undefined) take('nft', readNft(nft, except));
+  if (troubles.length > 0) return { why: troubles.join('; ') };
+  // Who has no program to read rules may have rules all the same; iptables doesn't show those of nftables.
+  if (nft === undefined) return { why: 'nft is not here to read its rules' };
+  return { chains };
 }
 
-const readers = [
-  {
-    program: 'nft',
-    args: ['--json', 'list', 'ruleset'],
-    read: (text: string) => (text.trim() === '' ? undefined : readNft(text)),
-  },
-  {
-    program: 'iptables-legacy-save',
-    args: ['-t', 'filter'],
-    read: (text: string) => readIptables(text) ?? new Map(),
-  },
-  { program: 'iptables-save', args: ['-t', 'filter'], read: (text: string) => readIptables(text) ?? new Map() },
-] as const;
+const systemFolders = '/usr/sbin:/sbin:/run/current-system/sw/bin';
 
 /** What a program prints, or why it printed nothing to rely on. */
 async function outputOf(program: string, argv: readonly string[]): Promise<string | { readonly why: string }> {

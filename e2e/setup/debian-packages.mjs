@@ -9,6 +9,8 @@ export const debianPackages = [
   ['ipxe', 'snponly.efi and undionly.kpxe, which nixie hands out'],
   ['ipxe-qemu', 'the network cards’ own ROMs'],
   ['iproute2', 'namespaces, bridges, taps'],
+  ['nftables', 'firewall rules that nixie doctor reads'],
+  ['iptables', 'the same, of the older kind'],
   ['util-linux', 'setpriv: children of the lab end with it'],
   ['dnsmasq-base', 'the foreign DHCP server, and a peer to compare with'],
   ['isc-dhcp-relay', 'the relay of the second subnet'],
