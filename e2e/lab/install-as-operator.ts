@@ -103,6 +103,7 @@ try {
       instruct: async () => ({ ok: false, error: 'there is no agent here' }),
     },
     leased: () => [],
+    expects: () => false,
     tell: (_host: string, happening: Happening) => void told.push(happening),
     emit: (event: { event: string; text?: string }) => event.event === 'log' && lines.push(event.text ?? ''),
     now: Date.now,

@@ -59,7 +59,9 @@ test('for another user: keys of their own as they are, ours as copies that are t
   skip: process.getuid?.() === 0 ? false : 'only root can give files away',
 }, async () => {
   const as = { uid: 64_321, gid: 64_321 };
-  const [ours, theirs, lost] = ['ours', 'theirs', 'lost'].map((name) => join(folder, name)) as [string, string, string];
+  const keys = mkdtempSync(join(tmpdir(), 'nixie-verify-keys-'));
+  after(() => rmSync(keys, { recursive: true }));
+  const [ours, theirs, lost] = ['ours', 'theirs', 'lost'].map((name) => join(keys, name)) as [string, string, string];
   for (const file of [ours, theirs]) writeFileSync(file, file, { mode: 0o600 });
   chownSync(theirs, as.uid, as.gid);
   const seen: unknown[] = [];
