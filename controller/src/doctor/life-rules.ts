@@ -62,7 +62,7 @@ export function rebootRules(look: Look): Found[] {
   const later = (entries: Entry[]) => entries.filter(({ last }) => last >= mark.at);
   const network = later([...look.firmware(), ...look.ipxe()]);
   const system = later(look.system());
-  if (network.length > 0 && look.lasts(60))
+  if (network.length > 0 && system.length === 0 && look.quiet(60))
     return [
       {
         id: 'network-before-disk',
@@ -70,7 +70,7 @@ export function rebootRules(look: Look): Found[] {
         shown: [mark, ...network],
       },
     ];
-  if (system.length > 0 && look.lasts(120))
+  if (system.length > 0 && look.quiet(120))
     return [
       {
         id: 'back-unproved',
