@@ -96,7 +96,7 @@ let
     wipe = mkOption {
       type = types.bool;
       default = false;
-      description = "What is on the machine's disks may be lost, in every run.";
+      description = "What is on the machine's disks may be lost, in every run; by a service once.";
     };
     secrets.diskKeys = mkOption {
       type = types.attrsOf source;

@@ -166,7 +166,7 @@ const hostFields = {
     '^[^\\u0000-\\u001f]{1,1024}$',
     'File with the inventory that was recorded of the machine, relative to this file: what differs is told before the install.',
   ).optional(),
-  wipe: flag("What is on the machine's disks may be lost, in every run.").optional(),
+  wipe: flag("What is on the machine's disks may be lost, in every run; by a service once.").optional(),
   allow_removable: flag("The machine's disks may be of the removable kind: sticks, memory cards.").optional(),
   secrets: secretsSchema.optional(),
 };
