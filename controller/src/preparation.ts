@@ -23,7 +23,7 @@ export const dryRunPart = 'dry-run';
 
 /** @throws NixError when the flake as a whole can't be read */
 export async function prepareRun(
-  config: RunConfig,
+  config: Pick<RunConfig, 'flake' | 'installers' | 'hosts' | 'stateDir' | 'buildTimeoutSeconds'>,
   world: PreparationWorld,
   emit: (event: RunEvent) => void,
 ): Promise<Prepared> {

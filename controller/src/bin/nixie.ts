@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { paintFor } from '../cli/colour.ts';
 import { exitCodeOfError, exitCodeOfSignal } from '../cli/exit-codes.ts';
 import { type Handlers, runProgram } from '../cli/program.ts';
+import { openTerminal } from '../cli/terminal.ts';
 import { clean } from '../cli/text.ts';
 import { openView, type Screen } from '../cli/view.ts';
 import { after } from '../clock.ts';
@@ -12,6 +13,7 @@ import { doctorMachines } from './doctor.ts';
 import { check, explain, type InspectWorld, wake } from './inspect.ts';
 import { install } from './install.ts';
 import { inventory } from './inventory.ts';
+import { inventoryOnly } from './inventory-only.ts';
 import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
 import { doctorInterfaces } from './survey.ts';
@@ -71,6 +73,7 @@ const handlers: Handlers = {
     request.of === 'machines'
       ? doctorMachines(request, { out, err, paint, now: Date.now })
       : doctorInterfaces(request, { env, out, paint }),
+  inventoryOnly: (run) => inventoryOnly(run, { ...runWorld, out, terminal: openTerminal }),
   inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),
   names,
 };

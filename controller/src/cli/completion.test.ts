@@ -19,6 +19,7 @@ const handlers: Handlers = {
   cancel: never,
   status: never,
   inventory: never,
+  inventoryOnly: never,
   logs: never,
   doctor: never,
   names: never,

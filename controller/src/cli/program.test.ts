@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Surroundings } from '../config/flags.ts';
+import type { InventoryRun } from '../config/inventory-run.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
+import type { DoctorRequest } from './doctor-request.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { InventoryRequest } from './inventory-request.ts';
-import type { DoctorRequest } from './doctor-request.ts';
 import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
@@ -34,7 +35,8 @@ interface Call {
     | StatusRequest
     | LogsRequest
     | DoctorRequest
-    | InventoryRequest;
+    | InventoryRequest
+    | InventoryRun;
   readonly warnings?: readonly string[];
 }
 
@@ -54,6 +56,7 @@ async function run(line: string, code: ExitCode = 0) {
     cancel: (given) => took({ command: 'cancel', given }),
     status: (given) => took({ command: 'status', given }),
     inventory: (given) => took({ command: 'inventory', given }),
+    inventoryOnly: (given) => took({ command: 'inventory-only', given }),
     logs: (given) => took({ command: 'logs', given }),
     doctor: (given) => took({ command: 'doctor', given }),
     names: async ({ socket }) => [`of ${socket}`],
@@ -145,6 +148,29 @@ test('retry, cancel and status name hosts and the socket of a state folder', asy
   assert.equal((await run('retry')).status, 2);
 });
 
+test('--inventory-only needs an installer, and says who may be booted', async () => {
+  const given = async (line: string) => (await run(`--inventory-only --installer .#i ${line}`)).calls[0];
+  const one = await given('--any --for 1h30m --count 3 --out x');
+  assert.ok(one?.command === 'inventory-only');
+  const { allowed, ask, flake, milliseconds, count, out, installers } = one.given as InventoryRun;
+  assert.deepEqual(
+    { allowed, ask, flake, milliseconds, count, out, installers },
+    {
+      allowed: { hosts: [], prefixes: [''] },
+      ask: false,
+      flake: '.',
+      milliseconds: 5_400_000,
+      count: 3,
+      out: '/w/x',
+      installers: { 'x86_64-linux': '.#i' },
+    },
+  );
+  const two = (await given('--any 52-54 --any 525400 --hosts hosts.json'))?.given as InventoryRun;
+  assert.deepEqual([two.allowed.prefixes, two.allowed.hosts.length, two.ask], [['52:54', '52:54:00'], 2, false]);
+  const none = await given('');
+  assert.equal((none!.given as InventoryRun).ask, true);
+});
+
 test('inventory asks for one machine or for all, in a form', async () => {
   const state = '/h/.local/state/nixie';
   const given = async (line: string) => (await run(line)).calls[0]?.given;
@@ -166,6 +192,18 @@ test('serve takes the options of install, but for a dry run', async () => {
 const refused: readonly [line: string, problems: readonly RegExp[]][] = [
   ['', [/^--hosts: not given/, /^--flake: not given/, /^--installer: not given/]],
   ['check --flake . --hosts none.json', [/^--hosts: read \/w\/none\.json: there is no such file/]],
+  [`${needed} --any --out x`, [/^--any: has no meaning without --inventory-only/, /^--out: has no meaning/]],
+  [
+    '--inventory-only --any 5 --for 9 --count 0 --reinstall a --dry-run',
+    [
+      /^--reinstall: has no meaning with --inventory-only: nothing is installed/,
+      /^--dry-run: has no meaning/,
+      /^--any: found "5"/,
+      /^--installer: not given/,
+      /^--for: found "9"/,
+      /^--count: found "0"/,
+    ],
+  ],
   ['inventory --format nix', [/^--format: nix is of one machine; accepted without a host: table, json/]],
   ['inventory ../x --format xml', [/^--format: found "xml", accepted: table, json/, /^HOST: found "\.\.\/x"/]],
   ['explain x --dhcp on --address 1', [/^--dhcp: found "on"/, /^--address: found "1"/]],

@@ -9,6 +9,12 @@ import {
   readInstallOptions,
   type Surroundings,
 } from '../config/flags.ts';
+import {
+  type InventoryOnlyOptions,
+  type InventoryRun,
+  inventoryOnlyWords,
+  readInventoryRun,
+} from '../config/inventory-run.ts';
 import { ConfigError, nearest, type Problem } from '../config/problem.ts';
 import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
@@ -61,6 +67,7 @@ export interface Handlers {
   cancel(request: OperatorRequest): Promise<ExitCode>;
   status(request: StatusRequest): Promise<ExitCode>;
   inventory(request: InventoryRequest): Promise<ExitCode>;
+  inventoryOnly(run: InventoryRun): Promise<ExitCode>;
   logs(request: LogsRequest): Promise<ExitCode>;
   doctor(request: DoctorRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
@@ -112,6 +119,11 @@ Example:
 `;
 const operatorExits = `
 Exit status: 0 done; 1 the controller refused, and said why; 2 it has no such host; 3 no controller answers there
+`;
+const inventoryOnlyHelp = `
+With --inventory-only nothing is installed: each machine that asks to boot is read and switched off, and hosts.json, NAME/inventory.json and, where
+the image has nixos-facter, NAME/facter.json are written. It ends with 0 when each machine that was answered was read, and with 1 otherwise.
+  $ sudo nixie --inventory-only --installer .#installer --any --interface eth1 --for 30m
 `;
 const inventoryHelp = `
 Where no controller runs, what it kept in its state folder is told.
@@ -196,8 +208,15 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       .helpOption('-h, --help', 'print this help');
 
   addInstallOptions(command('install', 'install the machines of a hosts file (as root)', { isDefault: true }))
-    .addHelpText('after', exitHelp)
-    .action(async (options: InstallOptions) => {
+    .addHelpText('after', `${inventoryOnlyHelp}${exitHelp}`)
+    .action(async (options: InventoryOnlyOptions) => {
+      if (options.inventoryOnly === true) {
+        const result = readInventoryRun(options, world.around);
+        if (!result.ok) throw new ConfigError(result.problems);
+        return settle(await handlers.inventoryOnly(result.run));
+      }
+      const misplaced = inventoryOnlyWords(options);
+      if (misplaced.length > 0) throw new ConfigError(misplaced);
       const { config, warnings } = configOf(options, 'install');
       settle(await handlers.install(config, warnings));
     });

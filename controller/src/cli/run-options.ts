@@ -20,6 +20,7 @@ export const offers: Readonly<Record<string, Offer>> = {
   state: 'folder',
   'log-dir': 'folder',
   'inventory-dir': 'folder',
+  out: 'folder',
   'known-hosts': 'file',
   stage: [...waySteps, ...ends],
   format: ['table', 'json', 'facter', 'runtime-info', 'nix'],
@@ -58,11 +59,25 @@ export function addConfigOptions(command: Command): Command {
     .addOption(one('--debug', 'show logs and what is seen on the wire'));
 }
 
+/** Without a value every machine. */
+const anyOption = () =>
+  new Option('--any [mac]', 'machines of no hosts file, too: all, or those whose MAC begins so (may be repeated)')
+    .preset('')
+    .argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+
 /** Options that only an installation has. */
 export function addInstallOptions(command: Command): Command {
-  return addRunOptions(command).addOption(
-    one('--dry-run', 'evaluate and build, say what would be done; no socket is opened, nothing is woken'),
-  );
+  const group = 'Reading machines instead:';
+  const reading = (option: Option) => option.helpGroup(group);
+  return addRunOptions(command)
+    .addOption(one('--dry-run', 'evaluate and build, say what would be done; no socket is opened, nothing is woken'))
+    .addOption(
+      reading(one('--inventory-only', 'boot machines that ask, read them, switch them off; write a hosts.json')),
+    )
+    .addOption(reading(anyOption()))
+    .addOption(reading(one('--for <duration>', 'end after this time, like 30m')))
+    .addOption(reading(one('--count <n>', 'end after so many machines')))
+    .addOption(reading(one('--out <dir>', 'where to write (default: nixie-inventory)')));
 }
 
 /** Options of all that installs. */

@@ -221,9 +221,10 @@ export function readHostsFile(path: string, shown: string, around: Surroundings)
   }
 }
 
-function readInstallers(
+/** @param hosts what of them an installer is chosen by */
+export function readInstallers(
   given: readonly string[],
-  hosts: readonly Host[],
+  hosts: readonly Pick<Host, 'name' | 'system'>[],
   needs: 'install' | 'check',
   no: (where: string, text: string) => void,
 ): Partial<Record<System, string>> {

@@ -40,6 +40,8 @@ export interface Prepared {
   /** Why a host can't be installed; a host is either here or in `plans`. */
   readonly failures: ReadonlyMap<string, NixFailure>;
   readonly installers: ReadonlyMap<System, Installer>;
+  /** Why there is no installer for a platform. */
+  readonly installerFailures: ReadonlyMap<System, NixFailure>;
   readonly warnings: readonly string[];
 }
 
@@ -64,6 +66,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     deadlineMs: options.deadlineMs,
   });
   const failures = new Map<string, NixFailure>();
+  const installerFailures = new Map<System, NixFailure>();
   const systems = new Map<string, HostSystem>();
   const parts = new Map<System, InstallerParts>();
   const wanted: Record<string, readonly Output[]> = {};
@@ -72,6 +75,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     NonNullable<Evaluation['installers'][System]>,
   ][]) {
     if (!found.ok) {
+      installerFailures.set(system, found.failure);
       for (const host of hosts)
         if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, found.failure));
       continue;
@@ -112,6 +116,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
         failure = { cause: 'unknown', text: (error as Error).message, log: [] };
       }
     }
+    installerFailures.set(system, failure);
     for (const host of hosts)
       if (host.system === system) failures.set(host.name, prefixed(`installer for ${system}`, failure));
   }
@@ -154,7 +159,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   await Promise.all(hosts.map(planned));
   // In the order of the hosts file, whichever was summed up first.
   const plans = new Map(hosts.flatMap(({ name }) => (sums.has(name) ? [[name, sums.get(name)!] as const] : [])));
-  return { evaluation, plans, failures, installers, warnings };
+  return { evaluation, plans, failures, installers, installerFailures, warnings };
 }
 
 function outputs(parts: InstallerParts): Output[] {
