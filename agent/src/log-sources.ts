@@ -21,7 +21,20 @@ export interface SourceParts {
 export async function followMachine(parts: SourceParts): Promise<void> {
   const { queue, clock, signal, placeFile, ownPid } = parts;
   const from = readPlace(placeFile);
-  const keep = setInterval(() => keepPlace(queue, placeFile), 500);
+  let kept: string | undefined;
+  const keepPlace = (): void => {
+    const { place } = queue;
+    if (place === undefined || place === kept) return;
+    kept = place;
+    try {
+      mkdirSync(dirname(placeFile), { recursive: true, mode: 0o700 });
+      writeFileSync(`${placeFile}.new`, place, { mode: 0o600 });
+      renameSync(`${placeFile}.new`, placeFile);
+    } catch {
+      // Then a new life of the agent says some lines again.
+    }
+  };
+  const keep = setInterval(keepPlace, 500);
   try {
     const journal = from === undefined || kernelPlace.test(from) ? {} : { from };
     const ended = await followJournal({
@@ -42,7 +55,7 @@ export async function followMachine(parts: SourceParts): Promise<void> {
       });
   } finally {
     clearInterval(keep);
-    keepPlace(queue, placeFile);
+    keepPlace();
   }
 }
 
@@ -52,20 +65,5 @@ function readPlace(file: string): string | undefined {
     return /^[\x21-\x7e ]{1,500}$/.test(place) ? place : undefined;
   } catch {
     return undefined;
-  }
-}
-
-const kept = new WeakMap<LogQueue, string>();
-
-function keepPlace(queue: LogQueue, file: string): void {
-  const { place } = queue;
-  if (place === undefined || kept.get(queue) === place) return;
-  kept.set(queue, place);
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.new`, place, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  } catch {
-    // Then a new life of the agent says some lines again.
   }
 }

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
 import type { RunEvent } from '../machine/event.ts';
 import type { HostLine } from '../machine/host-line.ts';
+import { openLogFiles } from '../store/log-files.ts';
 import { Account } from './account.ts';
 import { type NewLine, RunLog } from './run-log.ts';
 import { lineOf } from './told-line.ts';
@@ -69,6 +73,34 @@ test('who follows gets each line; one who fails is let go; without files what is
     ],
   );
   for await (const _ of log.until('m1', { since: 5000 })) assert.fail();
+});
+
+test('what the disk did not take is read from memory, behind what it took', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-run-log-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  let free = 1000;
+  const files = openLogFiles({
+    folder,
+    onTrouble: () => {},
+    ticks: () => 0,
+    lossLine: () => '',
+    leaveFreeBytes: 1,
+    freeBytes: () => free,
+  });
+  t.after(() => files.close());
+  let now = 0;
+  const log = new RunLog({ mask: (text) => text, now: () => ++now, files });
+  const read = async () => {
+    const found: string[] = [];
+    for await (const lines of log.until('m1', {})) found.push(...lines.map(({ text }) => text));
+    return found;
+  };
+  log.keep('m1', [line('a'), line('b')]);
+  assert.deepEqual(await read(), ['a', 'b']);
+  free = 0;
+  log.keep('m1', [line('c'), line('d')]);
+  await read();
+  assert.deepEqual(await read(), ['a', 'b', 'c', 'd']);
 });
 
 test('events that are lines, and of whom', () => {

@@ -151,9 +151,16 @@ export class RunLog {
       return;
     }
     const left = [...files];
+    let newest = 0;
     try {
       for (let next = left.shift(); next !== undefined; next = left.shift())
-        yield* linesOf(next.file, next.bytes, filter);
+        for await (const lines of linesOf(next.file, next.bytes, filter)) {
+          for (const { at } of lines) newest = Math.max(newest, at);
+          yield lines;
+        }
+      // What a full disk did not take is there as far as memory goes.
+      const unwritten = this.#world.files?.lost === 0 ? [] : memory.filter(({ at }) => at > newest);
+      if (unwritten.length > 0) yield unwritten;
     } finally {
       for (const { file } of left) await file.close();
     }
