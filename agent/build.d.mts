@@ -1,5 +1,5 @@
 /** See build.mjs. */
-export function buildAgent(options?: { outDir?: string; force?: boolean; base?: string }): Promise<{
+export function buildAgent(options?: { outDir?: string; force?: boolean; base?: string; program?: string }): Promise<{
   path: string;
   /** False when an up-to-date one was there. */
   built: boolean;

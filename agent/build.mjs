@@ -61,13 +61,14 @@ export function bundleAgent() {
 
 /**
  * Builds the executable unless an up-to-date one is there. `base`: the same version of Node for another platform, which can't be run here.
+ * `program`: something else than the agent, to compare it with.
  * @returns {Promise<{path: string, built: boolean, bytes: number, sha256: string}>} sha256 is that of the inputs
  */
-export async function buildAgent({ outDir = join(here, 'dist'), force = false, base = '' } = {}) {
+export async function buildAgent({ outDir = join(here, 'dist'), force = false, base = '', program = '' } = {}) {
   const target = join(outDir, 'nixie-agent');
   const stamp = join(outDir, 'nixie-agent.inputs');
   mkdirSync(outDir, { recursive: true });
-  const script = bundleAgent();
+  const script = program === '' ? bundleAgent() : Buffer.from(program);
   const node = realpathSync(process.execPath);
   const carrier = base === '' ? node : base;
   const { size, mtimeMs } = statSync(carrier);
@@ -114,7 +115,7 @@ export async function buildAgent({ outDir = join(here, 'dist'), force = false, b
     } finally {
       Object.assign(console, { log, warn, error });
     }
-    if (base === '') {
+    if (base === '' && program === '') {
       const version = execFileSync(file('nixie-agent'), ['--version'], { encoding: 'utf8', timeout: 30_000 }).trim();
       if (!/^nixie-agent \d/.test(version)) throw new Error(`run the new executable: it printed ${version}`);
     }

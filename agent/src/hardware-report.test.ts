@@ -50,6 +50,7 @@ function parts(clock: Clock, said: string[], over: Partial<HardwareParts> = {}):
     neighbours: async () => new Map(),
     smbios: async () => Buffer.from('table'),
     facter: async () => ({ json: Buffer.from('{"version":1}') }),
+    gathered: () => {},
     clock,
     log: { info: (text) => void said.push(text) },
     signal: new AbortController().signal,

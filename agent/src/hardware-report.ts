@@ -19,6 +19,8 @@ export interface HardwareParts {
   /** Raw table; undefined where there is none. */
   readonly smbios: () => Promise<Buffer | undefined>;
   readonly facter: () => Promise<FacterResult>;
+  /** The burst of work is over. */
+  readonly gathered: () => void;
   readonly clock: Clock;
   readonly log: Pick<Log, 'info'>;
   readonly signal: AbortSignal;
@@ -85,6 +87,7 @@ export class HardwareReports {
         },
       });
     else if (report.why !== 'not-installed') log.info(`nixos-facter: ${report.why}`);
+    this.#parts.gathered();
 
     if (inventory.errors.some(({ path }) => path === 'lldpcli')) return;
     await clock.sleep(listenMs, signal);

@@ -29,6 +29,7 @@ import { keepNotified } from './notify.ts';
 import { makePower } from './power.ts';
 import { endLogins } from './processes.ts';
 import { watchInstall } from './progress.ts';
+import { releaseMemory } from './release-memory.ts';
 import { resetDisks } from './reset-disks.ts';
 import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
 import { agentVersion } from './version.ts';
@@ -148,6 +149,7 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
   const hardware = new HardwareReports({
     ...hardwareParts(root, () => ({ bootMac: settings.bootMac, reachedBy }), settings.stateFolder),
+    gathered: releaseMemory,
     clock,
     log,
     signal: stop.signal,

@@ -80,6 +80,11 @@ test('registers with everything the boot script gave it, beats, sends its log an
   const looked = await door.server.instruct('machine1', { $case: 'inspect', value: {} }, 10_000);
   assert.equal(looked.ok, true);
   assert.equal(looked.inventory?.schemaVersion, 1);
+  assert.equal(looked.inventory.depth, 'quick');
+  await until('the full inventory', () => door.hardware.length > 0, 20_000, agent.stderr);
+  const [report] = door.hardware;
+  assert.ok(report?.content?.$case === 'inventory');
+  assert.equal(report.content.value.depth, 'full');
   // The tree is not this machine: whatever would touch processes, disks or power must fail loudly.
   const reset = await door.server.instruct('machine1', { $case: 'resetDisks', value: {} }, 10_000);
   assert.equal(reset.ok, false);

@@ -1,15 +1,16 @@
 // The lab's images by themselves: the installer boots, the phases of an install are done by hand over ssh, the machine boots its disk.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { buildAgent } from '../../agent/build.mjs';
 import { stopAll } from '../lab/child.ts';
 import { type Lab, prepareLab } from '../lab/image/build.ts';
-import { powerOn } from '../lab/image/solo.ts';
+import { checkInventory } from '../lab/image/inventory-check.ts';
+import { powerOn, soloHardware } from '../lab/image/solo.ts';
 import { needFiles, needMemory, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
-import { agentFile } from '../lab/supplies.ts';
 
 const needs = [
   needRoot,
@@ -80,7 +81,8 @@ async function installByHand(t: TestContext, firmware: 'uefi' | 'bios'): Promise
   try {
     const key = join(folder, 'key');
     const keygen = ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'test of the images', '-f', key];
-    const lab = await prepareLab({ machines: 1, ...(existsSync(agentFile) ? { agent: agentFile } : {}) });
+    const { path: agent } = await buildAgent();
+    const lab = await prepareLab({ machines: 1, agent });
     await lab.run(keygen);
     const publicKey = readFileSync(`${key}.pub`, 'utf8');
     const made = await build(lab, 'machine1');
@@ -126,11 +128,19 @@ async function installByHand(t: TestContext, firmware: 'uefi' | 'bios'): Promise
     );
     assert.equal(await ssh('setsid --wait true && echo waits'), 'waits');
 
+    const facts = { firmware, diskSerial: machine.diskSerial, diskBytes: soloHardware.diskBytes, ssh };
+    const blank = await checkInventory(facts);
+    assert.deepEqual([blank.disks[0].table, blank.disks[0].has_data, blank.disks[0].in_use], ['none', false, false]);
+    told(`inventory of ${blank.collected_in_ms} ms compared`);
+
     const copy = ['nix', 'copy', '--substitute-on-destination', '--to'];
     await lab.run([...copy, 'ssh://root@127.0.0.1', made.disko], { env });
     let since = performance.now();
     await ssh(made.disko);
     told('disko', since);
+    const held = await checkInventory(facts);
+    assert.deepEqual([held.disks[0].table, held.disks[0].has_data, held.disks[0].in_use], ['gpt', true, true]);
+    assert.equal(held.hardware_sha256, blank.hardware_sha256);
     since = performance.now();
     await lab.run([...copy, 'ssh://root@127.0.0.1?remote-store=local%3Froot=%2Fmnt', made.toplevel], { env });
     told('copy', since);

@@ -39,7 +39,8 @@ export interface CollectOptions {
   readonly findSystem?: FindSystem;
 }
 
-const sectionMs = 2000;
+/** A file that hangs costs its section. Generous: on a slow machine that is busy booting, a second is soon gone. */
+const sectionMs = 5000;
 /** For programs that ask other machines, controllers and disks: the slowest is a BMC. */
 const slowMs = 45_000;
 
@@ -70,19 +71,22 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     full ? section(name, ms, work) : undefined;
   const bootMac = options.bootMac ?? (await section('boot', sectionMs, bootedFrom));
 
-  const [boot, system, cpu, cpuDetails, memory, disks, nics, numa, pci, usb, tpm, bmc, arrays] = await Promise.all([
+  const [boot, system, cpu, memory, disks, nics] = await Promise.all([
     section('boot', sectionMs, (tree) => collectBoot(tree, bootMac)),
     section('system', sectionMs, collectSystem),
     section('cpu', sectionMs, collectCpu),
-    ifFull('cpu', 5 * sectionMs, collectCpuDetails),
     section('memory', sectionMs, collectMemory),
     section('disks', diskDeadlineMs + (findSystem === undefined ? 4000 : 13_000), (tree) =>
       collectDisks(tree, diskDeadlineMs, undefined, findSystem),
     ),
-    section('nics', full ? slowMs : 4 * sectionMs, (tree) => collectNics(tree, { bootMac, reachedBy, full })),
+    section('nics', full ? slowMs : 2 * sectionMs, (tree) => collectNics(tree, { bootMac, reachedBy, full })),
+  ]);
+  // Thousands of small files: not beside those that count, which have deadlines.
+  const [cpuDetails, numa, pci, usb, tpm, bmc, arrays] = await Promise.all([
+    ifFull('cpu', 2 * sectionMs, collectCpuDetails),
     ifFull('numa', sectionMs, collectNuma),
-    ifFull('pci', 5 * sectionMs, collectPci),
-    ifFull('usb', 5 * sectionMs, collectUsb),
+    ifFull('pci', 2 * sectionMs, collectPci),
+    ifFull('usb', 2 * sectionMs, collectUsb),
     ifFull('tpm', sectionMs, collectTpm),
     ifFull('bmc', slowMs, collectBmc),
     ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await mountPoints(tree))),

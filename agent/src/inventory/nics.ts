@@ -9,7 +9,7 @@ import { numaNodeOf, pciAddress } from './pci.ts';
 import { readJson, type Tree } from './tree.ts';
 
 /** For the files of one card. */
-const nicMs = 2000;
+const nicMs = 4000;
 
 export interface NicSurroundings {
   readonly bootMac: string | undefined;

@@ -1,6 +1,13 @@
 // A controller reduced to its front door for agents, with the plainest core that is honest about tokens and credentials.
 import { createHash, randomBytes } from 'node:crypto';
-import type { Heartbeat, InstructionResult, LogLine, Progress, RegisterRequest } from '@nixie/proto/agent';
+import type {
+  HardwareReport,
+  Heartbeat,
+  InstructionResult,
+  LogLine,
+  Progress,
+  RegisterRequest,
+} from '@nixie/proto/agent';
 import { type AgentServer, type SessionUp, startAgentServer } from '../../../controller/src/listen/agents.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
 import { makeCredential, readCredential, TokenBook } from '../../../controller/src/machine/token.ts';
@@ -15,6 +22,7 @@ export interface Door {
   readonly downs: string[];
   readonly beats: Heartbeat[];
   readonly progress: Progress[];
+  readonly hardware: HardwareReport[];
   readonly logs: LogLine[];
   readonly results: InstructionResult[];
   readonly odd: string[];
@@ -39,6 +47,7 @@ export async function openDoor(
     downs: [] as string[],
     beats: [] as Heartbeat[],
     progress: [] as Progress[],
+    hardware: [] as HardwareReport[],
     logs: [] as LogLine[],
     results: [] as InstructionResult[],
     odd: [] as string[],
@@ -75,6 +84,7 @@ export async function openDoor(
       onSessionDown: (_host, why) => void seen.downs.push(why),
       onHeartbeat: (_host, beat) => void seen.beats.push(beat),
       onProgress: (_host, progress) => void seen.progress.push(progress),
+      onHardware: (_host, report) => void seen.hardware.push(report),
       async onLog(_host, { lines, first }) {
         seen.logs.push(...lines);
         return first + BigInt(lines.length);

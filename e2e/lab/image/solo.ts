@@ -25,13 +25,29 @@ export interface Solo {
 
 const ovmf = '/usr/share/OVMF';
 
+/** What every such machine is made of, beside its disk. */
+export const soloHardware = {
+  vendor: 'Nixie',
+  product: 'Solo machine',
+  serial: 'SOLO-0001',
+  uuid: '6f6c6f73-0001-4000-8000-525400505000',
+  mac: '52:54:00:50:50:01',
+  memoryBytes: 1536 * 2 ** 20,
+  threads: 2,
+  sockets: 2,
+  diskBytes: 4 * 2 ** 30,
+} as const;
+
 /** Powers a machine on; its folder gets a blank 4 GiB disk when it has none. A reboot ends it. */
 export async function powerOn(options: SoloOptions): Promise<Solo> {
   const { folder, firmware, kernel } = options;
   const disk = join(folder, 'disk.raw');
-  if (!existsSync(disk)) await run(['truncate', '-s', '4G', disk]);
+  if (!existsSync(disk)) await run(['truncate', '-s', String(soloHardware.diskBytes), disk]);
   const argv = ['timeout', '-k', '2', String(Math.ceil(options.deadlineMs / 1000)), 'qemu-system-x86_64'];
-  argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', '2', '-m', '1536', '-display', 'none');
+  argv.push('-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-display', 'none');
+  const { vendor, product, serial: serialNumber, uuid, mac, memoryBytes, threads, sockets } = soloHardware;
+  argv.push('-smp', `${threads},sockets=${sockets}`, '-m', String(memoryBytes / 2 ** 20), '-uuid', uuid);
+  argv.push('-smbios', `type=1,manufacturer=${vendor},product=${product},serial=${serialNumber}`);
   argv.push('-serial', 'stdio', '-no-user-config', '-nodefaults', '-no-reboot', '-device', 'virtio-rng-pci');
   argv.push('-machine', firmware === 'uefi' ? 'q35' : 'q35,graphics=off');
   if (firmware === 'uefi') {
@@ -41,7 +57,7 @@ export async function powerOn(options: SoloOptions): Promise<Solo> {
     argv.push('-drive', `if=pflash,format=raw,unit=1,file=${vars}`);
   }
   argv.push('-netdev', `user,id=n0,hostfwd=tcp:127.0.0.1:${options.sshPort}-:22`);
-  argv.push('-device', 'virtio-net-pci,netdev=n0,romfile=');
+  argv.push('-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`);
   argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${disk}`);
   argv.push('-device', `virtio-blk-pci,drive=d0,serial=${options.diskSerial},bootindex=1`);
   if (kernel) argv.push('-kernel', kernel.kernel, '-initrd', kernel.initrd, '-append', kernel.words);

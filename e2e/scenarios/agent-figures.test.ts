@@ -1,0 +1,115 @@
+// What the agent costs: its size, its memory with every collector run, and the time until it is registered, the last two beside an executable
+// made in the same way that does nothing.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { buildAgent } from '../../agent/build.mjs';
+import { server } from '../../agent/src/inventory/fixtures/server.ts';
+import { layTree } from '../../agent/src/inventory/lay-tree.ts';
+import type { Mac } from '../../controller/src/machine/mac.ts';
+import { makeTls } from '../../controller/src/store/tls.ts';
+import { type Door, openDoor } from '../lab/agent/door.ts';
+import { type AgentProcess, startAgent, until } from '../lab/agent/process.ts';
+import { needPrograms, skipUnless } from '../lab/need.ts';
+
+const mostBytes = 115e6;
+const mostPackedBytes = 30e6;
+/** The goal is 1.5. What an idle executable has of its file in memory wavers by a tenth with the page cache, and so does the ratio. */
+const mostMemory = 1.75;
+/** The goal is 2, which is not met; this finds a wait that nobody needed. Tests that run beside this one multiply both. */
+const mostTime = 15;
+const rounds = 5;
+const mac = 'd0:94:66:00:00:00' as Mac;
+
+const empty = 'if (process.argv[2] === "stay") setInterval(() => {}, 1e6);';
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
+/** Bytes after `xz -6`, which takes a minute: kept beside the executable until that is another. */
+function packedBytes(path: string, sha256: string): number {
+  const kept = join(dirname(path), 'nixie-agent.packed');
+  const [of, bytes] = existsSync(kept) ? readFileSync(kept, 'utf8').split(' ') : [];
+  if (of === sha256) return Number(bytes);
+  const { status, stdout } = spawnSync('sh', ['-c', 'xz -6 -T0 -c "$0" | wc -c', path], {
+    encoding: 'utf8',
+    timeout: 500_000,
+  });
+  assert.equal(status, 0);
+  writeFileSync(kept, `${sha256} ${stdout.trim()}`);
+  return Number(stdout);
+}
+
+test('the executable has at most 115 MB, and at most 30 MB with xz', {
+  skip: skipUnless(needPrograms(['xz', 'sh', 'wc'])),
+  timeout: 600_000,
+}, async (t) => {
+  const { path, bytes, sha256 } = await buildAgent();
+  assert.ok(bytes <= mostBytes, `${bytes} bytes`);
+  const packed = packedBytes(path, sha256);
+  t.diagnostic(`${(bytes / 1e6).toFixed(1)} MB, with xz ${(packed / 1e6).toFixed(1)} MB`);
+  // Less than this is no Node any more: then something else was measured.
+  assert.ok(packed > 10e6 && packed <= mostPackedBytes, `${packed} bytes`);
+});
+
+/** An agent on a recorded server with 26 disks; its boot is another each time. */
+function begin(t: TestContext, door: Door, path: string, fingerprint: string): { agent: AgentProcess; began: number } {
+  const { root, remove } = layTree({
+    ...server,
+    'proc/cmdline': `nixie.controller=127.0.0.1:${door.server.port} nixie.fingerprint=${fingerprint} nixie.token=${door.tokens.issue(mac, 'machine1', Date.now())} nixie.mac=${mac}`,
+    'proc/sys/kernel/random/boot_id': crypto.randomUUID(),
+    'proc/uptime': '1.00 1.00\n',
+    'etc/ssh/ssh_host_ed25519_key.pub':
+      'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKuPQ0oVJ1Q1t2xMPn0b4b9q0yS8y3C4H2Jq0e2S4m1R root@installer\n',
+  });
+  const began = performance.now();
+  const agent = startAgent(['--root', root], path);
+  t.after(async () => {
+    await agent.stop();
+    remove();
+  });
+  return { agent, began };
+}
+
+test('memory with every collector run, and time until registered, beside an executable that does nothing', {
+  timeout: 180_000,
+}, async (t) => {
+  const { path } = await buildAgent();
+  const outDir = join(dirname(path), 'empty');
+  mkdirSync(outDir, { recursive: true });
+  const { path: nothing } = await buildAgent({ outDir, program: empty });
+  const tls = await makeTls();
+
+  const idle = startAgent(['stay'], nothing);
+  t.after(() => idle.stop());
+  const [starts, registrations, memory]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < rounds; round += 1) {
+    const began = performance.now();
+    execFileSync(nothing, [], { timeout: 20_000 });
+    starts.push(performance.now() - began);
+
+    const door = await openDoor(tls);
+    t.after(() => door.server.close());
+    const { agent, began: agentBegan } = begin(t, door, path, tls.fingerprint);
+    let registered = 0;
+    await until('registration', () => {
+      if (door.registered.length > 0) registered ||= performance.now();
+      return registered > 0;
+    });
+    registrations.push(registered - agentBegan);
+    await until('the full inventory', () => door.hardware.length > 1, 20_000, agent.stderr);
+    const inventory = door.hardware[0]!.content;
+    assert.ok(inventory?.$case === 'inventory' && inventory.value.disks.length === 26);
+    // What the burst took is given back after it.
+    await until('memory to be given back', () => agent.residentBytes() <= mostMemory * idle.residentBytes(), 10_000);
+    memory.push(agent.residentBytes());
+    await agent.stop();
+  }
+  const [time, base] = [median(registrations), median(starts)];
+  const [resident, baseResident] = [median(memory), idle.residentBytes()];
+  t.diagnostic(
+    `registered after ${time.toFixed(0)} ms, an empty executable is over after ${base.toFixed(0)} ms: ${(time / base).toFixed(2)}; ${(resident / 2 ** 20).toFixed(0)} MiB resident, it has ${(baseResident / 2 ** 20).toFixed(0)} MiB: ${(resident / baseResident).toFixed(2)}`,
+  );
+  assert.ok(resident <= mostMemory * baseResident, `${resident} of ${baseResident} bytes`);
+  assert.ok(time <= mostTime * base, `${time} of ${base} ms`);
+});
