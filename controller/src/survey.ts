@@ -10,7 +10,7 @@ import type { FirewallFact, InterfaceFacts, SurveyFacts } from './doctor/survey.
 import { LoaderMissing, NoSuchInterface } from './listen/errors.ts';
 import { readSys, type SysReader } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
-import { checkPorts, tcpPorts, udpPorts } from './listen/port-check.ts';
+import { checkPorts, tcpPorts } from './listen/port-check.ts';
 import { findPrograms, ProgramMissing, which } from './programs.ts';
 
 export interface SurveyWorld {
@@ -72,17 +72,19 @@ async function lookAt(name: string, rules: Rules, world: SurveyWorld & { sys: Sy
   };
 }
 
+/** Any of those that are taken for a short while (RFC 6335, section 6). */
+const dynamicPort = 49_152;
+
 /** The first packet of each kind that a machine sends us. */
 function firewallOf(name: string, address: string, rules: Rules): readonly FirewallFact[] | { readonly why: string } {
   if ('why' in rules) return rules;
+  const toUs = { interface: name, fromPort: dynamicPort, from: address, to: address };
+  const asDiscover = { interface: name, fromPort: 68, from: '0.0.0.0', to: '255.255.255.255' };
   const packets: FirewallPacket[] = [
-    ...udpPorts.map(
-      (port): FirewallPacket =>
-        port === 67
-          ? { interface: name, protocol: 'udp', port, fromPort: 68, from: '0.0.0.0', to: '255.255.255.255' }
-          : { interface: name, protocol: 'udp', port, from: address, to: address },
-    ),
-    ...tcpPorts.map((port): FirewallPacket => ({ interface: name, protocol: 'tcp', port, from: address, to: address })),
+    { ...asDiscover, protocol: 'udp', port: 67 },
+    { ...toUs, protocol: 'udp', port: 69 },
+    { ...toUs, protocol: 'udp', port: 4011, fromPort: 4011 },
+    ...tcpPorts.map((port): FirewallPacket => ({ ...toUs, protocol: 'tcp', port })),
   ];
   return packets.map((packet) => {
     const fates = rules.chains.map((chains) => fateOf(packet, chains));

@@ -9,6 +9,7 @@ const packet = (protocol: 'udp' | 'tcp', port: number, over: Partial<FirewallPac
   interface: 'eth0',
   protocol,
   port,
+  fromPort: 50_000,
   from: '10.0.0.1',
   to: '10.0.0.1',
   ...over,

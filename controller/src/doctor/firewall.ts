@@ -6,7 +6,7 @@ export interface FirewallPacket {
   readonly interface: string;
   readonly protocol: 'udp' | 'tcp';
   readonly port: number;
-  readonly fromPort?: number;
+  readonly fromPort: number;
   readonly from: string;
   readonly to: string;
 }
@@ -127,7 +127,7 @@ function meets(field: Exclude<Field, 'unknown'>, value: string, packet: Firewall
     case 'port':
       return inRange(value, packet.port);
     case 'fromPort':
-      return packet.fromPort === undefined ? 'unknown' : inRange(value, packet.fromPort);
+      return inRange(value, packet.fromPort);
     case 'from':
       return inNetwork(value, packet.from);
     case 'to':

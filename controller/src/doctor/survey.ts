@@ -9,7 +9,7 @@ export interface InterfaceFacts {
   /** Absent: the kernel doesn't say. */
   readonly carrier?: boolean;
   readonly mtu?: number;
-  /** `10.0.0.1/24` */
+  /** `10.0.0.1/24`; none while the interface is down or has no carrier. */
   readonly addresses: readonly string[];
   readonly rpFilter?: number;
   /** What was heard after one DISCOVER, of the kind that firmware sends; a sentence when none could be sent. */
@@ -73,7 +73,8 @@ type Tell = (id: ObstacleId, says: string) => void;
 function link({ up, carrier, mtu, addresses, rpFilter }: InterfaceFacts, tell: Tell): void {
   if (!up) tell('interface-down', 'it is down');
   else if (carrier === false) tell('no-carrier', 'it is up and has no carrier');
-  if (addresses.length === 0) tell('no-ipv4', 'it has no IPv4 address, and nixie would not serve it');
+  // Without a carrier Node doesn't tell of addresses.
+  else if (addresses.length === 0) tell('no-ipv4', 'it has no IPv4 address, and nixie would not serve it');
   if (mtu !== undefined && mtu > ethernetMtu) tell('mtu-large', `its MTU is ${mtu}, Ethernet has ${ethernetMtu}`);
   if (mtu !== undefined && mtu < ethernetMtu) tell('mtu-small', `its MTU is ${mtu}, Ethernet has ${ethernetMtu}`);
   if (rpFilter === 1) tell('rp-filter', 'its rp_filter is 1, which is strict');

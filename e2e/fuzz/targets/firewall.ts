@@ -7,7 +7,7 @@ import { bytesOf, must, type Target, text } from '../target.ts';
 
 const nft = readFileSync(new URL('../../../controller/src/doctor/fixtures/nft.json', import.meta.url));
 const packets = (['udp', 'tcp'] as const).map((protocol) => ({
-  ...{ interface: 'eth0', protocol, port: 69, from: '10.0.0.1', to: '10.0.0.1' },
+  ...{ interface: 'eth0', protocol, port: 69, fromPort: 50_000, from: '10.0.0.1', to: '10.0.0.1' },
 }));
 
 export const target: Target = {
