@@ -25,6 +25,19 @@ test('numbers count up over batches; lines are kept until they are acknowledged'
   assert.deepEqual([again.first, texts(again)], [2n, ['line 2', 'line 3', 'line 4']]);
 });
 
+test('what an earlier session brought is not sent again once it is acknowledged', () => {
+  const queue = new LogQueue({ stream: 1n });
+  for (let i = 0; i < 6; i += 1) queue.add(line(`${i}`));
+  queue.take(now, 5);
+  queue.rewind();
+  queue.take(now, 1);
+  queue.acknowledge(1n, 5n);
+  const rest = queue.take(now)!;
+  assert.deepEqual([rest.first, rest.dropped, texts(rest), queue.length], [5n, 0n, ['5'], 1]);
+  queue.acknowledge(1n, 7n);
+  assert.equal(queue.length, 1);
+});
+
 test('the oldest are thrown away, counted, and told with the line that follows', () => {
   const queue = new LogQueue({ stream: 1n, mostLines: 3 });
   for (let i = 0; i < 5; i += 1) queue.add(line(`line ${i}`));

@@ -41,6 +41,8 @@ export class LogQueue {
   #first = 0;
   /** All before were sent in this session. */
   #sent = 0;
+  /** All before were sent in any session. */
+  #everSent = 0;
   /** What was sent in this session and is not acknowledged. */
   #out: { readonly next: number; readonly lines: number; readonly chars: number }[] = [];
   #outLines = 0;
@@ -152,6 +154,7 @@ export class LogQueue {
     const dropped = Math.max(0, from - this.#told);
     this.#sent = from + lines.length;
     this.#told = this.#sent;
+    this.#everSent = Math.max(this.#everSent, this.#sent);
     this.#out.push({ next: this.#sent, lines: lines.length, chars });
     this.#outLines += lines.length;
     this.#outChars += chars;
@@ -161,8 +164,11 @@ export class LogQueue {
   /** The controller has all lines before `next`. What can't be meant is ignored. */
   acknowledge(stream: bigint, next: bigint): void {
     const to = Number(next);
-    if (stream !== this.#options.stream || to <= this.#acknowledged || to > this.#sent) return;
+    if (stream !== this.#options.stream || to <= this.#acknowledged || to > this.#everSent) return;
     this.#acknowledged = to;
+    // Also what an earlier session sent, and nobody acknowledged then.
+    this.#sent = Math.max(this.#sent, to);
+    this.#told = Math.max(this.#told, to);
     while (this.#out[0] !== undefined && this.#out[0].next <= to) {
       const { lines, chars } = this.#out.shift()!;
       this.#outLines -= lines;
