@@ -95,3 +95,11 @@ test('help names every option, the version is that of the package', () => {
     assert.ok(helpText.includes(`--${option}`), option);
   assert.equal(agentVersion, packageJson.version);
 });
+
+test('an inventory is of this machine or of a tree, a record of this machine only', () => {
+  assert.deepEqual(readCommand(['--inventory']), { kind: 'inventory', root: '/' });
+  assert.deepEqual(readCommand(['--inventory', '--root', 'x']), { kind: 'inventory', root: 'x' });
+  assert.deepEqual(readCommand(['--record', 'there']), { kind: 'record', folder: 'there' });
+  assert.throws(() => readCommand(['--record', 'there', '--root', 'x']), /--record: found --root as well/);
+  assert.throws(() => readCommand(['--record', '']), /--record: found nothing, want a folder/);
+});

@@ -35,18 +35,18 @@ export interface CollectOptions {
   readonly reachedBy?: string | undefined;
   /** For looking at the contents of each disk; all disks are looked at at once. */
   readonly diskDeadlineMs?: number;
+  /** A file that hangs costs its section. Generous: on a slow machine that is busy booting, a second is soon gone. */
+  readonly sectionMs?: number;
+  /** For programs that ask other machines, controllers and disks: the slowest is a BMC. */
+  readonly slowMs?: number;
   /** Tells whose NixOS a file system holds; absent: nobody asks. */
   readonly findSystem?: FindSystem;
 }
 
-/** A file that hangs costs its section. Generous: on a slow machine that is busy booting, a second is soon gone. */
-const sectionMs = 5000;
-/** For programs that ask other machines, controllers and disks: the slowest is a BMC. */
-const slowMs = 45_000;
-
 /** @throws when a recorded tree can't be read; never for what a machine is like */
 export async function collectInventory(options: CollectOptions): Promise<Inventory> {
   const { root, depth = 'quick', reachedBy, diskDeadlineMs = 5000, findSystem } = options;
+  const { sectionMs = 5000, slowMs = 45_000 } = options;
   const source = options.source ?? (root === '/' ? machineSource : recordedSource(root));
   const full = depth === 'full';
   const began = performance.now();

@@ -1,4 +1,4 @@
-// A recorded machine: a tree of the files that were read, and beside it, in one file, what files can't say. See docs in README.md.
+// A recorded machine: a tree of the files that were read, and beside it, in one file, what files can't say.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Outcome } from '../child.ts';
