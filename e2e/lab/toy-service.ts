@@ -16,6 +16,8 @@ export interface ToyService {
   /** Replaces the hosts file; `serve` reads it when it is told to. */
   writeHosts(hosts: object | string): void;
   start(...more: string[]): NixieRun;
+  /** `nixie` with words of its own, besides the flake's installer and the LAN. */
+  startWith(...words: string[]): NixieRun;
   /** One of the operator's commands, outside of every namespace: standard output and error, and the exit status. */
   command(...words: string[]): Promise<{ out: string; err: string; code: number | null }>;
   /** A namespace with one card on the LAN. */
@@ -39,24 +41,26 @@ export async function makeToyService(configurations: string): Promise<ToyService
   const hostsFile = join(folder, 'hosts.json');
   const stations: string[] = [];
   const runs: NixieRun[] = [];
+  const startWith = (...given: string[]): NixieRun => {
+    const words = [...given, '--installer', `${flake}#nixosConfigurations.installer`, '--state', state];
+    words.push('--interface', 'eth0', '--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`, '--json');
+    const env = { BOX: folder, HOME: join(folder, 'home'), NIX_CONF_DIR: join(folder, 'conf') };
+    const nix = (argv: readonly string[]) => ({
+      argv: ['unshare', '--mount', 'sh', '-ec', inStore, 'sh', ...argv],
+      env,
+    });
+    const started = startNixie(net, words, { nix, deadlineMs: 200_000 });
+    runs.push(started);
+    return started;
+  };
   return {
     net,
     folder,
     state,
     writeHosts: (hosts) => writeFileSync(hostsFile, typeof hosts === 'string' ? hosts : JSON.stringify(hosts)),
-    start(...more) {
-      const words = ['serve', '--installer', `${flake}#nixosConfigurations.installer`, '--flake', flake];
-      words.push('--hosts', hostsFile, '--state', state, '--interface', 'eth0', '--nixos-anywhere', standIn);
-      words.push('--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`, '--json', ...more);
-      const env = { BOX: folder, HOME: join(folder, 'home'), NIX_CONF_DIR: join(folder, 'conf') };
-      const nix = (argv: readonly string[]) => ({
-        argv: ['unshare', '--mount', 'sh', '-ec', inStore, 'sh', ...argv],
-        env,
-      });
-      const started = startNixie(net, words, { nix, deadlineMs: 200_000 });
-      runs.push(started);
-      return started;
-    },
+    start: (...more) =>
+      startWith('serve', '--flake', flake, '--hosts', hostsFile, '--nixos-anywhere', standIn, ...more),
+    startWith,
     async command(...words) {
       const argv = [process.execPath, nixie, ...words, '--state', state];
       const { stdout, stderr, code } = await run(argv, { accept: true, deadlineMs: 30_000 });
