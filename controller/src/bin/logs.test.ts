@@ -159,6 +159,17 @@ test('a reader that is too slow loses the oldest lines, and is told how many; no
   );
 });
 
+test('long lines come whole, however many', async (t) => {
+  const { socket, log } = await open(t);
+  for (let i = 0; i < 30; i++) log.keep('web1', [line(`${i} ${'ü'.repeat(60_000)}`, { origin: 'nix' })]);
+  const asked = ask({ socket, follow: true });
+  await until(() => asked.out().includes(': 29 '));
+  const many = Array.from({ length: 200 }, (_, i) => line(`again ${i} ${'ü'.repeat(30_000)}`));
+  log.keep('web1', many);
+  await until(() => asked.out().includes(': again 199 '));
+  assert.equal(asked.out().split('\n').length, 231);
+});
+
 test('a reader that has gone ends it', async (t) => {
   const { socket, log } = await open(t);
   log.keep('web1', [line('x')]);

@@ -13,9 +13,12 @@ export interface LogDesk {
   until(host: string, filter: LineFilter): AsyncIterable<readonly HostLine[]>;
 }
 
-/** One who follows and reads slower than lines come loses the oldest, beyond so many waiting. */
+/** One who follows and reads slower than lines come loses the oldest, beyond so many lines and characters waiting. */
 const waitingMax = 10_000;
+const charsWaitingMax = 8 << 20;
+/** Of one message; 4 MiB of bytes are the most that a client takes. */
 const linesInMessage = 200;
+const charsInMessage = 512 << 10;
 const stages: ReadonlySet<string> = new Set([...waySteps, ...ends]);
 
 type Call = grpc.ServerWritableStream<LogsRequest, LogsResponse>;
@@ -41,15 +44,20 @@ export function sendLogs(call: Call, desk: LogDesk): (() => void) | undefined {
   let ending = false;
   let wake = () => {};
   const waiting: HostLine[] = [];
+  let chars = 0;
   let lost = 0;
   const unfollow = follow
     ? desk.follow(host, (lines) => {
-        for (const line of lines) if (passes(filter, line)) waiting.push(line);
-        const extra = waiting.length - waitingMax;
-        if (extra > 0) {
-          waiting.splice(0, extra);
-          lost += extra;
+        for (const line of lines) {
+          if (!passes(filter, line)) continue;
+          waiting.push(line);
+          chars += line.text.length;
         }
+        let extra = 0;
+        for (; waiting.length - extra > waitingMax || chars > charsWaitingMax; extra++)
+          chars -= waiting[extra]!.text.length;
+        waiting.splice(0, extra);
+        lost += extra;
         wake();
       })
     : () => {};
@@ -66,11 +74,10 @@ export function sendLogs(call: Call, desk: LogDesk): (() => void) | undefined {
       wake = resolve;
     });
   const send = async (lines: readonly HostLine[], lostBefore = 0): Promise<void> => {
-    for (let at = 0; at < lines.length && !over; at += linesInMessage) {
-      const message = {
-        lines: lines.slice(at, at + linesInMessage).map(wireLine),
-        lost: BigInt(at > 0 ? 0 : lostBefore),
-      };
+    for (let at = 0; at < lines.length && !over; ) {
+      const part = beginning(lines, at);
+      const message = { lines: part.map(wireLine), lost: BigInt(at > 0 ? 0 : lostBefore) };
+      at += part.length;
       if (call.write(message)) continue;
       // Wakes at the drain, at the end, and for nothing whenever a line comes.
       while (!over && call.writableNeedDrain) await sleep();
@@ -85,7 +92,9 @@ export function sendLogs(call: Call, desk: LogDesk): (() => void) | undefined {
       if (waiting.length > 0) {
         const before = lost;
         lost = 0;
-        await send(waiting.splice(0, linesInMessage), before);
+        const part = waiting.splice(0, beginning(waiting, 0).length);
+        for (const { text } of part) chars -= text.length;
+        await send(part, before);
       } else if (ending) break;
       else await sleep();
     }
@@ -98,6 +107,16 @@ export function sendLogs(call: Call, desk: LogDesk): (() => void) | undefined {
     ending = true;
     wake();
   };
+}
+
+/** As many as one message takes, and at least one. */
+function beginning(lines: readonly HostLine[], from: number): readonly HostLine[] {
+  let to = from;
+  for (let chars = 0; to < lines.length && to - from < linesInMessage; to++) {
+    chars += lines[to]!.text.length;
+    if (to > from && chars > charsInMessage) break;
+  }
+  return lines.slice(from, to);
 }
 
 function wireLine({ at, severity, ...line }: HostLine): HostLogLine {
