@@ -28,6 +28,11 @@ test('equal notes are one entry, and a thousand of them ten lines to keep', () =
     kept.map(([, { count }]) => count),
     [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
   );
+  // And the true count once something happens.
+  one.stage('m1', 'failed');
+  assert.deepEqual([kept.at(-1)![1].count, kept.length], [1000, 11]);
+  one.stage('m1', 'waking');
+  assert.equal(kept.length, 11);
 });
 
 test('firmware that asks again after its loader boots anew; a repeated DISCOVER and the loader that follows do not', () => {
@@ -82,11 +87,28 @@ test('whatever is seen, a trail is bounded', () => {
         one.stage('m1', later % 2 === 0 ? 'failed' : 'waking');
       }
       const { entries, around, stages } = one.of('m1');
-      assert.ok(entries.length <= 4 * 48 && around.length <= 32 && stages.length <= 40);
+      assert.ok(entries.length <= 4 * 48 && around.length <= 32 + noteKinds.length * 3 && stages.length <= 40);
       assert.ok(
         entries.every(({ first, last, count, detail }) => first <= last && count >= 1 && (detail?.length ?? 0) <= 200),
       );
     }),
     { numRuns: 60 },
+  );
+});
+
+test('a machine that boots in a circle for ever leaves a bounded journal, and its newest boot', () => {
+  const { book: one, kept } = book();
+  for (let boot = 0; boot < 10_000; boot++) {
+    one.note('m1', discover);
+    one.note('m1', { kind: 'tftp-sent', detail: 'snponly.efi' });
+  }
+  assert.equal(kept.length, 40);
+  one.stage('m1', 'failed');
+  assert.deepEqual(
+    kept.slice(40).map(([, { kind, attempt }]) => [kind, attempt]),
+    [
+      ['dhcp-answered', 10_000],
+      ['tftp-sent', 10_000],
+    ],
   );
 });

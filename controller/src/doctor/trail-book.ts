@@ -15,6 +15,8 @@ const entriesPerAttempt = 48;
 const stagesKept = 40;
 const strangersKept = 32;
 const textMax = 200;
+/** A machine that boots in a circle, or is said to, must not push the rest out of the journal: of later boots the newest is kept, at a change of stage. */
+const attemptsSaved = 20;
 /** A machine that says nothing for so long and then asks for an address boots anew. */
 const silenceMs = 120_000;
 
@@ -29,6 +31,8 @@ interface Attempt {
 interface Kept {
   attempts: Attempt[];
   stages: StageEntry[];
+  /** Entries that were counted on since they were kept for later. */
+  readonly unsaved: Map<string, Entry>;
 }
 
 export class TrailBook {
@@ -50,20 +54,17 @@ export class TrailBook {
   note(host: string, seen: Note): void {
     const note = bounded(seen);
     const at = this.#world.now();
-    const { attempts } = this.#of(host);
+    const kept = this.#of(host);
+    const { attempts, unsaved } = kept;
     const phase = phaseOf(note);
     let attempt = attempts.at(-1);
-    if (attempt === undefined || beginsAnew(attempt, note, phase, at)) attempt = this.#begin(attempts, at);
+    if (attempt === undefined || beginsAnew(attempt, note, phase, at)) attempt = this.#begin(host, kept, at);
     if (phase !== undefined) {
       attempt.phase = Math.max(attempt.phase, phase);
       attempt.last = at;
     }
-    this.#put(
-      attempt.entries,
-      entriesPerAttempt,
-      { ...note, attempt: attempt.number, first: at, last: at, count: 1 },
-      host,
-    );
+    const fresh = { ...note, attempt: attempt.number, first: at, last: at, count: 1 };
+    this.#put(attempt.entries, entriesPerAttempt, fresh, host, unsaved);
   }
 
   /** What belongs to no machine of the run. */
@@ -74,10 +75,12 @@ export class TrailBook {
 
   stage(host: string, stage: Stage, more: { readonly reason?: string; readonly address?: string } = {}): void {
     const kept = this.#of(host);
+    // Whoever reads it later has the true counts of all that led to this stage.
+    this.#save(host, kept);
     const before = kept.stages.at(-1);
     const at = this.#world.now();
     // The operator has it begin anew: what was seen before explains nothing any more.
-    if (before !== undefined && isEnd(before.stage) && !isEnd(stage)) this.#begin(kept.attempts, at);
+    if (before !== undefined && isEnd(before.stage) && !isEnd(stage)) this.#begin(host, kept, at);
     kept.stages = [...kept.stages, { stage, at, ...more }].slice(-stagesKept);
   }
 
@@ -94,35 +97,51 @@ export class TrailBook {
   #of(host: string): Kept {
     let kept = this.#hosts.get(host);
     if (kept === undefined) {
-      kept = { attempts: [], stages: [] };
+      kept = { attempts: [], stages: [], unsaved: new Map() };
       this.#hosts.set(host, kept);
     }
     return kept;
   }
 
-  #begin(attempts: Attempt[], at: number): Attempt {
-    const attempt = {
-      number: (attempts.at(-1)?.number ?? 0) + 1,
-      entries: new Map<string, Entry>(),
-      phase: 0,
-      last: at,
-    };
+  #save(host: string, { unsaved }: Kept): void {
+    for (const entry of unsaved.values()) this.#world.keep?.(host, entry);
+    unsaved.clear();
+  }
+
+  #begin(host: string, kept: Kept, at: number): Attempt {
+    const { attempts, unsaved } = kept;
+    const number = (attempts.at(-1)?.number ?? 0) + 1;
+    if (number <= attemptsSaved) this.#save(host, kept);
+    else unsaved.clear();
+    const attempt = { number, entries: new Map<string, Entry>(), phase: 0, last: at };
     attempts.push(attempt);
     if (attempts.length > attemptsKept) attempts.shift();
     return attempt;
   }
 
-  #put(entries: Map<string, Entry>, most: number, fresh: Entry, host: string | undefined): void {
+  #put(
+    entries: Map<string, Entry>,
+    most: number,
+    fresh: Entry,
+    host: string | undefined,
+    unsaved?: Map<string, Entry>,
+  ): void {
     const key = keyOf(fresh);
     const before = entries.get(key);
-    if (before === undefined && entries.size >= most) {
+    // What has no MAC of a stranger is bounded by its kinds.
+    if (before === undefined && entries.size >= most && (host !== undefined || fresh.mac !== undefined)) {
       this.#dropped++;
       return;
     }
     const entry = before === undefined ? fresh : { ...fresh, first: before.first, count: before.count + 1 };
     entries.set(key, entry);
     // A thousand repetitions are ten lines of the journal.
-    if ((entry.count & (entry.count - 1)) === 0) this.#world.keep?.(host, entry);
+    const saves = entry.attempt <= attemptsSaved && (entry.count & (entry.count - 1)) === 0;
+    const place = `${entry.attempt} ${key}`;
+    if (saves) {
+      unsaved?.delete(place);
+      this.#world.keep?.(host, entry);
+    } else unsaved?.set(place, entry);
   }
 }
 

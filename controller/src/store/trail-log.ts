@@ -42,8 +42,9 @@ export function readTrailLog(texts: readonly string[]): TrailLog {
       if (fields.run === 'begins') {
         hosts = new Map();
         around = new Map();
+        last = at;
       }
-      last = at;
+      last = Math.max(last, at);
       const { host } = fields;
       const entry = readEntry(fields.trail);
       if (typeof host !== 'string') {
