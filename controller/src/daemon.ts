@@ -196,6 +196,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       show(event) {
         trails.event(event);
         world.emit(event);
+        if (event.event !== 'result' || event.result !== 'failed') return;
+        const advice = trails.advice(event.host);
+        if (advice !== undefined) account.notice('warning', advice, event.host);
       },
       proved: (host, address, key) => {
         if (config.knownHosts !== undefined)

@@ -492,3 +492,18 @@ for (const id of Object.keys(causes) as CauseId[])
       JSON.stringify(later, undefined, 1),
     );
   });
+
+test('what is known beyond the reason of a machine that failed is told', (t) => {
+  const reason = 'its firmware asked but never fetched its boot script';
+  const lab = new Lab(t, { mode: 'proxy' }).stage('firmware').asks('DISCOVER', 'uefi').asks('DISCOVER', 'uefi');
+  lab.stage('failed', reason);
+  assert.match(
+    lab.trails.advice(host)!,
+    /^it asked 2 times and took no address.*; likely cause: no DHCP server.*; try: /,
+  );
+});
+
+test('the reason itself is not said twice', (t) => {
+  const own = new Lab(t, {}).stage('disko').stage('failed', 'the disko script failed (status 1)');
+  assert.equal(own.trails.advice(host), undefined);
+});

@@ -1,4 +1,5 @@
 // Everything that is seen of machines, on its way into their trails: what the front doors saw, stages, files that are sent, agents.
+import { diagnose } from './doctor/diagnose.ts';
 import type { Note, Trail } from './doctor/trail.ts';
 import { TrailBook } from './doctor/trail-book.ts';
 import type { AgentCore } from './listen/agents.ts';
@@ -105,6 +106,14 @@ export class Trails {
   listening(name: string, whyNot: string | undefined): void {
     const note = { kind: 'listening', interface: name, why: whyNot === undefined ? 'yes' : 'no' } as const;
     this.#book.around(whyNot === undefined ? note : { ...note, detail: whyNot });
+  }
+
+  /** Of a machine that has failed: what the doctor knows beyond its reason. */
+  advice(host: string): string | undefined {
+    const trail = this.of(host);
+    const [first] = diagnose(trail, this.#world.now()).findings;
+    if (first === undefined || first.says === trail.stages.at(-1)?.reason) return undefined;
+    return `${first.says}; likely cause: ${first.cause}; try: ${first.advice}`;
   }
 
   forget(host: string): void {

@@ -79,9 +79,9 @@ async function trailsOf(request: MachinesRequest, world: DoctorWorld): Promise<T
   try {
     const { trails, last } = readTrailFiles(journalsOf(stateDir));
     if (trails.size > 0) return { trails: [...trails.values()], now: last, from: 'journal' };
-    world.err(
-      `nixie: doctor: no controller answers at ${socket}, and there is no journal of a run in ${stateDir}; is this its --state?\n`,
-    );
+    const journal =
+      last > 0 ? `the last run in ${stateDir} came to no machine` : `there is no journal of a run in ${stateDir}`;
+    world.err(`nixie: doctor: no controller answers at ${socket}, and ${journal}; is this its --state?\n`);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'EACCES' ? `this user may not read ${stateDir}; as root, or as the user of the run` : message;
