@@ -20,6 +20,7 @@ import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
+import { Loading } from './core/loading.ts';
 import { inSubnet, planNetwork } from './core/network.ts';
 import { makeFinder, makeLookup } from './core/place.ts';
 import { makeScene } from './core/scene.ts';
@@ -60,11 +61,11 @@ import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
 import { addKnownHost } from './store/known-hosts.ts';
 import { cardMacs } from './store/registrations.ts';
+import { beginRunLogs } from './store/run-logs.ts';
 import { Trails } from './trails.ts';
 
 /** Machines that are being woken and looked at. */
 const looksAtOnce = 16;
-import { beginRunLogs } from './store/run-logs.ts';
 const httpPort = 7480;
 const grpcPort = 7481;
 
@@ -210,6 +211,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
     });
     const { emit } = account;
+    const beat = setInterval(() => account.tick(), 1000);
+    closers.push(() => clearInterval(beat));
+    const loading = new Loading();
     const scene = () =>
       makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
         book.isLeaving(host),
@@ -224,6 +228,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         emit(event) {
           emit(event);
           if (event.event !== 'stage') return;
+          if (event.stage === 'loading') loading.begin(event.host);
           const host = book.named(event.host);
           if (event.stage === 'rebooting' && host !== undefined) consent.use(host);
           if (isEnd(event.stage)) marks.clear(event.host);
@@ -318,17 +323,20 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       onSeen: seen,
       onProgress: (progress) => {
         trails.file(progress);
-        const { mac, sentBytes, totalBytes } = progress;
-        const host = mac === undefined ? undefined : hostOfMac.get(mac);
-        if (host !== undefined && core.life(host)?.stage === 'loading')
-          emit({
-            event: 'progress',
-            at: iso(now()),
-            host,
-            stage: 'loading',
-            done_bytes: sentBytes,
-            total_bytes: totalBytes,
-          });
+        const { mac, file, sentBytes } = progress;
+        const host = mac === undefined ? undefined : book.withMac(mac);
+        if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
+        const all = loading.sent(host.name, host.system, file, sentBytes);
+        if (all === undefined) return;
+        const { done, total } = all;
+        emit({
+          event: 'progress',
+          at: iso(now()),
+          host: host.name,
+          stage: 'loading',
+          done_bytes: done,
+          total_bytes: total,
+        });
       },
     });
     closers.push(() => http.close());
@@ -488,8 +496,13 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       takeInstaller(system: System, installer: Installer) {
         installers.set(system, filesOf(installer));
         const { kernel, initrd } = installer;
-        files.set(`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes });
-        files.set(`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes });
+        const own = [
+          [`${kernel.sha256}/kernel`, kernel.bytes],
+          [`${initrd.sha256}/initrd`, initrd.bytes],
+        ] as const;
+        files.set(own[0][0], { ...kernel, size: kernel.bytes });
+        files.set(own[1][0], { ...initrd, size: initrd.bytes });
+        loading.take(system, { files: new Map(own) });
         http.setFiles(new Map(files));
       },
       unbootable: (plan: Plan) =>

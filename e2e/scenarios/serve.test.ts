@@ -99,7 +99,10 @@ describe('nixie serve', { skip, timeout: 240_000 }, () => {
     assert.ok(said.some((text) => /\$\.m2/.test(text)) && /holds on/.test(said.at(-1)!), said.join('\n'));
     assert.notEqual(await lease('m2'), undefined);
     const { out } = await service.command('status');
-    assert.match(out, /^host +stage +since +address +agent +reason\nm1 +waking .*\nm2 +(?:waking|firmware) /);
+    assert.match(
+      out,
+      /^host +stage +since +address +agent +progress, or reason\nm1 +waking .*\nm2 +(?:waking|firmware) /,
+    );
   });
 
   test('cancel and retry, and what they refuse', async () => {

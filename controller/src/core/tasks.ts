@@ -205,6 +205,8 @@ async function twice(
   const first = await run();
   if (signal.aborted || (await bootsAnew(world, life, signal, first))) return false;
   if (first.ok) return true;
+  // It has had its time already: at once the fresh boot.
+  if (first.cause === 'too-slow') return stuck(world, life, first.sentence);
   if (!mayPass.has(first.cause)) throw new Error(first.sentence);
   world.emit({
     event: 'notice',
@@ -309,6 +311,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
             host: life.host,
             stage: 'copy',
             done_bytes: event.doneBytes,
+            path_bytes: event.pathBytes,
             ...(event.totalBytes === undefined ? {} : { total_bytes: event.totalBytes }),
           });
       },
