@@ -36,22 +36,14 @@ export class Trails {
   }
 
   seen(seen: Seen): void {
-    const { kind, why, mac, address, machine, detail: _, ...rest } = seen;
-    const detail =
-      kind === 'http-refused' && address !== undefined ? `${seen.detail ?? ''} from ${address}` : seen.detail;
+    const { kind, mac, machine, interface: link } = seen;
     // Files of the installer are followed by their bytes.
-    if (kind === 'http-file' && detail?.startsWith('/loader/') !== true) return;
+    if (kind === 'http-file' && seen.detail?.startsWith('/loader/') !== true) return;
     const host = machine ?? (mac === undefined ? undefined : this.#world.hostOfMac.get(mac));
-    const note: Note = {
-      kind,
-      ...rest,
-      ...(why === undefined ? {} : { why }),
-      ...(detail === undefined ? {} : { detail }),
-    };
-    if (host !== undefined) this.#book.note(host, settled(note));
+    if (host !== undefined) this.#book.note(host, noteOf(seen));
     else if (kind === 'dhcp-flood') this.#book.around({ kind });
     else if (mac !== undefined && bootsSomewhere(seen))
-      this.#book.around({ kind, mac, ...(rest.interface === undefined ? {} : { interface: rest.interface }) });
+      this.#book.around({ kind, mac, ...(link === undefined ? {} : { interface: link }) });
   }
 
   /** Bytes of an installer file handed to the network. */
@@ -130,8 +122,27 @@ function bootsSomewhere({ client }: Seen): boolean {
   return client === 'pxe' || client === 'http' || client === 'ipxe' || client === 'small-ipxe';
 }
 
-/** What differs each time (bytes per second, ports) would keep equal notes apart. */
-function settled(note: Note): Note {
-  if (note.kind !== 'tftp-sent' || note.detail === undefined) return note;
-  return { ...note, detail: note.detail.split(':')[0]! };
+const carried = [
+  'why',
+  'interface',
+  'asked',
+  'client',
+  'port',
+  'server',
+  'done',
+  'total',
+  'blockSize',
+  'again',
+] as const;
+
+function noteOf(seen: Seen): Note {
+  const fields = carried.flatMap((name) => (seen[name] === undefined ? [] : [[name, seen[name]]]));
+  const detail = detailOf(seen);
+  return { kind: seen.kind, ...Object.fromEntries(fields), ...(detail === undefined ? {} : { detail }) };
+}
+
+/** What differs each time, such as a rate, would keep equal notes apart. */
+function detailOf({ kind, detail, address }: Seen): string | undefined {
+  if (kind === 'tftp-sent') return detail?.split(':')[0];
+  return kind === 'http-refused' && address !== undefined ? `${detail ?? ''} from ${address}` : detail;
 }
