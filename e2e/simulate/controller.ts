@@ -56,6 +56,9 @@ export interface LifeParts {
   readonly kept: Kept;
   readonly hosts: readonly Host[];
   readonly reinstall: ReadonlySet<string>;
+  /** What the operator recorded of machines. */
+  readonly recorded?: ReadonlyMap<string, Inventory>;
+  readonly strictHardware?: boolean;
   /** A service: it looks at each machine before it counts what the operator allowed. */
   readonly endless: boolean;
   readonly network: Network;
@@ -366,6 +369,11 @@ export class ControllerLife {
         this.#copies.run(call, signal, () => this.core.hold(host)),
       lookInTurn: this.#looks,
       expects: (host: string) => this.#tokens.expects(host, clock.ticks),
+      recorded: async (host: Host) => {
+        const inventory = this.#parts.recorded?.get(host.name);
+        return inventory && { file: `/recorded/${host.name}`, inventory };
+      },
+      strictHardware: this.#parts.strictHardware ?? false,
       mayLoseData: (host: Host) => this.#consent.mayLoseData(host),
       consentIsUsedUp: (host: Host) => this.#consent.isUsedUp(host),
       consentUsed: (host: Host) => this.#consent.use(host),

@@ -26,4 +26,6 @@ export interface MachineParts {
   /** Path that the layout names. */
   readonly declaredDisk: string;
   readonly mayLoseData: boolean;
+  /** Of its disk, as the operator recorded it: another one is not written to. Absent: it recorded none. */
+  readonly recordedSerial?: string;
 }

@@ -142,6 +142,12 @@ export class Machine {
     const bootId = this.#os.kind === 'installer' ? this.#os.bootId : undefined;
     const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
     judgeWrite(network.lan.witness, this.host.name, { disk: this.disk, named, mayLoseData, bootId, life });
+    // What is exchanged once the last look is over is nobody's to see.
+    network.lan.witness.holds(
+      [undefined, this.disk.shape.serial.replace(/X+$/, '')].includes(this.#parts.recordedSerial),
+      this.host.name,
+      'a disk was written that is not what was recorded',
+    );
     this.disk.writes++;
     this.disk.content = content.kind === 'system' && bootId !== undefined ? { ...content, bootId } : content;
     this.#note(`disk is ${content.kind}`);

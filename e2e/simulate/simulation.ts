@@ -1,12 +1,12 @@
 // One run: machines, a network, a controller that may be killed and comes back, and time until everybody has ended.
-
+import type { Inventory } from '@nixie/proto/inventory';
 import type { DiskHints, Host } from '../../controller/src/machine/host.ts';
 import { type Mac, parseMac } from '../../controller/src/machine/mac.ts';
 import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { Stage } from '../../controller/src/machine/stage.ts';
 import { Clock } from './clock.ts';
 import { ControllerLife, type Kept } from './controller.ts';
-import { type Content, Disk, hostKeyOf } from './disk.ts';
+import { type Content, Disk, hostKeyOf, inventoryOf } from './disk.ts';
 import { Fate, fateOf } from './faults.ts';
 import { emptyState } from './kept.ts';
 import { Machine } from './machine.ts';
@@ -59,8 +59,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const network = new Network({ clock, witness, random: random.child('network'), loss: 0.05 * faults, mode });
   const kept = emptyState(random);
   const reinstall = new Set<string>();
+  // Of every machine, or a run that is strict installs none.
+  const recorded = new Map<string, Inventory>();
   const hosts = Array.from({ length: count }, (_, i) =>
-    addMachine(i, { random, network, kept, reinstall, faults, witness }),
+    addMachine(i, { random, network, kept, reinstall, recorded, faults, witness }),
   );
 
   const ends = new Map<string, { stage: Stage; reason: string }>();
@@ -72,6 +74,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       kept,
       hosts,
       reinstall,
+      recorded,
+      strictHardware: true,
       endless: false,
       network,
       random: random.child(`controller ${lives.length + 1}`),
@@ -150,11 +154,12 @@ interface Making {
   readonly network: Network;
   readonly kept: Kept;
   readonly reinstall: Set<string>;
+  readonly recorded: Map<string, Inventory>;
   readonly faults: number;
   readonly witness: Witness;
 }
 
-function addMachine(index: number, { random: all, network, kept, reinstall, faults, witness }: Making): Host {
+function addMachine(index: number, { random: all, network, kept, reinstall, recorded, faults, witness }: Making): Host {
   const name = `m${index + 1}`;
   const random = all.child(name);
   const mac = (card: number): Mac =>
@@ -200,8 +205,14 @@ function addMachine(index: number, { random: all, network, kept, reinstall, faul
     { path: '/dev/sdb', serial: `BESIDE${index}`, sizeBytes: 4_000_787_030_016, unreadable: false, removable: false },
   );
   const mayLoseData = wipe || reinstall.has(name);
+  const then = inventoryOf(attr === hinted ? [disk, beside] : [disk], 'then', host.macs, '10.80.0.9/18');
+  // Somebody exchanged its disk since.
+  const recordedSerial = random.chance(0.05) ? `T${index}` : disk.shape.serial;
+  then.disks[0]!.serial = recordedSerial;
+  recorded.set(name, then);
   const machine = new Machine({
     host,
+    recordedSerial,
     firmware: random.pick(['uefi', 'uefi', 'bios', 'http'] as const),
     networkFirst: random.chance(0.8),
     disk,
