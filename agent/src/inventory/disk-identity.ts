@@ -29,6 +29,11 @@ export async function identifyDisk(tree: Tree, disk: Disk, base: string, all: re
     disk.model = ata.model ?? disk.model;
     disk.serial = ata.serial ?? disk.serial;
   }
+  disk.wwn =
+    readWwn(await tree.value(`${base}/device/wwid`)) ??
+    readWwn(await tree.value(`${base}/wwid`)) ??
+    readWwn(await tree.value(`${base}/device/wwn`));
+  // What tells the disk from others is known; the rest may be cut off by a deadline.
   disk.firmware =
     ata?.firmware ??
     withoutPlaceholder(await tree.value(`${base}/device/firmware_rev`)) ??
@@ -42,10 +47,6 @@ export async function identifyDisk(tree: Tree, disk: Disk, base: string, all: re
     disk.nguid = hexName(await tree.value(`${base}/nguid`), 32);
     disk.nvmeUuid = readUuid(await tree.value(`${base}/uuid`));
   }
-  disk.wwn =
-    readWwn(await tree.value(`${base}/device/wwid`)) ??
-    readWwn(await tree.value(`${base}/wwid`)) ??
-    readWwn(await tree.value(`${base}/device/wwn`));
   Object.assign(disk, await findPaths(tree, disk, device, all));
 }
 

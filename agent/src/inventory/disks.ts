@@ -108,7 +108,7 @@ async function collectDisk(
   if (partitions.length > 0 || holders.size > 0 || disk.mountedAt.length > 0) disk.hasData = true;
   disk.inUse = holders.size > 0 || disk.mountedAt.length > 0;
 
-  await withDeadline(identifyDisk(tree, disk, base, all), 2000);
+  if (await withDeadline(identifyDisk(tree, disk, base, all), 2000)) tree.note(base, 'deadline');
   const look = await withDeadlineValue(lookAt(tree, disk), deadlineMs);
   if (look === undefined) {
     tree.note(disk.path, 'deadline');
