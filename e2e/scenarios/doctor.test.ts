@@ -13,6 +13,7 @@ import { run, start } from '../lab/child.ts';
 import { type DhcpServer, foreignDhcp, strangeProxy } from '../lab/foreign-dhcp.ts';
 import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { lan, makeNetwork, type Network } from '../lab/net.ts';
+import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { startTalker } from '../lab/sockets/talker.ts';
 
@@ -209,6 +210,33 @@ describe('nixie doctor on a LAN', { skip, timeout: 180_000 }, () => {
       );
     } finally {
       await Promise.all([ears.stop(), station.stop()]);
+    }
+  });
+
+  test('a path with a smaller MTU: block 1 of the real door does not arrive at a real client', async () => {
+    const namespace = await net.addServer('small', '10.77.0.5');
+    await run(['ip', '-n', namespace, 'link', 'set', 'eth0', 'mtu', '1280']);
+    const mac = '52:54:00:77:00:32';
+    const given: DoorsArguments = {
+      interfaces: [{ name: 'eth0', address: lan.nixie, dhcp: 'range' }],
+      machines: { [mac]: '10.77.0.5' },
+      loaders: { 'snponly.efi': '/usr/lib/ipxe/snponly.efi' },
+    };
+    const file = join(root, 'e2e/lab/sockets/doors.ts');
+    const doors = await startTalker(net.inside(net.srv, [process.execPath, file, JSON.stringify(given)]));
+    const get = ['atftp', '--option', 'blksize 1468', '-g', '-r', 'snponly.efi', '-l', join(folder, 'got'), lan.nixie];
+    const client = start(net.inside(namespace, get), { deadlineMs });
+    try {
+      const kindOf = (line: Record<string, unknown>) => (line.seen as Seen | undefined)?.kind;
+      const { seen } = await doors.hear('a block sent again', (line) => kindOf(line) === 'tftp-resending', 25_000);
+      const trails = new Trails({ hostOfMac: new Map(), journal: { write: () => {} }, now: Date.now });
+      trails.seen({ ...(seen as Seen), machine: 'm1' });
+      const [finding] = diagnose(trails.of('m1'), Date.now()).findings;
+      assert.equal(finding?.id, 'tftp-mtu');
+      assert.match(finding.says, /^snponly\.efi: block 1 was sent [4-6] times at 1468 bytes and never acknowledged$/);
+    } finally {
+      await client.stop();
+      await doors.stop();
     }
   });
 });

@@ -46,7 +46,7 @@ export interface TftpDoor {
 /** Blocks in flight: 64 of 1468 bytes are 94 kB, less than a socket's usual send buffer. */
 const maxWindowSize = 64;
 const packedBytesKept = 64 << 20;
-/** Sent five times, a block is worth telling: seven seconds, of thirty until the transfer is given up. */
+/** Sent five times, a block is worth telling: after seven seconds, or one where the round trip is known, of thirty until the transfer is given up. */
 const resentWorthTelling = 4;
 
 /** `\` is `/` and the leading `/` may be missing: firmware writes names as it likes. */
