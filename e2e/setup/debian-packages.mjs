@@ -11,6 +11,8 @@ export const debianPackages = [
   ['iproute2', 'namespaces, bridges, taps'],
   ['nftables', 'firewall rules that nixie doctor reads'],
   ['iptables', 'the same, of the older kind'],
+  ['procps', 'pgrep, which finds a process to end'],
+  ['openssl', 'certificates of strangers'],
   ['util-linux', 'setpriv: children of the lab end with it'],
   ['dnsmasq-base', 'the foreign DHCP server, and a peer to compare with'],
   ['isc-dhcp-relay', 'the relay of the second subnet'],
