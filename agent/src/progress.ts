@@ -17,17 +17,20 @@ export function readPartitions(text: string): Set<string> {
   return new Set(partitions);
 }
 
-/** File systems, swap and the like that udev(7) has found: `ID_FS_TYPE` of its records of block devices. */
-export function readFormatted(root: string): Set<string> {
+/** `ext4 UUID`: what udev(7) found on a device, by its record. With the UUID: a file system that is made anew is another. */
+export function readUdevFormat(record: string): string | undefined {
+  const type = /^E:ID_FS_TYPE=(.+)$/m.exec(record)?.[1];
+  return type === undefined ? undefined : `${type} ${/^E:ID_FS_UUID=(.+)$/m.exec(record)?.[1] ?? ''}`;
+}
+
+/** `b8:1 ext4 UUID` of each block device with a file system, swap and the like. */
+function formattedNow(root: string): Set<string> {
   const folder = join(root, 'run/udev/data');
   const found = new Set<string>();
   try {
     for (const name of readdirSync(folder)) {
-      if (!/^b\d+:\d+$/.test(name)) continue;
-      const text = readFileSync(join(folder, name), 'utf8');
-      const type = /^E:ID_FS_TYPE=(.+)$/m.exec(text)?.[1];
-      // With the UUID: a file system that is made anew is another.
-      if (type !== undefined) found.add(`${name} ${type} ${/^E:ID_FS_UUID=(.+)$/m.exec(text)?.[1] ?? ''}`);
+      const format = /^b\d+:\d+$/.test(name) ? readUdevFormat(readFileSync(join(folder, name), 'utf8')) : undefined;
+      if (format !== undefined) found.add(`${name} ${format}`);
     }
   } catch {
     // no udev
@@ -82,7 +85,7 @@ export async function watchInstall(
     found({ stage, step, note, doneBytes: BigInt(doneBytes), totalBytes: undefined });
   const partitionsNow = () => readPartitions(text(join(root, 'proc/partitions')));
   let partitions = partitionsNow();
-  let formatted = readFormatted(root);
+  let formatted = formattedNow(root);
   let empty: number | undefined;
   let last = -1;
   let steps = new Set<string>();
@@ -98,7 +101,7 @@ export async function watchInstall(
       if (isNew(parts, partitions))
         tell('disko', 'partitioned', [...parts].map((each) => each.split(' ')[0]).join(', '));
       partitions = parts;
-      const systems = readFormatted(root);
+      const systems = formattedNow(root);
       if (isNew(systems, formatted))
         tell('disko', 'formatted', [...systems].map((each) => each.split(' ')[1]).join(', '));
       formatted = systems;

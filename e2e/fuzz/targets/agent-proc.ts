@@ -9,6 +9,7 @@ import { readKernelRecord } from '../../../agent/src/kmsg.ts';
 import { cleanLine } from '../../../agent/src/log-text.ts';
 import { readMounts } from '../../../agent/src/mounts.ts';
 import { loginProcesses, type Process, readStat } from '../../../agent/src/processes.ts';
+import { readPartitions, readUdevFormat } from '../../../agent/src/progress.ts';
 import { cryptNames, swapDevices } from '../../../agent/src/reset-disks.ts';
 import { cleanLine as cleanLineHere } from '../../../controller/src/listen/log-line.ts';
 import { inodesOfPort } from '../../../controller/src/listen/port-holder.ts';
@@ -31,6 +32,8 @@ export const target: Target = {
     '6,339,5140900,-;NET: gr\\xc3\\xbcn\n SUBSYSTEM=net',
     `ssh-ed25519 ${'A'.repeat(68)} root@installer\n`,
     'naa.5000c500a1b2c3d4\n03000200-0400-0500-0006-000700080009\n12/31/99\n0-3,8\nDefault string',
+    'major minor  #blocks  name\n\n 8 1 100 sda1\n 259 2 200 nvme0n1p2\n',
+    'S:disk/by-id/x\nE:ID_FS_TYPE=ext4\nE:ID_FS_UUID=1-2\n',
     'op:x:1000:100:Op:/home/op:/bin/sh\n',
   ].map(bytesOf),
   dictionary: [
@@ -57,6 +60,8 @@ export const target: Target = {
     readMountInfo(said, said);
     cryptNames(said);
     swapDevices(said);
+    readPartitions(said);
+    readUdevFormat(said);
     readPermanent(said);
     readHostKey(said);
     sudoUser({ SUDO_USER: 'op' }, said);
