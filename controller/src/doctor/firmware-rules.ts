@@ -130,7 +130,7 @@ function stop(entry: Entry): Found {
   const { done = 0, blockSize = 512, again = 0, why } = entry;
   const shown = [entry];
   const file = fileOf(entry);
-  const sent = `sent ${again + 1} times`;
+  const sent = again === 0 ? 'sent once' : `sent ${again + 1} times`;
   if (done < 0)
     return { id: 'tftp-unanswered', says: `${file}: the first answer was ${sent}, none was acknowledged`, shown };
   if (done === 0 && again >= 2)

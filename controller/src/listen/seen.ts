@@ -41,7 +41,8 @@ export interface Seen {
   readonly stranger?: StrangerWords;
   /** Another DHCP server that a REQUEST chose, or that made an offer. */
   readonly server?: string;
-  /** Of a TFTP transfer: blocks acknowledged (-1: not even the options) of how many, their size in bytes, datagrams sent again. */
+  /** Of a TFTP transfer: blocks acknowledged (-1: not even the options) of how many, their size in bytes; how often
+   *  the block was sent again that was waited for, or of a file that was sent, how many datagrams. */
   readonly done?: number;
   readonly total?: number;
   readonly blockSize?: number;

@@ -129,7 +129,8 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       done: transfer.acknowledged,
       total: transfer.blocks,
       blockSize: transfer.terms.blockSize,
-      again: transfer.resent,
+      // Of a file that has arrived what was lost on the way; else how often the block was repeated that is waited for.
+      again: transfer.acknowledged === transfer.blocks ? transfer.resent : transfer.stuck,
     });
 
     const finish = (kind: 'tftp-sent' | 'tftp-probed' | 'tftp-stopped', why: string, detail?: string): void => {
