@@ -116,3 +116,14 @@ test('evidence has times, counts and words, in order', () => {
     },
   ]);
 });
+
+test('an agent of an earlier life of the controller that is refused is told, though nothing came before', () => {
+  const book = new TrailBook({ now: () => 0 });
+  book.stage('m1', 'waking');
+  book.note('m1', { kind: 'agent-refused', why: 'denied', detail: 'this boot was never registered' });
+  const [finding] = diagnose(book.of('m1'), 0).findings;
+  assert.deepEqual(
+    [finding!.id, finding!.says],
+    ['agent-refused', 'its agent was refused once: this boot was never registered'],
+  );
+});

@@ -7,10 +7,19 @@ const ipxePhase = 4;
 
 export function installerRules(look: Look): Found[] {
   if (look.phase < ipxePhase) return [];
+  const refused = look.of('agent-refused');
+  // Whatever came before: it was here.
+  if (refused.length > 0 && look.of('agent-registered', 'agent-up').length === 0) return [refusal(refused)];
   const scripts = look.trail.entries.filter(({ kind }) => kind === 'http-script');
   const loop = loops(look, scripts);
   if (look.of('http-script').length === 0) return [...loop, ...beforeScript(look)];
   return [...loop, ...afterScript(look)];
+}
+
+function refusal(refused: readonly Entry[]): Found {
+  const { detail = '' } = refused.at(-1)!;
+  const id = /another machine claims/.test(detail) ? 'two-machines' : 'agent-refused';
+  return { id, says: `its agent was refused ${often(refused)}: ${detail}`, shown: refused };
 }
 
 function loops(look: Look, scripts: readonly Entry[]): Found[] {
@@ -72,12 +81,6 @@ function afterScript(look: Look): Found[] {
 }
 
 function agent(look: Look, sent: readonly Entry[]): Found[] {
-  const refused = look.of('agent-refused');
-  if (refused.length > 0) {
-    const { detail = '' } = refused.at(-1)!;
-    const id = /another machine claims/.test(detail) ? 'two-machines' : 'agent-refused';
-    return [{ id, says: `its agent was refused ${often(refused)}: ${detail}`, shown: refused }];
-  }
   if (look.agentSeen()) return [];
   const sentAt = Math.max(...sent.map(({ last }) => last));
   const own = look.system().filter(({ last }) => last >= sentAt);

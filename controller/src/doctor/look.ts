@@ -63,15 +63,15 @@ export class Look {
 
   /** DHCP messages of the machine's firmware; of its iPXE; of what it booted. */
   firmware(): Entry[] {
-    return this.dhcp().filter(({ client }) => firmwareClients.includes(client));
+    return this.#dhcp().filter(({ client }) => firmwareClients.includes(client));
   }
 
   ipxe(): Entry[] {
-    return this.dhcp().filter(({ client }) => client === 'ipxe');
+    return this.#dhcp().filter(({ client }) => client === 'ipxe');
   }
 
   system(): Entry[] {
-    return this.dhcp().filter(({ client }) => systemClients.includes(client));
+    return this.#dhcp().filter(({ client }) => systemClients.includes(client));
   }
 
   /** Other servers that offered it something to boot. */
@@ -91,7 +91,7 @@ export class Look {
       : `; offers of other servers could not be heard here${listening[0]?.detail === undefined ? '' : ` (${listening[0].detail})`}`;
   }
 
-  private dhcp(): Entry[] {
+  #dhcp(): Entry[] {
     return this.of('dhcp-answered', 'dhcp-silent');
   }
 }
