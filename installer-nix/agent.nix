@@ -72,6 +72,7 @@ in
       path = with pkgs; [
         ethtool
         iproute2
+        kmod
         lldpd
         util-linux
       ];

@@ -36,6 +36,7 @@ let
     "ipxe"
     "iproute2"
     "jq"
+    "kmod"
     "lldpd"
     "lvm2"
     "mdadm"
