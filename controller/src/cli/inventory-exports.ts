@@ -81,12 +81,15 @@ function comment(text: string): string {
 /** The one disk that could carry a system; undefined: none, or the choice isn't ours. */
 function onlyDisk(disks: readonly Disk[]): Disk | undefined {
   const fixed = disks.filter((disk) => disk.removable !== true && disk.readOnly !== true && disk.transport !== 'usb');
-  return fixed.length === 1 ? fixed[0] : undefined;
+  return fixed.length === 1 && deviceName.test(stableName(fixed[0]!)) ? fixed[0] : undefined;
 }
 
+/** udev's names have no other letters; what has is not offered. */
 function stableName(disk: Disk): string {
-  return disk.byId[0] ?? disk.byPath ?? disk.path;
+  return [disk.byId[0], disk.byPath].find((name) => name !== undefined && deviceName.test(name)) ?? disk.path;
 }
+
+const deviceName = /^\/dev\/[A-Za-z0-9#+.:=@_/-]{1,250}$/;
 
 /** That reached the controller; else that it booted from; else the first that has a link. */
 function mainCard(nics: readonly Nic[]): Nic | undefined {

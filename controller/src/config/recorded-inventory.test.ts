@@ -28,6 +28,7 @@ test('what was written is read, and what is no inventory is said', () => {
   for (const [text, want] of [
     ['{', /read recorded inventory \/f: .*; accepted: what `nixie inventory HOST --format json` prints/],
     ['[]', /found no object/],
+    ['{"schema_version": 2}', /its schema_version is 2, not 1/],
     ['{"machine1": {"mac_address": "x"}}', /no schema_version: is it an inventory/],
   ] as const)
     assert.throws(() => readRecorded('/f', bytes(text)), want);

@@ -39,6 +39,8 @@ export function readRecorded(file: string, readFile: (path: string) => Uint8Arra
   try {
     const inventory = readInventoryJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     if (inventory.schemaVersion === 0) throw new TypeError('there is no schema_version: is it an inventory?');
+    // Another number means that a field means something else.
+    if (inventory.schemaVersion !== 1) throw new TypeError(`its schema_version is ${inventory.schemaVersion}, not 1`);
     return inventory;
   } catch (error) {
     throw new Error(

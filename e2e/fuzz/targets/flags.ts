@@ -3,6 +3,7 @@
 import { readWake } from '../../../controller/src/cli/wake-request.ts';
 import { readDhcp, readInstallOptions } from '../../../controller/src/config/flags.ts';
 import { macPattern } from '../../../controller/src/config/hosts-schema.ts';
+import { mostMachines, readInventoryRun } from '../../../controller/src/config/inventory-run.ts';
 import { ipv4Pattern, isHostIpv4, parseIpv4 } from '../../../controller/src/config/ipv4.ts';
 import { nearest, type Problem, show } from '../../../controller/src/config/problem.ts';
 import { parseSize, sizePattern } from '../../../controller/src/config/sizes.ts';
@@ -75,6 +76,19 @@ export const target: Target = {
     const [a = '', b = '', c = ''] = lines;
     const few = lines.slice(0, 64);
     readWake(few, { address: a, secureOn: b, interface: few }, [], problems);
+    const only = readInventoryRun(
+      { installer: few, flake: a, any: few, for: b, count: c, out: '/no', state: '/no' },
+      around,
+    );
+    if (only.ok) {
+      const { allowed, milliseconds = 1, count = 1 } = only.run;
+      must(
+        allowed.prefixes.every((prefix) => /^(?:[0-9a-f]{2}(?::|$)){0,6}$/.test(prefix)),
+        'a beginning of a MAC',
+      );
+      must(milliseconds > 0 && milliseconds <= 7 * 86_400_000 && count >= 1, 'it ends');
+      must(mostMachines >= count, 'it is bounded');
+    }
     readInstallOptions(
       {
         hosts: 'hosts.json',

@@ -1,4 +1,5 @@
 // An inventory as JSON: what an operator kept, or got from somebody.
+import { readRecorded } from '../../../controller/src/config/recorded-inventory.ts';
 import { readInventoryJson, writeInventoryJson } from '../../../proto/inventory-json.ts';
 import { bytesOf, must, type Target, text } from '../target.ts';
 
@@ -24,6 +25,11 @@ export const target: Target = {
   allowed: [SyntaxError, TypeError],
   maxBytes: 1 << 16,
   run(bytes) {
+    try {
+      must(readRecorded('/f', () => bytes).schemaVersion === 1, 'what an operator recorded has a version');
+    } catch (error) {
+      if (!/^read recorded inventory \/f: /.test((error as Error).message)) throw error;
+    }
     const read = readInventoryJson(text(bytes));
     const written = writeInventoryJson(read, 0);
     must(writeInventoryJson(readInventoryJson(written), 0) === written, 'what was written is read back');
