@@ -31,6 +31,7 @@ const floors: readonly (readonly string[])[] = [
     'survey.ts',
     'trails.ts',
     'daemon.ts',
+    'inventory-run.ts',
   ],
   ['bin'],
 ];

@@ -4,6 +4,8 @@ import type { Witness } from './witness.ts';
 
 export interface Write {
   readonly disk: Disk;
+  /** Of the disk that the operator recorded; empty: of none. */
+  readonly recordedSerial: string;
   /** The path that the machine's layout means. */
   readonly named: string | undefined;
   readonly mayLoseData: boolean;
@@ -14,11 +16,14 @@ export interface Write {
 }
 
 export function judgeWrite(witness: Witness, name: string, write: Write): void {
-  const { disk, named, mayLoseData, bootId, life } = write;
+  const { disk, named, mayLoseData, bootId, life, recordedSerial } = write;
   const { content: old, shape } = disk;
   witness.holds(old.kind !== 'foreign' || mayLoseData, name, 'a disk with data was written without consent');
   witness.holds(!shape.unreadable || mayLoseData, name, 'a disk that nobody could read was written without consent');
   witness.holds(shape.path === named, name, `the layout names ${named}, and ${shape.path} was meant`);
+  // What is exchanged once the last look is over is nobody's to see.
+  const serial = shape.serial.replace(/X+$/, '');
+  witness.holds(['', serial].includes(recordedSerial), name, 'a disk was written that is not what was recorded');
   witness.holds(!shape.removable, name, 'a removable disk was written');
   // A controller that was killed before it heard of the end may do it again, while the machine is where it was: nobody has used that system.
   const again = old.kind === 'system' && old.life > 0 && old.ended !== true && old.bootId === bootId;

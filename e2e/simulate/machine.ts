@@ -1,5 +1,5 @@
 // A machine: power, firmware, iPXE, the installer with its agent, a disk, and the system that is installed on it. What it says to the controller
-// are real messages; what it does with the answers is what real ones do.
+// are real messages; what it does with the answers is what real ones do. It is long because it is all of one machine.
 import type { Instruction, InstructionResult, RegisterRequest } from '@nixie/proto/agent';
 import { refusal } from '../../agent/src/link-disk.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
@@ -138,16 +138,17 @@ export class Machine {
 
   /** Something changes the disk. This is where data would be lost. */
   write(content: Content, life: number): void {
-    const { mayLoseData, declaredDisk, network } = this.#parts;
+    const { mayLoseData, declaredDisk, network, recordedSerial = '' } = this.#parts;
     const bootId = this.#os.kind === 'installer' ? this.#os.bootId : undefined;
     const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
-    judgeWrite(network.lan.witness, this.host.name, { disk: this.disk, named, mayLoseData, bootId, life });
-    // What is exchanged once the last look is over is nobody's to see.
-    network.lan.witness.holds(
-      [undefined, this.disk.shape.serial.replace(/X+$/, '')].includes(this.#parts.recordedSerial),
-      this.host.name,
-      'a disk was written that is not what was recorded',
-    );
+    judgeWrite(network.lan.witness, this.host.name, {
+      disk: this.disk,
+      named,
+      mayLoseData,
+      bootId,
+      life,
+      recordedSerial,
+    });
     this.disk.writes++;
     this.disk.content = content.kind === 'system' && bootId !== undefined ? { ...content, bootId } : content;
     this.#note(`disk is ${content.kind}`);
