@@ -389,6 +389,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
             if (ticks() > until) throw new Error('its agent registered but opened no session');
           }
         },
+        session: (host) => heard.session(host),
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
       },
       // Of the installed system, where it checked in; and what we gave.
@@ -400,6 +401,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       keysGiven: (bootId) => admission.keysGiven(bootId),
       marks,
       begun: state.begun,
+      looks: new Map(),
       inventory: (host) => inventories.get(host),
       keepInventory: (host, inventory) => inventories.set(host, inventory),
       installerKey: (host) => registrations.get(host)?.sshHostKey,

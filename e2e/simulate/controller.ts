@@ -9,6 +9,7 @@ import { Admission } from '../../controller/src/core/admission.ts';
 import { Answers } from '../../controller/src/core/answers.ts';
 import { Consent } from '../../controller/src/core/consent.ts';
 import { Core } from '../../controller/src/core/core.ts';
+import type { FreeLook } from '../../controller/src/core/disk-look.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
@@ -82,6 +83,7 @@ export class ControllerLife {
   readonly #admission: Admission;
   readonly #tokens: TokenBook;
   readonly #sessions: Sessions;
+  readonly #diskLooks = new Map<string, FreeLook>();
   readonly #copies: Turns;
   readonly #inventories = new Map<string, Inventory>();
   readonly #plans = new Map<string, Plan>();
@@ -338,6 +340,7 @@ export class ControllerLife {
             if (clock.ticks > until) throw new Error('its agent registered but opened no session');
           }
         },
+        session: (host: string) => this.#sessions.number(host),
         instruct: (host: string, action: NonNullable<Instruction['action']>, deadlineMs: number) => {
           // A fresh boot of the installer is no reboot into the installed system.
           if (action.$case === 'reboot' && this.core.life(host)?.stage !== 'restarting')
@@ -346,6 +349,7 @@ export class ControllerLife {
         },
       },
       leased: (macs: readonly Mac[]) => macs.flatMap((mac) => this.#plan.addresses[mac] ?? []),
+      looks: this.#diskLooks,
       inventory: (host: string) => this.#inventories.get(host),
       keepInventory: (host: string, inventory: Inventory) => void this.#inventories.set(host, inventory),
       tell: (host: string, happening: Parameters<Core['happened']>[1]) => void this.core.happened(host, happening),

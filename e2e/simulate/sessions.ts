@@ -20,7 +20,11 @@ export interface Opening {
 
 export class Sessions {
   given = 0;
-  readonly #open = new Map<string, { bootId: string; over: () => void; send: (instruction: Instruction) => void }>();
+  #count = 0;
+  readonly #open = new Map<
+    string,
+    { number: number; bootId: string; over: () => void; send: (instruction: Instruction) => void }
+  >();
   readonly #instructor: Instructor;
 
   constructor(newId: () => string, after: (milliseconds: number, call: () => void) => () => void) {
@@ -32,9 +36,14 @@ export class Sessions {
     return session !== undefined && (bootId === undefined || session.bootId === bootId);
   }
 
+  /** Counts up, as the real ones do. */
+  number(host: string): number | undefined {
+    return this.#open.get(host)?.number;
+  }
+
   begin(host: string, opening: Opening): Session {
     this.#open.get(host)?.over();
-    const session = { bootId: opening.bootId, over: opening.over, send: opening.instruct };
+    const session = { number: ++this.#count, bootId: opening.bootId, over: opening.over, send: opening.instruct };
     this.#open.set(host, session);
     this.#instructor.resend(host, session);
     return {

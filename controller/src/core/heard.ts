@@ -5,7 +5,8 @@ const latelyMs = 13_000;
 
 export class Heard {
   readonly #now: () => number;
-  readonly #sessions = new Map<string, { bootId: string; at: number }>();
+  readonly #sessions = new Map<string, { bootId: string; at: number; number: number }>();
+  #count = 0;
 
   /** @param now milliseconds of a clock that nobody sets */
   constructor(now: () => number) {
@@ -13,7 +14,7 @@ export class Heard {
   }
 
   up(host: string, bootId: string): void {
-    this.#sessions.set(host, { bootId, at: this.#now() });
+    this.#sessions.set(host, { bootId, at: this.#now(), number: ++this.#count });
   }
 
   beat(host: string): void {
@@ -28,6 +29,11 @@ export class Heard {
   /** The boot whose agent has a session. */
   bootOf(host: string): string | undefined {
     return this.#sessions.get(host)?.bootId;
+  }
+
+  /** Counts up: another number is another connection. */
+  session(host: string): number | undefined {
+    return this.#sessions.get(host)?.number;
   }
 
   lately(host: string): boolean {

@@ -66,11 +66,13 @@ function play(
     plans: new Map([['m1', { host, system, closure: { sizes: new Map() } }]]),
     agents: {
       connected: async () => {},
+      session: () => 1,
       instruct: async (_host: string, action: Action) => {
         did.push(action);
         return { ok: true, error: '', inventory, ...(action.$case === 'linkDisk' ? link() : {}) };
       },
     },
+    looks: new Map([['m1', { session: 1, at: 0, registered: inventory, begun: undefined, targets: [] }]]),
     inventory: () => inventory,
     keepInventory: () => {},
     tell: (_host: string, happening: Happening) => void told.push(happening),

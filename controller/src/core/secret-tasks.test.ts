@@ -57,8 +57,10 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
     // It can't let go of the disks, so that the reboot is nixos-anywhere's.
     agents: {
       connected: async () => {},
+      session: () => 1,
       instruct: async (_host: string, { $case }: { $case: string }) => ({ ok: $case !== 'resetDisks', inventory }),
     },
+    looks: new Map(),
     inventory: () => inventory,
     keepInventory: () => {},
     tell: (_host: string, happening: Happening) => void told.push(happening),

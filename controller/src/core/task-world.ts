@@ -19,6 +19,7 @@ import type { Closure } from '../nix/closure.ts';
 import type { HostSystem } from '../nix/types.ts';
 import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
+import type { FreeLook } from './disk-look.ts';
 import type { Recorded } from './hardware-check.ts';
 import type { Finder } from './place.ts';
 
@@ -36,6 +37,8 @@ export interface Plan {
 export interface AgentLink {
   /** Resolves when a session of this boot is there; rejects at the deadline or the signal. */
   connected(host: string, deadlineMs: number, signal: AbortSignal, bootId?: string): Promise<void>;
+  /** Counts the sessions of its agent: another number is another connection. Undefined: there is none. */
+  session(host: string): number | undefined;
   instruct(host: string, action: Action, deadlineMs: number): Promise<InstructionResult>;
 }
 
@@ -85,6 +88,8 @@ export interface TaskWorld {
    * agent will be back.
    */
   installerKey(host: string): string | undefined;
+  /** On what the last look at the disks of each machine was based. */
+  readonly looks: Map<string, FreeLook>;
   tell(host: string, happening: Happening): void;
   emit(event: RunEvent): void;
   now(): number;

@@ -7,11 +7,10 @@ import type { Master } from '../install/master.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
-import { diskIdentity, judgeDisks } from '../machine/disks.ts';
 import { halfWritten, type Life } from '../machine/life.ts';
 import { bootsAnew } from './boots-anew.ts';
 import { iso, type Task } from './core.ts';
-import { checkHardware } from './hardware-check.ts';
+import { lookAgain, lookAtDisks } from './disk-look.ts';
 import { linkHinted, targetDisk } from './linked-disk.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
 import { restart } from './restart-task.ts';
@@ -21,7 +20,6 @@ import { wake } from './wake-task.ts';
 export { type Action, type AgentLink, type Plan, realTools, type TaskTools, type TaskWorld } from './task-world.ts';
 
 const sessionMs = 90_000;
-const inspectMs = 60_000;
 const askMs = 10_000;
 const resetMs = 60_000;
 
@@ -81,41 +79,27 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
     if (signal.aborted) return;
     if (!ok) return void stuck(world, life, `let go of its disks: ${error || 'its agent failed'}`);
   }
-  const { inventory } = await ask(world, life, 'read the disks', { $case: 'inspect', value: {} }, inspectMs);
+  const look = { session: world.agents.session(life.host), at: world.now(), registered, begun };
+  const seen = await lookAtDisks(world, plan, life, look);
   if (signal.aborted) return;
-  if (inventory === undefined) throw new Error('read the disks: the agent sent nothing');
-  world.keepInventory(life.host, inventory);
-  const reasons: string[] = [];
-  const macs = inventory.nics.flatMap((nic) => [nic.mac, nic.permanentMac]);
-  if (life.mac === undefined || !macs.includes(life.mac))
-    reasons.push(`its agent speaks for ${life.mac ?? 'no MAC'}, but no network card of the machine has it`);
-  reasons.push(...(await checkHardware(world, host, inventory)));
-  if (signal.aborted) return;
-  const devices = plan.system.diskDevices;
-  const declared = devices === undefined ? undefined : Object.values(devices);
-  const verdict = judgeDisks(host, declared, registered, inventory, {
-    loseData: world.mayLoseData(host),
-    usedUp: world.consentIsUsedUp?.(host) === true,
-    ...(begun === undefined ? {} : { begun }),
-  });
-  if (!verdict.ok) reasons.push(...verdict.reasons);
-  if (!verdict.ok || reasons.length > 0)
-    return world.tell(life.host, { kind: 'disks-refused', reason: reasons.join('; ') });
+  if (!seen.free) return world.tell(life.host, { kind: 'disks-refused', reason: seen.reason });
+  world.looks.set(life.host, { ...look, targets: seen.targets });
   world.emit({
     event: 'disks',
     at: iso(world.now()),
     host: life.host,
-    disks: verdict.targets.map((disk) => targetDisk(disk, verdict.hinted)),
+    disks: seen.targets.map((disk) => targetDisk(disk, seen.hinted)),
   });
   // All of them, also those for later: a source that fails must not leave a machine half written.
   await world.secrets?.read(host, signal);
   if (signal.aborted) return;
-  const blank = verdict.targets.filter((disk) => disk.hasData === false).flatMap((disk) => diskIdentity(disk) ?? []);
-  world.begun?.set(life.host, bootId, new Set([...(begun ?? []), ...blank]));
   world.tell(life.host, { kind: 'disks-free' });
 }
 
 async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const changed = await lookAgain(world, plan, life);
+  if (signal.aborted) return;
+  if (changed !== undefined) return world.tell(life.host, { kind: 'disks-refused', reason: changed.refused });
   let tries = 0;
   const run = async () =>
     (await linkHinted(world, plan, life, tries++ === 0)) ?? phase(world, plan, life, 'disko', signal);

@@ -98,7 +98,8 @@ export const moves: Readonly<Record<WayStep, Partial<Record<HappeningKind, Stage
     'agent-registered': 'registered',
     stuck: 'restarting',
   },
-  disko: { 'disko-ended': 'copy', 'agent-registered': 'registered', stuck: 'restarting' },
+  // Looked at once more before its first byte.
+  disko: { 'disko-ended': 'copy', 'disks-refused': 'refused', 'agent-registered': 'registered', stuck: 'restarting' },
   copy: { 'install-began': 'install', 'agent-registered': 'registered', stuck: 'restarting' },
   install: { 'install-ended': 'rebooting', 'agent-registered': 'registered', stuck: 'restarting' },
   restarting: { 'firmware-asked': 'firmware', 'script-fetched': 'loading', 'agent-registered': 'registered' },
