@@ -95,11 +95,17 @@ export class Field {
     await this.#seen((event) => event.event === 'log' && event.host === host && text.test(event.text));
   }
 
-  /** Waits until the closure is on its way to the machine's disk. */
+  /** Waits until the closure is on its way to the machine's disk, in a copy that began from here on. */
   async copying(host = 'machine1'): Promise<void> {
+    await this.reached('copy', host);
+    const began = Math.max(...this.stages(host).flatMap(({ stage, at }) => (stage === 'copy' ? [Date.parse(at)] : [])));
     await this.#seen(
       (event) =>
-        event.event === 'progress' && event.stage === 'copy' && event.host === host && (event.done_bytes ?? 0) > 0,
+        event.event === 'progress' &&
+        event.stage === 'copy' &&
+        event.host === host &&
+        (event.done_bytes ?? 0) > 0 &&
+        Date.parse(event.at) >= began,
     );
   }
 
