@@ -101,7 +101,7 @@ describe('nixie serve', { skip, timeout: 240_000 }, () => {
     const { out } = await service.command('status');
     assert.match(
       out,
-      /^host +stage +since +address +agent +progress, or reason\nm1 +waking .*\nm2 +(?:waking|firmware) /,
+      /^host +stage +since +address +agent +progress, or reason\nm1 +waking .*\n(?: +.*\n)?m2 +(?:waking|firmware) /,
     );
   });
 
