@@ -100,8 +100,11 @@ try {
     finder: { find: async () => [request.address], macOf: async () => undefined },
     agents: {
       connected: async () => {},
+      session: () => 1,
       instruct: async () => ({ ok: false, error: 'there is no agent here' }),
     },
+    // The pre-flight, which needs an agent, has seen to the disks a moment ago.
+    looks: { get: () => ({ session: 1, at: Date.now(), registered: undefined, begun: undefined, targets: [] }) },
     leased: () => [],
     expects: () => false,
     tell: (_host: string, happening: Happening) => void told.push(happening),
