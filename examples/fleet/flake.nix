@@ -30,7 +30,7 @@
         lib.nixosSystem {
           modules = [
             disko.nixosModules.disko
-            ./modules/common.nix
+            ./modules/every-machine.nix
             {
               networking.hostName = name;
               nixpkgs.hostPlatform = host.system or "x86_64-linux";

@@ -74,6 +74,8 @@ export class Account {
     if (event.event === 'disks') this.#disks.set(event.host, event.disks);
     if (event.event === 'stage' && event.stage === 'preflight') this.#disks.delete(event.host);
     if (event.event !== 'stage') return;
+    // What stood still in the stage before is over.
+    this.#told.delete(event.host);
     const machine = this.machine(event.host);
     if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
     if (isEnd(event.stage)) this.#result(event.host, event.stage);
@@ -118,6 +120,13 @@ export class Account {
   tick(): void {
     const now = this.#world.now();
     for (const host of this.#progress.hosts()) {
+      // A service lets go of hosts that were taken out of the hosts file.
+      if (this.#world.life(host) === undefined) {
+        this.#progress.forget(host);
+        this.#told.delete(host);
+        this.#disks.delete(host);
+        continue;
+      }
       const standing = this.#progress.standing(host, now);
       if (standing === undefined || isEnd(standing.stage) || standing.stage === 'planned') continue;
       const told = this.#told.get(host);

@@ -131,7 +131,6 @@ test('the time left is what the machines before it took', () => {
   // `proving` of the first is not learned by its end alone: an end may come early.
   assert.ok(Math.abs(eta - (9 + 1 + usualSeconds.proving)) < 1, `${eta}`);
   assert.equal(book.standing('first', ms(now))?.overall, 1);
-  assert.equal(book.eta(ms(now)), eta);
 });
 
 test('whatever is told, no share goes back in a stage, the whole not in a run, and all numbers are numbers', () => {

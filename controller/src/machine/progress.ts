@@ -173,16 +173,6 @@ export class ProgressBook {
     };
   }
 
-  /** Seconds until the last machine is proved, as far as that can be said of those on the way. */
-  eta(now: number): number | undefined {
-    let most: number | undefined;
-    for (const host of this.#works.keys()) {
-      const { etaSeconds } = this.standing(host, now) ?? {};
-      if (etaSeconds !== undefined && (most === undefined || etaSeconds > most)) most = etaSeconds;
-    }
-    return most;
-  }
-
   #enter(before: Work | undefined, stage: Stage, at: number): Work {
     if (before !== undefined && !isEnd(before.stage) && !isEnd(stage))
       this.#learn(before.stage, (at - before.since) / 1000);

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { RunEvent } from '../machine/event.ts';
+import { newLife } from '../machine/life.ts';
+import type { Stage } from '../machine/stage.ts';
+import { Account } from './account.ts';
+import { iso } from './core.ts';
+
+function play() {
+  const state = { now: 1_000_000, there: true };
+  const events: RunEvent[] = [];
+  const account = new Account({
+    hosts: { all: () => [], named: () => undefined },
+    life: () => (state.there ? newLife('m1', 0) : undefined),
+    toplevel: () => undefined,
+    agentConnected: () => false,
+    show: (event) => void events.push(event),
+    proved: () => {},
+    now: () => state.now,
+    ticks: () => state.now,
+  });
+  const stage = (name: Stage) => account.emit({ event: 'stage', at: iso(state.now), host: 'm1', stage: name });
+  const pass = (seconds: number) => {
+    state.now += seconds * 1000;
+    account.tick();
+  };
+  return { state, events, account, stage, pass };
+}
+const words = (events: readonly RunEvent[]) =>
+  events.flatMap((event) => (event.event === 'notice' ? [event.text] : event.event === 'progress' ? ['progress'] : []));
+
+test('a standstill is told once, and that of one stage is no news of the next', () => {
+  const { state, events, account, stage, pass } = play();
+  stage('copy');
+  const at = iso(state.now);
+  account.emit({ event: 'progress', at, host: 'm1', stage: 'copy', done_bytes: 10, total_bytes: 100 });
+  for (let second = 0; second < 20; second++) pass(1);
+  assert.equal(words(events).filter((text) => /^copy: nothing has moved for 15 s/.test(text)).length, 1);
+  stage('install');
+  events.length = 0;
+  pass(1);
+  assert.deepEqual(words(events), ['progress']);
+});
+
+test('a host that was taken out is told of no more', () => {
+  const { state, events, stage, pass } = play();
+  stage('firmware');
+  pass(1);
+  assert.deepEqual(words(events), ['progress']);
+  state.there = false;
+  events.length = 0;
+  for (let second = 0; second < 300; second++) pass(1);
+  assert.deepEqual(words(events), []);
+  state.there = true;
+  pass(1);
+  assert.deepEqual(words(events), [], 'until something happens to it');
+});
