@@ -504,7 +504,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         ] as const;
         files.set(own[0][0], { ...kernel, size: kernel.bytes });
         files.set(own[1][0], { ...initrd, size: initrd.bytes });
-        loading.take(system, { files: new Map(own) });
+        loading.take(system, new Map(own));
         http.setFiles(new Map(files));
       },
       unbootable: (plan: Plan) =>

@@ -4,12 +4,13 @@ import { Loading } from './loading.ts';
 
 test('kernel and initrd are one whole, whatever is fetched twice, in parts or of another installer', () => {
   const loading = new Loading();
-  loading.take('x86_64-linux', {
-    files: new Map([
+  loading.take(
+    'x86_64-linux',
+    new Map([
       ['k/kernel', 10],
       ['i/initrd', 90],
     ]),
-  });
+  );
   assert.deepEqual(loading.sent('m1', 'x86_64-linux', 'k/kernel', 5), { done: 5, total: 100 });
   assert.deepEqual(loading.sent('m1', 'x86_64-linux', 'k/kernel', 10), { done: 10, total: 100 });
   assert.deepEqual(loading.sent('m1', 'x86_64-linux', 'k/kernel', 3), { done: 10, total: 100 }, 'a second connection');
