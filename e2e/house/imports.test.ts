@@ -15,7 +15,6 @@ const floors: readonly (readonly string[])[] = [
   ['install'],
   ['store'],
   ['core'],
-  ['relay'],
   ['listen'],
   ['config', 'cli', 'explain'],
   [
@@ -32,6 +31,7 @@ const floors: readonly (readonly string[])[] = [
     'trails.ts',
     'daemon.ts',
     'inventory-run.ts',
+    'relay',
   ],
   ['bin'],
 ];
