@@ -2,6 +2,7 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Host, System } from '../machine/host.ts';
 import type { WayStep } from '../machine/stage.ts';
+import { inSubnet } from '../machine/subnet.ts';
 import { parseHosts } from './hosts.ts';
 import { isHostIpv4, parseIpv4 } from './ipv4.ts';
 import { nearest, type Problem, show } from './problem.ts';
@@ -76,6 +77,7 @@ export function readInstallOptions(
   const read = hostsFile === undefined ? undefined : readHostsFile(hostsFile, options.hosts!, around);
   if (read?.ok === false) problems.push(...read.problems);
   const allHosts = read?.ok === true ? read.hosts : undefined;
+  const subnets = read?.ok === true ? read.subnets : [];
 
   if (options.flake === undefined) no('--flake', 'not given; accepted: a flake reference, like --flake ./examples');
   else if (options.flake === '' || options.flake.includes('#'))
@@ -105,9 +107,13 @@ export function readInstallOptions(
     options.sshKey === undefined ? undefined : readSshKey(options.sshKey, path(options.sshKey), around, no);
   const dhcp = readDhcp(options.dhcp ?? 'proxy', no);
   if (dhcp.mode !== 'range')
-    for (const host of hosts)
-      if (host.address !== undefined)
-        warnings.push(`${host.name}: its address ${host.address} is given out only with --dhcp range=FROM-TO`);
+    for (const { name, address } of hosts)
+      if (address !== undefined && !subnets.some((each) => each.range !== undefined && inSubnet(address, each)))
+        warnings.push(
+          `${name}: its address ${address} is given out only with --dhcp range=FROM-TO, or in a subnet that has a range`,
+        );
+  if (dhcp.mode === 'off' && subnets.some(({ range, relay }) => range !== undefined && relay === undefined))
+    warnings.push('--dhcp off: in subnets behind foreign relays nobody is answered either, whatever their range');
 
   if (options.address !== undefined) checkAddress(options.address, no);
   for (const name of options.interface ?? [])
@@ -174,6 +180,7 @@ export function readInstallOptions(
     ...(options.address !== undefined && { address: options.address }),
     interfaces: [...new Set(options.interface ?? [])],
     dhcp,
+    subnets,
     ...(ipxeDir !== undefined && { ipxeDir }),
     ...(nixosAnywhere !== undefined && { nixosAnywhere }),
     stateDir: stateDir!,

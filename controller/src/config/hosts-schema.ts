@@ -4,6 +4,7 @@ import { parseMac } from '../machine/mac.ts';
 import { ipv4Pattern, isHostIpv4, parseIpv4 } from './ipv4.ts';
 import { secretsSchema } from './secrets-schema.ts';
 import { parseSize, sizePattern } from './sizes.ts';
+import { subnetsSchema } from './subnets-schema.ts';
 
 const macForm = '([0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}[.:-][0-9A-Fa-f]{4}[.:-][0-9A-Fa-f]{4}';
 /** Wider than parseMac (which also wants one kind of separator): JSON Schema is for editors, the validator decides. */
@@ -155,6 +156,11 @@ const hostFields = {
     .refine((word) => isHostIpv4(parseIpv4(word) ?? 0), accepted(addressAccepted))
     .meta({ pattern: ipv4Pattern, description: "IPv4 address that Nixie's DHCP server gives to the first MAC." })
     .optional(),
+  subnet: text(
+    'the cidr of a declared subnet, or the name of its relay',
+    '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,90}$',
+    'The subnet that the machine is in, and no other: its cidr in $subnets, or the name of its relay.',
+  ).optional(),
   expect_disks: z
     .array(disk, list('objects, one for each disk'))
     .max(256, list('at most 256 objects'))
@@ -192,6 +198,7 @@ export const fileSchema = z
         .string(accepted('the place of the JSON Schema'))
         .meta({ description: 'For editors; Nixie does not read it.' })
         .optional(),
+      $subnets: subnetsSchema.optional(),
     },
     accepted('an object with an entry for each machine, like {"machine1": {"mac_address": "aa:bb:cc:dd:ee:ff"}}'),
   )
@@ -199,7 +206,7 @@ export const fileSchema = z
   .meta({
     title: 'Nixie hosts file',
     description: 'Machines by name; the name is the attribute in nixosConfigurations unless flake_attr says otherwise.',
-    propertyNames: { anyOf: [{ const: '$schema' }, { pattern: namePattern }] },
+    propertyNames: { anyOf: [{ enum: ['$schema', '$subnets'] }, { pattern: namePattern }] },
   });
 
 /** Text of hosts.schema.json. */

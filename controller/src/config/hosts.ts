@@ -1,20 +1,25 @@
 // The hosts file: bytes → hosts, or everything that is wrong with it at once.
 import type { DiskHints, ExpectDisk, Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
+import { type Subnet, subnetKey } from '../machine/subnet.ts';
 import { diskKeys, fileSchema, type HostEntry, hintKeys, hostKeys, nameAccepted, namePattern } from './hosts-schema.ts';
 import { type Path, placesOf } from './json-places.ts';
 import { JsonError, type JsonNode, jsonPath, parseJson, positionOf, toValue } from './json-tree.ts';
 import { nearest, type Problem, show } from './problem.ts';
 import { kindOf, secretKeysAt, toSecrets } from './secrets-schema.ts';
 import { parseSize } from './sizes.ts';
+import { addressElsewhere, readSubnets, subnetNamed, subnetsName } from './subnets.ts';
+import { subnetKeys } from './subnets-schema.ts';
 
 export type HostsResult =
-  | { readonly ok: true; readonly hosts: readonly Host[] }
+  | { readonly ok: true; readonly hosts: readonly Host[]; readonly subnets: readonly Subnet[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** 20,000 hosts with all fields fit; what is larger is another file. */
 const largestBytes = 16 * 2 ** 20;
 const nameForm = new RegExp(namePattern);
+/** Keys of the file that are no machines. */
+const ownKeys: readonly string[] = ['$schema', subnetsName];
 
 /**
  * Reads a hosts file. Never throws; the hosts come in the order of the file.
@@ -55,9 +60,9 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
   findDoubledKeys(root, [], line, complain);
   if (root.kind === 'object') {
     for (const { key, keyAt } of root.members)
-      if (key !== '$schema' && !nameForm.test(key))
+      if (!ownKeys.includes(key) && !nameForm.test(key))
         complain([key], `found the name ${show(key)}, accepted: ${nameAccepted}`, keyAt);
-    if (root.members.every((member) => member.key === '$schema'))
+    if (root.members.every((member) => ownKeys.includes(member.key)))
       complain(
         [],
         'found no machine, accepted: at least one entry like "machine1": {"mac_address": "aa:bb:cc:dd:ee:ff"}',
@@ -74,11 +79,13 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
         const known =
-          path[1] === 'expect_disks'
-            ? diskKeys
-            : path[1] === 'disk'
-              ? hintKeys
-              : (secretKeysAt(path.slice(1)) ?? hostKeys);
+          path[0] === subnetsName
+            ? subnetKeys
+            : path[1] === 'expect_disks'
+              ? diskKeys
+              : path[1] === 'disk'
+                ? hintKeys
+                : (secretKeysAt(path.slice(1)) ?? hostKeys);
         const guess = nearest(key, known);
         const hint = guess === undefined ? `accepted: ${known.join(', ')}` : `did you mean ${show(guess)}?`;
         complain([...path, key], `unknown key; ${hint}`, places.keyOffset([...path, key]));
@@ -96,13 +103,15 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
   }
 
   const hosts: Host[] = [];
+  let subnets: readonly Subnet[] = [];
   if (root.kind === 'object') {
     const entries = value as Record<string, unknown>;
+    subnets = readSubnets(entries[subnetsName], complain, lineOf);
     const macs = new Map<Mac, { name: string; path: Path }>();
     const addresses = new Map<string, { name: string; path: Path }>();
     // By the tree: an object puts names that are numbers first.
     for (const name of new Set(root.members.map((member) => member.key))) {
-      if (name === '$schema') continue;
+      if (ownKeys.includes(name)) continue;
       const entry = entries[name];
       for (const { path, mac } of macsOf(name, entry)) {
         const before = macs.get(mac);
@@ -123,10 +132,11 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
             `${show(address)} is already that of ${show(before.name)} (${lineOf(before.path)})`,
           );
       }
-      if (checked.success) hosts.push(toHost(name, entry as HostEntry));
+      const subnet = subnetOf(name, entry, subnets, complain);
+      if (checked.success) hosts.push(toHost(name, entry as HostEntry, subnet));
     }
   }
-  if (problems.length === 0) return { ok: true, hosts };
+  if (problems.length === 0) return { ok: true, hosts, subnets };
   return { ok: false, problems: problems.sort((a, b) => a.offset - b.offset).map(({ problem }) => problem) };
 }
 
@@ -195,7 +205,22 @@ function macsOf(name: string, entry: unknown): { path: Path; mac: Mac }[] {
   });
 }
 
-function toHost(name: string, entry: HostEntry): Host {
+/** The subnet that an entry names; it may be wrong elsewhere. */
+function subnetOf(
+  name: string,
+  entry: unknown,
+  subnets: readonly Subnet[],
+  complain: (path: Path, text: string) => void,
+): Subnet | undefined {
+  const { subnet: word, address } = (entry ?? {}) as { subnet?: unknown; address?: unknown };
+  if (typeof word !== 'string') return undefined;
+  const subnet = subnetNamed(word, subnets, (text) => complain([name, 'subnet'], text));
+  const elsewhere = subnet && typeof address === 'string' ? addressElsewhere(address, subnet) : undefined;
+  if (elsewhere !== undefined) complain([name, 'address'], elsewhere);
+  return subnet;
+}
+
+function toHost(name: string, entry: HostEntry, subnet: Subnet | undefined): Host {
   const words = [...(entry.mac_address === undefined ? [] : [entry.mac_address]), ...(entry.mac_addresses ?? [])];
   return {
     name,
@@ -205,6 +230,7 @@ function toHost(name: string, entry: HostEntry): Host {
     tags: entry.tags ?? [],
     boot: entry.boot ?? [],
     ...(entry.address !== undefined && { address: entry.address }),
+    ...(subnet !== undefined && { subnet: subnetKey(subnet) }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
     ...(entry.disk !== undefined && { disk: toHints(entry.disk) }),
     ...(entry.inventory !== undefined && { inventory: entry.inventory }),

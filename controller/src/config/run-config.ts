@@ -1,6 +1,7 @@
 // All that the operator decided about one run, checked: what the daemon is built from. Made by flags.ts only.
 import type { Host, System } from '../machine/host.ts';
 import type { WayStep } from '../machine/stage.ts';
+import type { Subnet } from '../machine/subnet.ts';
 
 /** `--dhcp`: beside another server, as the only server with a pool (both ends included), or not at all. */
 export type DhcpSetting =
@@ -35,6 +36,8 @@ export interface RunConfig {
   /** Empty: those that face the network are chosen. */
   readonly interfaces: readonly string[];
   readonly dhcp: DhcpSetting;
+  /** Of the hosts file, in its order. */
+  readonly subnets: readonly Subnet[];
   /** Absolute; iPXE binaries there are used in place of the platform's. */
   readonly ipxeDir?: string;
   /** Absolute path of the program; absent: the one on PATH. */
