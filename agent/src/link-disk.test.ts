@@ -41,6 +41,8 @@ test('the disk that is meant, and no doubt about it', () => {
     ['data that may be lost', { hasData: true }, { blank: false }, undefined],
     ['mounted', { mountedAt: ['/mnt'] }, { blank: false }, /in use at \/mnt/],
     ['read-only', { readOnly: true }, {}, /read-only/],
+    ['one of several ways', { paths: [{ name: 'sda' }, { name: 'sdc' }] }, {}, /one of 2 ways to one disk/],
+    ['what joins several ways', { paths: [{ name: 'sdc' }, { name: 'sdd' }], multipath: 'mpatha' }, {}, undefined],
   ];
   for (const [name, change, ask, want] of rows) {
     const disks = change === undefined ? [other] : [other, Disk.fromPartial({ ...blank, ...change })];

@@ -22,6 +22,8 @@ export function refusal(wanted: LinkDisk, disks: readonly Disk[]): string | unde
   if (differs !== undefined)
     return `${wanted.path} is another disk by now: its ${differs[0]} was ${differs[1]} and is ${differs[2] ?? 'not known'}`;
   if (disk.readOnly === true) return `${wanted.path} is read-only`;
+  if (disk.paths.length > 1 && disk.multipath === undefined)
+    return `${wanted.path} is one of ${disk.paths.length} ways to one disk, and no multipath device holds them`;
   if (disk.mountedAt.length > 0) return `${wanted.path} is in use at ${disk.mountedAt.join(', ')}`;
   if (wanted.blank && disk.hasData !== false)
     return `${wanted.path} ${disk.hasData === true ? 'holds data by now' : 'could not be read this time'}`;
@@ -37,7 +39,7 @@ export async function linkDisk(root: string, wanted: LinkDisk, disks: readonly D
   if (!/^\/dev\/[A-Za-z0-9!_-]+(?:\/[A-Za-z0-9!_-]+)?$/.test(wanted.path)) throw new Error(`${wanted.path} is no disk`);
   const why = refusal(wanted, disks);
   if (why !== undefined) throw new Error(why);
-  if (root === '/' && !(await lstat(wanted.path)).isBlockDevice()) throw new Error(`${wanted.path} is no block device`);
+  const device = root === '/' ? await blockDevice(wanted.path) : wanted.path;
   await mkdir(join(root, folder), { recursive: true, mode: 0o755 });
   const link = join(root, folder, 'disk');
   const fresh = `${link}.new`;
@@ -45,5 +47,12 @@ export async function linkDisk(root: string, wanted: LinkDisk, disks: readonly D
   await symlink(wanted.path, fresh);
   // In one step: nobody ever finds a link to nothing, or to the disk before.
   await rename(fresh, link);
-  if (root === '/' && (await realpath(link)) !== wanted.path) throw new Error(`/${folder}/disk leads elsewhere`);
+  if (root === '/' && (await realpath(link)) !== device) throw new Error(`/${folder}/disk leads elsewhere`);
+}
+
+/** Where a name leads. Devices of the device mapper have theirs through a link of udev; nothing else may be one. */
+async function blockDevice(path: string): Promise<string> {
+  const device = path.startsWith('/dev/mapper/') ? await realpath(path) : path;
+  if (!(await lstat(device)).isBlockDevice()) throw new Error(`${path} is no block device`);
+  return device;
 }

@@ -6,6 +6,7 @@ import { identifyDisk } from './disk-identity.ts';
 import { type Look, lookAtDisk } from './disk-look.ts';
 import { type DiskNames, diskNames } from './disk-names.ts';
 import { mayHoldSystem } from './foreign-system.ts';
+import { findLuns, multipathHolder, partitionMaps } from './luns.ts';
 import { type MountPoint, mountPoints, mountsOf } from './mount-info.ts';
 import { byPlace } from './order.ts';
 import type { Tree } from './tree.ts';
@@ -33,24 +34,38 @@ export async function collectDisks(
   const all = await tree.list('/sys/block');
   const names = all.filter((name) => !skipped.test(name)).slice(0, 4096);
   const links = await diskNames(tree);
+  const surroundings = { links, mounts, all };
+  // What comes in after a deadline must not change what was reported: copies.
+  const shown = (
+    await Promise.all(
+      names.map(async (name) => {
+        const disk = emptyDisk(name);
+        await endsBy(tree, disk, deadlineMs + 3000, collectDisk(tree, disk, surroundings, deadlineMs, look));
+        return { ...disk };
+      }),
+    )
+  ).filter(({ sizeBytes }) => sizeBytes > 0n);
+  const luns = await findLuns(tree, shown, mounts, links.byId);
+  const legs = new Set(luns.flatMap((lun) => lun.legs));
   const disks = await Promise.all(
-    names.map(async (name) => {
-      const disk = emptyDisk(name);
-      try {
-        const late = await withDeadline(
-          collectDisk(tree, disk, { links, mounts, all }, deadlineMs, look),
-          deadlineMs + 3000,
-        );
-        if (late) tree.note(disk.path, 'deadline');
-        else if (findSystem !== undefined) await withDeadline(nameSystem(tree, disk, findSystem), findSystemMs);
-      } catch (error) {
-        tree.note(disk.path, error, true);
-      }
-      // What comes in after the deadline must not change what was reported.
+    [...shown.filter((disk) => !legs.has(disk)), ...luns.map((lun) => lun.disk)].map(async (disk) => {
+      // Nobody has looked over a way.
+      if (disk.multipath !== undefined && disk.name.startsWith('dm-'))
+        await endsBy(tree, disk, deadlineMs + 1000, lookInside(tree, disk, deadlineMs, look));
+      if (findSystem !== undefined) await endsBy(tree, disk, findSystemMs, nameSystem(tree, disk, findSystem));
       return { ...disk };
     }),
   );
-  return disks.filter(({ sizeBytes }) => sizeBytes > 0n).sort(byPlace);
+  return disks.sort(byPlace);
+}
+
+/** A disk that doesn't answer, or answers oddly, costs only itself. */
+async function endsBy(tree: Tree, disk: Disk, milliseconds: number, work: Promise<void>): Promise<void> {
+  try {
+    if (await withDeadline(work, milliseconds)) tree.note(disk.path, 'deadline');
+  } catch (error) {
+    tree.note(disk.path, error, true);
+  }
 }
 
 function emptyDisk(name: string): Disk {
@@ -81,7 +96,7 @@ async function collectDisk(
   disk: Disk,
   { links, mounts, all }: DiskSurroundings,
   deadlineMs: number,
-  lookAt: typeof lookInto,
+  look: typeof lookInto,
 ): Promise<void> {
   const base = `/sys/block/${disk.name}`;
   if (await tree.flag(`${base}/hidden`)) return;
@@ -104,11 +119,19 @@ async function collectDisk(
     for (const holder of await tree.list(`${folder}/holders`)) holders.add(holder);
   disk.holders = [...holders].sort();
   disk.mountedAt = await mountsOf(tree, mounts, disk.name, partitions, disk.holders);
+  const multipath = await multipathHolder(tree, disk.holders);
   // The kernel found partitions, or something sits on it: whatever a look at the bytes says or fails to say.
-  if (partitions.length > 0 || holders.size > 0 || disk.mountedAt.length > 0) disk.hasData = true;
+  const held = disk.holders.some((holder) => holder !== multipath);
+  if (partitions.length > 0 || held || disk.mountedAt.length > 0) disk.hasData = true;
   disk.inUse = holders.size > 0 || disk.mountedAt.length > 0;
 
   if (await withDeadline(identifyDisk(tree, disk, base, all), 2000)) tree.note(base, 'deadline');
+  // A way that stands by answers with errors, or late.
+  if (multipath === undefined) await lookInside(tree, disk, deadlineMs, look);
+}
+
+/** Fills in what lies on it. */
+async function lookInside(tree: Tree, disk: Disk, deadlineMs: number, lookAt: typeof lookInto): Promise<void> {
   const look = await withDeadlineValue(lookAt(tree, disk), deadlineMs);
   if (look === undefined) {
     tree.note(disk.path, 'deadline');
@@ -128,10 +151,12 @@ async function nameSystem(tree: Tree, disk: Disk, findSystem: FindSystem): Promi
   const places: [device: string, fs: string][] = [];
   const whole = disk.signatures.find(mayHoldSystem);
   if (whole !== undefined && disk.partitions.length === 0) places.push([disk.path, whole]);
-  for (const name of (await tree.list(base)).filter((each) => each.startsWith(disk.name))) {
-    const number = await tree.count(`${base}/${name}/partition`);
+  const numbers = await partitionMaps(tree, await tree.list(`${base}/holders`));
+  for (const name of (await tree.list(base)).filter((each) => each.startsWith(disk.name)))
+    numbers.set(name, (await tree.count(`${base}/${name}/partition`)) ?? -1);
+  for (const [name, number] of numbers) {
     const fs = disk.partitions.find((each) => each.number === number)?.fs;
-    if (number !== undefined && mayHoldSystem(fs)) places.push([`/dev/${name}`, fs]);
+    if (mayHoldSystem(fs)) places.push([`/dev/${name}`, fs]);
   }
   for (const [device, fs] of places.slice(0, 16)) {
     const name = await findSystem(tree.at(device), fs);

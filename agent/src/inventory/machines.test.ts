@@ -1,30 +1,11 @@
 // What is made of whole machines: each is a recorded tree, as `nixie-agent --record` leaves it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { writeInventoryJson } from '@nixie/proto/inventory-json';
-import { check } from './check-schema.ts';
-import { collectInventory } from './collect.ts';
 import { laptop } from './fixtures/laptop.ts';
-import { armBoard, junk, multipath, virtualMachine } from './fixtures/others.ts';
+import { armBoard, junk, virtualMachine } from './fixtures/others.ts';
 import { server } from './fixtures/server.ts';
-import { type Laid, layTree } from './lay-tree.ts';
-
-const schema = JSON.parse(readFileSync(new URL('../../../proto/inventory.schema.json', import.meta.url), 'utf8'));
-
-// biome-ignore lint/suspicious/noExplicitAny: the printed form, checked against its schema
-async function printed(machine: Laid, depth: 'quick' | 'full' = 'full'): Promise<any> {
-  const { root, remove } = layTree(machine);
-  try {
-    const told = JSON.parse(writeInventoryJson(await collectInventory({ root, depth })));
-    assert.deepEqual(check(schema, told), []);
-    return told;
-  } finally {
-    remove();
-  }
-}
-const codes = (told: { errors: { section: string; path: string; code: string }[] }): string[] =>
-  told.errors.map(({ section, path, code }) => `${section}: ${path} ${code}`);
+import type { Laid } from './lay-tree.ts';
+import { codes, printed } from './printed.ts';
 
 test('a laptop', async () => {
   const told = await printed(laptop);
@@ -256,47 +237,6 @@ test('a server with two sockets, 26 disks, a mirror, LLDP and a BMC', async () =
     'health: smartctl --json -H -A /dev/sdy deadline',
     'health: smartctl --json -H -A /dev/sdz deadline',
   ]);
-});
-
-test('a disk over several ways: one NVMe namespace, and two disks that are one', async () => {
-  const { disks, arrays } = await printed(multipath);
-  assert.deepEqual(
-    disks.map((disk: { name: string }) => disk.name),
-    ['nvme0n1', 'sda', 'sdb'],
-  );
-  const [nvme, sda, sdb] = disks;
-  assert.deepEqual(
-    [nvme.serial, nvme.transport, nvme.nguid, nvme.wwn, nvme.multipath],
-    [
-      'S55FNE0R100001',
-      'nvme-pcie',
-      '3655363052a000010025384500000001',
-      'eui.3655363052a000010025384500000001',
-      'nvme-subsys0',
-    ],
-  );
-  assert.deepEqual(nvme.paths, [
-    { name: 'nvme0c0n1', transport: 'nvme-pcie', pci_address: '0000:41:00.0', state: 'optimized' },
-    { name: 'nvme0c1n1', transport: 'nvme-pcie', pci_address: '0000:42:00.0', state: 'non-optimized' },
-  ]);
-  for (const leg of [sda, sdb])
-    assert.deepEqual(
-      [leg.multipath, leg.wwn, leg.in_use, leg.has_data, leg.paths],
-      [
-        'mpatha',
-        '0x60060160a0b1c2d3e4f5060708090a0b',
-        true,
-        true,
-        [
-          { name: 'sda', transport: 'fc', pci_address: '0000:81:00.0', state: 'running' },
-          { name: 'sdb', transport: 'fc', pci_address: '0000:81:00.1', state: 'offline' },
-        ],
-      ],
-    );
-  assert.deepEqual(
-    arrays.map((each: Record<string, unknown>) => [each.path, each.kind, each.members, each.state]),
-    [['/dev/mapper/mpatha', 'multipath', ['sda', 'sdb'], 'active']],
-  );
 });
 
 test('an ARM board without SMBIOS', async () => {

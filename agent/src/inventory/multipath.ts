@@ -1,6 +1,5 @@
-// One disk over several ways: NVMe's own multipath, and the device mapper's.
+// NVMe's own multipath: one disk, whose ways are hidden disks of their own. For what the device mapper joins see luns.ts.
 import type { Disk, DiskPath } from '@nixie/proto/inventory';
-import { diskTransport } from './disk-names.ts';
 import type { Tree } from './tree.ts';
 
 /** @param device where `/sys/block/NAME/device` leads; @param all names in /sys/block */
@@ -11,20 +10,9 @@ export async function findPaths(
   all: readonly string[],
 ): Promise<Pick<Disk, 'multipath' | 'paths'>> {
   const subsystem = /\/(nvme-subsys\d+)$/.exec(device)?.[1];
-  if (subsystem !== undefined) return { multipath: subsystem, paths: await nvmePaths(tree, disk.name, all) };
-  for (const holder of disk.holders) {
-    const base = `/sys/class/block/${holder}`;
-    if (!/^mpath-/.test((await tree.value(`${base}/dm/uuid`)) ?? '')) continue;
-    const paths: DiskPath[] = [];
-    for (const name of (await tree.list(`${base}/slaves`)).slice(0, 64)) {
-      const place = await tree.real(`/sys/class/block/${name}`);
-      const at = `/sys/class/block/${name}/device`;
-      const leg = await diskTransport(tree, name, (await tree.real(at)) ?? '', place);
-      paths.push({ name, ...leg, state: await tree.value(`${at}/state`) });
-    }
-    return { multipath: (await tree.value(`${base}/dm/name`)) ?? holder, paths };
-  }
-  return { paths: [] };
+  return subsystem === undefined
+    ? { paths: [] }
+    : { multipath: subsystem, paths: await nvmePaths(tree, disk.name, all) };
 }
 
 /** nvme0n1 is reached over nvme0c0n1, nvme0c1n1 …: hidden disks, each below its controller. */

@@ -90,6 +90,9 @@ function diskRow(disk: Disk): string[] {
   const state = [
     disk.removable === true ? 'removable' : '',
     disk.readOnly === true ? 'read-only' : '',
+    disk.paths.length < 2
+      ? ''
+      : `${disk.paths.length} ways (${disk.paths.map(({ name, state }) => words([name, state])).join(', ')})${disk.multipath === undefined ? ' that nothing joins' : ''}`,
     disk.mountedAt.length > 0 ? `in use at ${disk.mountedAt.join(' ')}` : '',
     disk.hasData === undefined ? 'could not be read' : disk.hasData ? 'holds data' : 'blank',
     disk.nixosHost === undefined ? '' : `NixOS of ${JSON.stringify(disk.nixosHost)}`,

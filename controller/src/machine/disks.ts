@@ -2,6 +2,7 @@
 import type { Disk, Inventory } from '@nixie/proto/inventory';
 import type { ExpectDisk, Host } from './host.ts';
 import { describe, hintedDevice, hintsUnused, resolveRootDisk } from './root-disk.ts';
+import { loneWays, wayTo } from './ways.ts';
 
 export interface Consent {
   /** `--reinstall NAME` or `"wipe": true`. */
@@ -72,6 +73,8 @@ export function judgeDisks(
   }
   for (const disk of targets) {
     if (disk.readOnly === true) reasons.push(`${describe(disk)} is read-only`);
+    const lone = loneWays(disk);
+    if (lone !== undefined) reasons.push(`${describe(disk)}: ${lone}`);
     if (disk.removable === true && host.allowRemovable !== true)
       reasons.push(`${describe(disk)} is removable, and the hosts file doesn't say "allow_removable": true`);
     if (disk.mountedAt.length > 0) reasons.push(`${describe(disk)} is in use at ${disk.mountedAt.join(', ')}`);
@@ -155,6 +158,8 @@ function notADisk(device: string, disks: readonly Disk[]): string {
       (name) => device.startsWith(name) && /^(?:-part|p)?\d+$/.test(device.slice(name.length)) && device !== name,
     ),
   );
+  const way = wayTo(device, disks);
+  if (way !== undefined) return `one of the ways to ${describe(way)}: ${loneWays(way) ?? 'name that'}`;
   const part = whole === undefined ? '' : `, but looks like a partition of ${describe(whole)}`;
   return `no whole disk of this machine${part}; it has ${list(disks)}`;
 }
@@ -181,7 +186,9 @@ function loosely(host: Host, namedBy: ReadonlyMap<Disk, string>, disks: readonly
 
 /** Identity of the disks with the name that each has, in any order: names that changed hands are a change, too. */
 function changedDisks(before: readonly Disk[], after: readonly Disk[]): string | undefined {
-  const key = (disk: Disk) => `${disk.path} ${disk.serial || disk.wwn || disk.byPath || ''} ${disk.sizeBytes}`;
+  // What has several ways is called after the first, or after what joins them, which may come a moment after the agent.
+  const name = (disk: Disk) => (disk.paths.length > 1 ? 'ways' : disk.path);
+  const key = (disk: Disk) => `${name(disk)} ${disk.serial || disk.wwn || disk.byPath || ''} ${disk.sizeBytes}`;
   const [a, b] = [before.map(key).sort(), after.map(key).sort()];
   return a.join() === b.join()
     ? undefined

@@ -76,6 +76,27 @@ const rows: Row[] = [
     { disks: [Disk.fromPartial({ ...store, removable: true })] },
   ],
   ['read-only', { serial: 'ZC1' }, /it is read-only/, { disks: [Disk.fromPartial({ ...store, readOnly: true })] }],
+  [
+    'one of several ways, which nothing joins',
+    { serial: 'ZC1' },
+    /none.*ZC1\) does not fit: it is reached over 2 ways \(sda, sdb\), and no multipath device joins them/,
+    { disks: [Disk.fromPartial({ ...store, paths: [{ name: 'sda' }, { name: 'sdb' }] })] },
+  ],
+  [
+    'what joins them',
+    { serial: 'ZC1' },
+    '/dev/mapper/mpatha',
+    {
+      disks: [
+        Disk.fromPartial({
+          ...store,
+          path: '/dev/mapper/mpatha',
+          multipath: 'mpatha',
+          paths: [{ name: 'sda' }, { name: 'sdb' }],
+        }),
+      ],
+    },
+  ],
   ['no disk at all', { serial: 'ZC1' }, /none of its disks fits: it has no disk/, { disks: [] }],
   [
     'two legs of one disk are a tie',

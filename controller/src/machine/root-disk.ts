@@ -1,6 +1,7 @@
 // Which disk of a machine the hints of its hosts file mean: exactly one, or a reason that speaks of every disk. Pure.
 import type { Disk } from '@nixie/proto/inventory';
 import type { DiskHints, Host } from './host.ts';
+import { loneWays } from './ways.ts';
 
 /**
  * The name under which a layout finds the disk that the hints mean: a link that the agent makes right before disko. It lies below /dev
@@ -61,7 +62,7 @@ function gigabytes(bytes: bigint): string {
 }
 
 interface Miss {
-  readonly kind: 'hint' | 'removable' | 'read-only';
+  readonly kind: 'hint' | 'removable' | 'read-only' | 'ways';
   readonly text: string;
 }
 
@@ -72,6 +73,8 @@ function missesOf(disk: Disk, hints: DiskHints, removableToo: boolean): Miss[] {
   if (!removableToo && disk.removable === true) miss('it is removable', 'removable');
   else if (!removableToo && disk.transport === 'usb') miss('it is on USB', 'removable');
   if (disk.readOnly === true) miss('it is read-only', 'read-only');
+  const lone = loneWays(disk);
+  if (lone !== undefined) miss(lone, 'ways');
   const { minSizeBytes, maxSizeBytes, rotational } = hints;
   if (minSizeBytes !== undefined && disk.sizeBytes < BigInt(minSizeBytes))
     miss(`its ${disk.sizeBytes} bytes are below min_size ${minSizeBytes}`);

@@ -46,7 +46,7 @@ export interface Inventory {
   bmc?:
     | Bmc
     | undefined;
-  /** Full. What is made of disks: md and device mapper. Their members are listed as disks. */
+  /** Full. What is made of disks: md and device mapper. Their members are listed as disks, or as paths of one. */
   arrays: DiskArray[];
   /** Full. SHA-256, in hex, over what only changes with the hardware: equal for the same machine whatever it runs and however it booted. */
   hardwareSha256?: string | undefined;
@@ -301,8 +301,14 @@ export interface Disk {
   inUse?:
     | boolean
     | undefined;
-  /** This disk is reached over several ways: the name of the multipath device, or of the NVMe subsystem. */
-  multipath?: string | undefined;
+  /**
+   * What joins the ways to this disk: a multipath device, then name and path are its own, or an NVMe subsystem. Absent although there are
+   * paths: nothing does, name and path are those of one way, and nobody may write to it.
+   */
+  multipath?:
+    | string
+    | undefined;
+  /** The ways to a disk that has several. They are no disks of their own. */
   paths: DiskPath[];
   /** Full, from smartctl. */
   health?: DiskHealth | undefined;

@@ -153,6 +153,8 @@ export interface FromRelay {
     /** Answers ToRelay.ping with its number. */
     { $case: "pong"; value: bigint }
     | undefined;
+  /** Of `seen` and `script`, from 1 up in each life of the relay: they are said again on the next link until ToRelay.heard has their number. 0: said once. */
+  number: bigint;
 }
 
 export interface ToRelay {
@@ -164,6 +166,9 @@ export interface ToRelay {
     | { $case: "wake"; value: Wake }
     | { $case: "open"; value: OpenConnection }
     | { $case: "ping"; value: bigint }
+    | //
+    /** All numbered messages up to this one have arrived; the relay may forget them. */
+    { $case: "heard"; value: bigint }
     | undefined;
 }
 
@@ -184,6 +189,8 @@ export interface RelayHello {
   signature: Buffer;
   version: string;
   interfaces: RelayInterface[];
+  /** Random, new for each start of the relay: its numbers begin anew. */
+  life: string;
 }
 
 /** A card of the relay that looks at machines. */
@@ -435,7 +442,7 @@ export interface FromMachine {
 }
 
 function createBaseFromRelay(): FromRelay {
-  return { message: undefined };
+  return { message: undefined, number: 0n };
 }
 
 export const FromRelay: MessageFns<FromRelay> = {
@@ -477,6 +484,12 @@ export const FromRelay: MessageFns<FromRelay> = {
         }
         writer.uint32(80).uint64(message.message.value);
         break;
+    }
+    if (message.number !== 0n) {
+      if (BigInt.asUintN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.number);
     }
     return writer;
   },
@@ -574,6 +587,14 @@ export const FromRelay: MessageFns<FromRelay> = {
             message.message = { $case: "pong", value: reader.uint64() as bigint };
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.number = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -611,6 +632,7 @@ export const FromRelay: MessageFns<FromRelay> = {
         : isSet(object.pong)
         ? { $case: "pong", value: BigInt(object.pong) }
         : undefined,
+      number: isSet(object.number) ? BigInt(object.number) : 0n,
     };
   },
 
@@ -636,6 +658,9 @@ export const FromRelay: MessageFns<FromRelay> = {
       obj.file = FileServed.toJSON(message.message.value);
     } else if (message.message?.$case === "pong") {
       obj.pong = message.message.value.toString();
+    }
+    if (message.number !== 0n) {
+      obj.number = message.number.toString();
     }
     return obj;
   },
@@ -707,6 +732,7 @@ export const FromRelay: MessageFns<FromRelay> = {
         break;
       }
     }
+    message.number = (object.number !== undefined && object.number !== null) ? BigInt(object.number) : 0n;
     return message;
   },
 };
@@ -741,6 +767,12 @@ export const ToRelay: MessageFns<ToRelay> = {
           throw new globalThis.Error("value provided for field message.message.value of type uint64 too large");
         }
         writer.uint32(56).uint64(message.message.value);
+        break;
+      case "heard":
+        if (BigInt.asUintN(64, message.message.value) !== message.message.value) {
+          throw new globalThis.Error("value provided for field message.message.value of type uint64 too large");
+        }
+        writer.uint32(64).uint64(message.message.value);
         break;
     }
     return writer;
@@ -815,6 +847,14 @@ export const ToRelay: MessageFns<ToRelay> = {
             message.message = { $case: "ping", value: reader.uint64() as bigint };
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.message = { $case: "heard", value: reader.uint64() as bigint };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -843,6 +883,8 @@ export const ToRelay: MessageFns<ToRelay> = {
         ? { $case: "open", value: OpenConnection.fromJSON(object.open) }
         : isSet(object.ping)
         ? { $case: "ping", value: BigInt(object.ping) }
+        : isSet(object.heard)
+        ? { $case: "heard", value: BigInt(object.heard) }
         : undefined,
     };
   },
@@ -863,6 +905,8 @@ export const ToRelay: MessageFns<ToRelay> = {
       obj.open = OpenConnection.toJSON(message.message.value);
     } else if (message.message?.$case === "ping") {
       obj.ping = message.message.value.toString();
+    } else if (message.message?.$case === "heard") {
+      obj.heard = message.message.value.toString();
     }
     return obj;
   },
@@ -912,6 +956,12 @@ export const ToRelay: MessageFns<ToRelay> = {
       case "ping": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "ping", value: BigInt(object.message.value) };
+        }
+        break;
+      }
+      case "heard": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "heard", value: BigInt(object.message.value) };
         }
         break;
       }
@@ -995,6 +1045,7 @@ function createBaseRelayHello(): RelayHello {
     signature: Buffer.alloc(0),
     version: "",
     interfaces: [],
+    life: "",
   };
 }
 
@@ -1017,6 +1068,9 @@ export const RelayHello: MessageFns<RelayHello> = {
     }
     for (const v of message.interfaces) {
       RelayInterface.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.life !== "") {
+      writer.uint32(58).string(message.life);
     }
     return writer;
   },
@@ -1082,6 +1136,14 @@ export const RelayHello: MessageFns<RelayHello> = {
             message.interfaces.push(RelayInterface.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.life = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1104,6 +1166,7 @@ export const RelayHello: MessageFns<RelayHello> = {
       interfaces: globalThis.Array.isArray(object?.interfaces)
         ? object.interfaces.map((e: any) => RelayInterface.fromJSON(e))
         : [],
+      life: isSet(object.life) ? globalThis.String(object.life) : "",
     };
   },
 
@@ -1127,6 +1190,9 @@ export const RelayHello: MessageFns<RelayHello> = {
     if (message.interfaces?.length) {
       obj.interfaces = message.interfaces.map((e) => RelayInterface.toJSON(e));
     }
+    if (message.life !== "") {
+      obj.life = message.life;
+    }
     return obj;
   },
 
@@ -1141,6 +1207,7 @@ export const RelayHello: MessageFns<RelayHello> = {
     message.signature = object.signature ?? Buffer.alloc(0);
     message.version = object.version ?? "";
     message.interfaces = object.interfaces?.map((e) => RelayInterface.fromPartial(e)) || [];
+    message.life = object.life ?? "";
     return message;
   },
 };

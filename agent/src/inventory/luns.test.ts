@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { multipath } from './fixtures/others.ts';
+import type { Laid } from './lay-tree.ts';
+import { codes, printed } from './printed.ts';
+
+test('a disk over several ways: one NVMe namespace, LUNs that are shown once, and disks that only share a name', async () => {
+  const told = await printed(multipath);
+  const { disks, arrays } = told;
+  assert.deepEqual(
+    disks.map((disk: { name: string }) => disk.name),
+    ['sde', 'sdf', 'nvme0n1', 'dm-0', 'sdc'],
+  );
+  const [sde, sdf, nvme, mpatha, lone] = disks;
+  assert.deepEqual([sde.wwn === sdf.wwn, sde.paths, sdf.paths], [true, [], []]);
+  assert.deepEqual(
+    [nvme.serial, nvme.transport, nvme.nguid, nvme.wwn, nvme.multipath],
+    [
+      'S55FNE0R100001',
+      'nvme-pcie',
+      '3655363052a000010025384500000001',
+      'eui.3655363052a000010025384500000001',
+      'nvme-subsys0',
+    ],
+  );
+  assert.deepEqual(nvme.paths, [
+    { name: 'nvme0c0n1', transport: 'nvme-pcie', pci_address: '0000:41:00.0', state: 'optimized' },
+    { name: 'nvme0c1n1', transport: 'nvme-pcie', pci_address: '0000:42:00.0', state: 'non-optimized' },
+  ]);
+  const { name: _, ...joined } = mpatha;
+  assert.deepEqual(joined, {
+    path: '/dev/mapper/mpatha',
+    size_bytes: 107_374_182_400,
+    logical_block_bytes: 512,
+    removable: false,
+    read_only: false,
+    transport: 'fc',
+    vendor: 'DGC',
+    wwn: '0x60060160a0b1c2d3e4f5060708090a03',
+    by_id: ['/dev/disk/by-id/dm-name-mpatha', '/dev/disk/by-id/wwn-0x60060160a0b1c2d3e4f5060708090a03'],
+    table: 'gpt',
+    partitions: [{ number: 1, fs: 'xfs' }],
+    signatures: [],
+    has_data: true,
+    holders: [],
+    mounted_at: ['/srv'],
+    zoned: 'none',
+    in_use: true,
+    multipath: 'mpatha',
+    paths: [
+      { name: 'sda', transport: 'fc', pci_address: '0000:81:00.0', state: 'running' },
+      { name: 'sdb', transport: 'fc', pci_address: '0000:81:00.1', state: 'offline' },
+    ],
+  });
+  assert.deepEqual(
+    [lone.path, lone.multipath, lone.has_data, lone.hctl, lone.by_id],
+    ['/dev/sdc', undefined, false, undefined, ['/dev/disk/by-id/wwn-0x60060160a0b1c2d3e4f5060708090a04']],
+  );
+  assert.deepEqual(
+    lone.paths.map(({ name, state }: Record<string, string>) => [name, state]),
+    [
+      ['sdd', 'offline'],
+      ['sdc', 'running'],
+    ],
+  );
+  assert.deepEqual(
+    arrays.map((each: Record<string, unknown>) => [each.path, each.kind, each.members, each.state, each.mounted_at]),
+    [
+      ['/dev/mapper/mpatha', 'multipath', ['sda', 'sdb'], 'active', ['/srv']],
+      ['/dev/mapper/mpatha-part1', 'dm', [], undefined, ['/srv']],
+    ],
+  );
+  // Nobody looks over a way that a device holds.
+  assert.deepEqual(
+    codes(told).filter((each) => each.startsWith('disks')),
+    ['disks: /dev/sdd EIO'],
+  );
+});
+
+test('joining the ways does not make it other hardware, losing the LUN does', async () => {
+  const word = async (machine: Laid) => (await printed(machine)).hardware_sha256;
+  const { 'sys/class/block/dm-0': _, 'sys/block/dm-0': __, ...bare } = multipath;
+  const before = await word(multipath);
+  assert.equal(await word(bare), before);
+  const { 'sys/block/sdc': ___, 'sys/block/sdd': ____, ...less } = multipath;
+  assert.notEqual(await word(less), before);
+});
