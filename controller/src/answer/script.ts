@@ -165,12 +165,16 @@ export function refusalScript(reason: string): string {
   return ['#!ipxe', `echo Nixie: ${screenText(reason)}`, 'sleep 5', 'exit 1', ''].join('\n');
 }
 
-/** Has iPXE ask again a little later. */
-export function waitScript(machine: string, at: { address: string; httpPort: number; mac: Mac }): string {
+/** Has iPXE ask again a little later. @param why a clause about the machine */
+export function waitScript(
+  machine: string,
+  at: { address: string; httpPort: number; mac: Mac },
+  why = 'is being installed already',
+): string {
   const url = urlWord(`http://${at.address}:${at.httpPort}/boot/${at.mac.replaceAll(':', '-')}.ipxe`, 'script');
   return [
     '#!ipxe',
-    `echo Nixie: ${screenText(machine)} is being installed already; asking again in 15 seconds`,
+    `echo Nixie: ${screenText(`${machine} ${why}`)}; asking again in 15 seconds`,
     'sleep 15',
     `chain --replace ${url} || exit 1`,
     '',

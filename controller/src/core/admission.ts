@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
+import { BootCount, scriptRefusals, whichScript } from '../answer/script-policy.ts';
 import type { RunEvent } from '../machine/event.ts';
 import type { System } from '../machine/host.ts';
 import { marked, moves, offerIn } from '../machine/life.ts';
@@ -48,8 +49,7 @@ const heartbeatMs = 5000;
 
 export class Admission {
   readonly #world: AdmissionWorld;
-  /** When each host's scripts were fetched lately, milliseconds: firmware that boots in a circle. */
-  readonly #fetched = new Map<string, number[]>();
+  readonly #boots = new BootCount();
   /** Boots of machines that have the keys of this life of the controller. */
   readonly #haveKeys = new Set<string>();
   /** Where the agent of each boot was reached last. */
@@ -74,60 +74,64 @@ export class Admission {
     const { core, hosts, ticks } = this.#world;
     const host = hosts.withMac(ask.mac);
     const life = host === undefined ? undefined : core.life(host.name);
-    if (host === undefined || life === undefined) return { refuse: 'no machine of this run has this MAC' };
+    if (host === undefined || life === undefined) return { refuse: scriptRefusals.unknown };
+    const { name } = host;
     const seen = this.#world.macAt(ask.remoteAddress);
-    if (seen !== 'foreign' && (seen === undefined || !host.macs.includes(seen))) {
-      this.#warn(
-        host.name,
-        `${ask.remoteAddress} (${seen ?? 'no known MAC'}) asked for the boot script of ${ask.mac} and was refused`,
-      );
-      return { refuse: 'this script is for the machine that has this MAC' };
-    }
-    if (hosts.isLeaving(host.name)) return { refuse: 'this machine is not of this run any more' };
-    const offer = offerIn(life.stage);
-    if (offer === 'silent')
-      return { script: refusalScript(`${host.name} is not ready to be installed yet: it is still being built`) };
-    if (offer === 'local') return { script: localScript(host.name) };
     const files = this.#world.installer(host.system);
+    const offer = offerIn(life.stage);
+    const verdict = whichScript({
+      seen,
+      macs: host.macs,
+      offer: offer === 'installer' && this.#world.alive?.(name) === true ? 'wait' : offer,
+      leaving: hosts.isLeaving(name),
+      hasInstaller: files !== undefined,
+      fetchedLately: this.#boots.lately(name, ticks()),
+      hasToken: true,
+    });
+    switch (verdict) {
+      case 'stranger':
+        this.#warn(
+          name,
+          `${ask.remoteAddress} (${seen ?? 'no known MAC'}) asked for the boot script of ${ask.mac} and was refused`,
+        );
+        return { refuse: scriptRefusals.stranger };
+      case 'leaving':
+        return { refuse: scriptRefusals.leaving };
+      case 'not-ready':
+        return { script: refusalScript(`${name} is not ready to be installed yet: it is still being built`) };
+      case 'local':
+        return { script: localScript(name) };
+      case 'installer-runs':
+        this.#warn(
+          name,
+          `${ask.remoteAddress} asked for the boot script of ${ask.mac} while its installer runs; it has to wait`,
+        );
+        return {
+          script: waitScript(name, { address: ask.localAddress, httpPort: this.#world.httpPort, mac: ask.mac }),
+        };
+      case 'loop':
+        core.happened(name, {
+          kind: 'failed',
+          reason: 'it fetched its boot script more than six times in ten minutes: it boots in a circle',
+        });
+        return { script: localScript(name) };
+    }
     if (files === undefined) return { script: refusalScript(`there is no installer for ${host.system}`) };
-    // One machine has one MAC: while its installer runs, nobody else gets a token for it. It may also be itself, started anew a moment ago.
-    if (this.#world.alive?.(host.name) === true) {
-      this.#warn(
-        host.name,
-        `${ask.remoteAddress} asked for the boot script of ${ask.mac} while its installer runs; it has to wait`,
-      );
-      return {
-        script: waitScript(host.name, { address: ask.localAddress, httpPort: this.#world.httpPort, mac: ask.mac }),
-      };
-    }
-    if (this.#loops(host.name, ticks())) {
-      core.happened(host.name, {
-        kind: 'failed',
-        reason: 'it fetched its boot script more than six times in ten minutes: it boots in a circle',
-      });
-      return { script: localScript(host.name) };
-    }
+    this.#boots.add(name, ticks());
     const script = installerScript(files, {
-      machine: host.name,
+      machine: name,
       mac: ask.mac,
       address: ask.localAddress,
       httpPort: this.#world.httpPort,
       grpcPort: this.#world.grpcPort,
       fingerprint: this.#world.fingerprint,
-      token: this.#world.tokens.issue(ask.mac, host.name, ticks()),
+      token: this.#world.tokens.issue(ask.mac, name, ticks()),
       boot: host.boot,
     });
     this.#world.tokensChanged?.();
     if (!isEnd(life.stage) && moves[life.stage]['script-fetched'] !== undefined)
-      core.happened(host.name, { kind: 'script-fetched' });
+      core.happened(name, { kind: 'script-fetched' });
     return { script };
-  }
-
-  #loops(host: string, at: number): boolean {
-    const lately = (this.#fetched.get(host) ?? []).filter((each) => at - each < 600_000);
-    lately.push(at);
-    this.#fetched.set(host, lately);
-    return lately.length > 6;
   }
 
   /** @param peer `ip:port` of the connection */
@@ -288,7 +292,7 @@ export class Admission {
 
   /** What was counted of a host. */
   forget(host: string): void {
-    this.#fetched.delete(host);
+    this.#boots.forget(host);
   }
 
   /** Port numbers apart, the same stranger says the same thing. */
