@@ -109,11 +109,12 @@ test('a line that is full is waited for, what fails is said, and nothing is sent
   assert.equal(got.length, 0);
   full = false;
   await pass(1000);
-  assert.deepEqual(kinds(got), ['inventory']);
+  assert.deepEqual(kinds(got), ['inventory', 'facterMissing']);
+  assert.deepEqual(got[1]!.content, { $case: 'facterMissing', value: { why: 'status 1: needs root' } });
   assert.deepEqual(said, ['nixos-facter: status 1: needs root']);
   reports.carry(undefined);
   await pass(60_000);
-  assert.equal(got.length, 1);
+  assert.equal(got.length, 2);
 });
 
 test('what the controller would not take is not sent', async () => {
@@ -129,6 +130,6 @@ test('what the controller would not take is not sent', async () => {
   );
   reports.carry((report) => got.push(report) > 0);
   await pass(1500);
-  assert.deepEqual(kinds(got), ['smbiosGzip']);
+  assert.deepEqual(kinds(got), ['smbiosGzip', 'facterMissing']);
   assert.match(said[0]!, /inventory has \d+ bytes, more than/);
 });

@@ -1,4 +1,5 @@
-// What took too long to be told at registration: the full inventory, the raw SMBIOS table, nixos-facter's report. It is gathered beside
+// What took too long to be told at registration: the full inventory, the raw SMBIOS table, nixos-facter's report or why
+// there is none. It is gathered beside
 // everything else once there is a session, and told again in each later one: nobody knows what a connection that broke still carried.
 import { gzipSync } from 'node:zlib';
 import { HardwareReport } from '@nixie/proto/agent';
@@ -86,7 +87,11 @@ export class HardwareReports {
           value: { jsonGzip: gzipSync(report.json), jsonBytes: BigInt(report.json.length) },
         },
       });
-    else if (report.why !== 'not-installed') log.info(`nixos-facter: ${report.why}`);
+    else {
+      if (report.why !== 'not-installed') log.info(`nixos-facter: ${report.why}`);
+      // Somebody may be waiting for it.
+      await this.#add({ content: { $case: 'facterMissing', value: { why: report.why } } });
+    }
     this.#parts.gathered();
 
     if (inventory.errors.some(({ path }) => path === 'lldpcli')) return;

@@ -37,6 +37,7 @@ import { launch } from './launch.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { type HttpFile, startHttp } from './listen/http.ts';
+import type { InheritedUdp } from './listen/inherited.ts';
 import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
@@ -88,6 +89,8 @@ export interface DaemonWorld {
   readonly prompted?: ReadonlyMap<string, Buffer>;
   /** Ends the run: sockets are closed, children ended. */
   readonly signal: AbortSignal;
+  /** Sockets that systemd opened for us. */
+  readonly inherited?: readonly InheritedUdp[];
   /** Absent: the run ends when every host has ended. */
   readonly service?: Service;
 }
@@ -306,6 +309,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       onNotice: (text) => emit({ event: 'notice', at: iso(now()), level: 'info', text }),
       onFailure: broken.reject,
       dhcp: config.dhcp.mode !== 'off',
+      ...given('inherited', world.inherited),
     });
     closers.push(() => boot?.close());
     const others = hearOtherServers({
@@ -479,6 +483,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       retry: (host) => retry(desk, host),
       cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
+        facterMissing: state.hardware.facterMissing(host),
       watch: (listener) => account.watch(listener),
       trail: (host) => trails.of(host),
       logs: account.log,
@@ -553,7 +558,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         prepare: prepareAndLaunch,
       });
       roster = service.roster;
-      world.service.ready();
+      world.service.ready(async () => boot?.counters());
       await Promise.race([service.begin(), stopped, broken.promise]);
       await Promise.race([stopped, broken.promise]);
     }

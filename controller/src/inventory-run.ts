@@ -307,6 +307,7 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
       },
       full: (host) => hardware.inventory(host),
       facter: (host) => hardware.facter(host),
+      facterMissing: (host) => hardware.facterMissing(host),
       keep,
       tell: (host, happening) => core.happened(host, happening),
       sleep,

@@ -18,8 +18,8 @@ export interface Service {
   read(): ConfigResult;
   /** Has it called each time that the operator wants the hosts file read again. */
   onReload(call: () => void): void;
-  /** All sockets are open. */
-  ready(): void;
+  /** All sockets are open. From then on `answers`, which rejects when DHCP and TFTP don't, may be asked whether this is alive. */
+  ready(answers: () => Promise<unknown>): void;
 }
 
 export interface ServedWorld {

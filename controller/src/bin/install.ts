@@ -18,10 +18,11 @@ import type { ConfigResult } from '../config/flags.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { type DaemonWorld, runInstall } from '../daemon.ts';
 import { withoutSecrets } from '../install/secrets.ts';
+import { inheritedUdp, serviceVariables } from '../listen/inherited.ts';
 import type { Stage } from '../machine/stage.ts';
 import { dryRunPart, prepareRun } from '../preparation.ts';
 import { flakeRights } from '../rights.ts';
-import { notify } from './notify.ts';
+import { notify, watchdog } from './notify.ts';
 import { becomeUndumpable } from './undumpable.ts';
 
 export interface InstallWorld {
@@ -70,6 +71,7 @@ export async function install(
   process.on('exit', endChildren);
   const abort = new AbortController();
   let stoppedBy: StopSignal | undefined;
+  let endWatchdog = () => {};
   let reload: (() => void) | undefined;
   const unsaid = (text: string) => view.show({ event: 'notice', at: now(), level: 'warning', text });
   const unwatch = watchSignals(process, Date.now, {
@@ -98,7 +100,10 @@ export async function install(
       ? ['should this process crash, its core dump may hold secrets: they could not be switched off']
       : [];
     for (const text of [...warnings, ...more]) view.show({ event: 'notice', at: now(), level: 'warning', text });
-    const { env, cwd, uid } = world;
+    const { cwd, uid } = world;
+    const env = Object.fromEntries(
+      Object.entries(world.env).filter(([name]) => !(serviceVariables as readonly string[]).includes(name)),
+    );
     const service =
       read === undefined
         ? undefined
@@ -107,7 +112,19 @@ export async function install(
             onReload: (call: () => void) => {
               reload = call;
             },
-            ready: () => notify(env, 'READY=1', unsaid),
+            ready(answers: () => Promise<unknown>) {
+              notify(world.env, 'READY=1', unsaid);
+              endWatchdog = watchdog(answers, {
+                env: world.env,
+                pid: process.pid,
+                every(ms, call) {
+                  const timer = setInterval(call, ms);
+                  return () => clearInterval(timer);
+                },
+                tell: (word) => notify(world.env, word, unsaid),
+                failed: unsaid,
+              });
+            },
           };
     const daemonWorld: DaemonWorld = {
       env,
@@ -116,7 +133,7 @@ export async function install(
       prompted,
       emit: view.show,
       signal: abort.signal,
-      ...(service === undefined ? {} : { service }),
+      ...(service === undefined ? {} : { service, inherited: inheritedUdp(world.env, process.pid) }),
     };
     const ends = config.dryRun ? await dryRun(config, daemonWorld, view) : (await runInstall(config, daemonWorld)).ends;
     return end(exitCodeOfEnds(ends.values()), !config.dryRun && read === undefined);
@@ -126,6 +143,7 @@ export async function install(
         view.show({ event: 'notice', at: now(), level: 'error', text });
     return end(exitCodeOfError(error), false);
   } finally {
+    endWatchdog();
     unwatch();
     endChildren();
     process.off('exit', endChildren);

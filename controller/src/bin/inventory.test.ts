@@ -58,7 +58,7 @@ test('of a controller that runs', async (t) => {
       host === 'web1'
         ? { inventory: full, facter: Buffer.from(facter) }
         : host === 'odd'
-          ? { inventory: quick, facter: undefined }
+          ? { inventory: quick, facter: undefined, facterMissing: 'status 1: no root' }
           : { inventory: undefined, facter: undefined },
     retry: none,
     cancel: none,
@@ -89,7 +89,7 @@ test('of a controller that runs', async (t) => {
   assert.deepEqual([unknown.code, unknown.err], [2, 'nixie: there is no host "web9" in this run\n']);
   assert.deepEqual([silent.code, silent.err], [1, 'nixie: the agent of new has not reported yet\n']);
   assert.deepEqual([without.code, without.out], [1, '']);
-  assert.match(without.err, /odd sent no report of nixos-facter/);
+  assert.match(without.err, /odd has no report of nixos-facter: status 1: no root/);
 });
 
 test('of what a controller left in its state folder', async (t) => {
@@ -109,6 +109,7 @@ test('of what a controller left in its state folder', async (t) => {
   assert.deepEqual(readInventoryJson((await run(stateDir, 'web1', 'json')).out), full);
   assert.equal((await run(stateDir, 'only', 'facter')).out, facter);
   assert.match((await run(stateDir, undefined, 'table')).out, /^host[^\n]*\nonly +nothing is known of it yet\nweb1 /);
+  assert.match((await run(stateDir, 'web1', 'facter')).err, /web1 sent no report of nixos-facter: is it in/);
   const gone = await run(stateDir, 'web9', 'json');
   assert.equal(gone.code, 2);
   assert.match(

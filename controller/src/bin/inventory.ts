@@ -23,6 +23,8 @@ export interface InventoryWorld {
 interface Known {
   readonly inventory?: Inventory;
   readonly facter?: Uint8Array;
+  /** Why there is none. */
+  readonly facterMissing?: string;
 }
 
 /** Where it is known from. */
@@ -66,7 +68,14 @@ async function tell(request: InventoryRequest, source: Source, world: InventoryW
   }
   if (format === 'facter') {
     if (known.facter !== undefined) world.out(known.facter);
-    else world.err(`nixie: ${host} sent no report of nixos-facter: is it in the installer image?\n`);
+    else {
+      const { facterMissing: why } = known;
+      const said =
+        why === undefined || why === 'not-installed'
+          ? 'sent no report of nixos-facter: is it in the installer image?'
+          : `has no report of nixos-facter: ${clean(why)}`;
+      world.err(`nixie: ${host} ${said}\n`);
+    }
     return known.facter === undefined ? exitCodes.failed : exitCodes.done;
   }
   if (known.inventory === undefined) {
@@ -114,6 +123,7 @@ function ofController(client: OperatorServiceClient): Source {
             resolve({
               ...(answer.inventory === undefined ? {} : { inventory: answer.inventory }),
               ...(answer.facterJson === undefined ? {} : { facter: answer.facterJson }),
+              ...(answer.facterMissing === undefined ? {} : { facterMissing: answer.facterMissing }),
             });
           else if (error.code === grpc.status.NOT_FOUND) resolve(undefined);
           else if (error.code === grpc.status.FAILED_PRECONDITION) resolve({});

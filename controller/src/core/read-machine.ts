@@ -19,6 +19,8 @@ export interface ReadWorld {
   /** Told at length, some seconds after the session began. */
   full(host: string): Inventory | undefined;
   facter(host: string): Buffer | undefined;
+  /** Why its agent has no such report. */
+  facterMissing(host: string): string | undefined;
   /** Keeps what was read; the result says where. */
   keep(life: Life, known: { readonly inventory: Inventory; readonly facter: Buffer | undefined }): string;
   tell(host: string, happening: Happening): void;
@@ -31,8 +33,8 @@ const sessionMs = 90_000;
 const inspectMs = 60_000;
 /** Collectors have their own ends, some seconds each. */
 const fullMs = 45_000;
-/** nixos-facter looks at every bus. Where the image has none nobody says so. */
-const facterMs = 20_000;
+/** nixos-facter looks at every bus, and its agent gives it so long; where there is no report the agent says so. */
+const facterMs = 125_000;
 const powerMs = 10_000;
 
 export async function readTask(world: ReadWorld, task: Task, life: Life, signal: AbortSignal): Promise<void> {
@@ -72,7 +74,7 @@ async function read(world: ReadWorld, life: Life, signal: AbortSignal): Promise<
   const looked = await world.agents.instruct(host, { $case: 'inspect', value: {} }, inspectMs);
   if (signal.aborted) return;
   if (!looked.ok) throw new Error(`read it: ${looked.error || 'its agent failed'}`);
-  await until(() => world.facter(host) !== undefined, facterMs);
+  await until(() => world.facter(host) !== undefined || world.facterMissing(host) !== undefined, facterMs);
   if (signal.aborted) return;
   const inventory = wholeInventory(ofThisBoot(), looked.inventory);
   if (inventory === undefined) throw new Error('read it: its agent sent nothing');

@@ -9,10 +9,14 @@ export interface OpenDoor {
   readonly interface: string;
   readonly address: string;
   readonly port: number;
-  /** Bound to 0.0.0.0, hears broadcasts. */
+  /** Bound to 0.0.0.0, hears broadcasts; absent where one socket does both. */
   readonly any?: number;
-  /** Bound to our address. */
+  /** Answers leave by it. Bound to our address, if not by another who opened it. */
   readonly own: number;
+}
+
+export function descriptorsOf({ own, any }: OpenDoor): number[] {
+  return any === undefined ? [own] : [own, any];
 }
 
 export interface BootThreadData {

@@ -2,12 +2,21 @@
 // neither a storm of TLS handshakes nor a long garbage collection here delays an answer that firmware waits a second for.
 import { Worker } from 'node:worker_threads';
 import type { Scene } from '../answer/scene.ts';
-import type { BootThreadData, FromThread, OpenDoor, ToThread } from './boot-messages.ts';
+import { type BootThreadData, descriptorsOf, type FromThread, type OpenDoor, type ToThread } from './boot-messages.ts';
 import type { DhcpCounters } from './dhcp.ts';
+import { handedOver, type InheritedUdp } from './inherited.ts';
 import type { LinkInterface } from './interfaces.ts';
 import type { Seen } from './seen.ts';
 import type { TftpCounters } from './tftp.ts';
-import { closeDescriptor, grantedReceiveBuffer, openUdpDescriptor, openUdpPair, receiveBufferBytes } from './udp.ts';
+import {
+  closeDescriptor,
+  grantedReceiveBuffer,
+  openUdpDescriptor,
+  openUdpPair,
+  prepareInherited,
+  receiveBufferBytes,
+  type UdpPlace,
+} from './udp.ts';
 
 export interface BootServerOptions {
   readonly scene: Scene;
@@ -21,6 +30,8 @@ export interface BootServerOptions {
   readonly onNotice?: (text: string) => void;
   /** DHCP (67) and PXE (4011) are left out when `dhcp` is false; TFTP stays. */
   readonly dhcp?: boolean;
+  /** Sockets that another opened for us; what is not among them is opened here. */
+  readonly inherited?: readonly InheritedUdp[];
   /** File of the thread; a bundle has it elsewhere. */
   readonly threadFile?: URL;
 }
@@ -44,18 +55,9 @@ const answerWithinMs = 10_000;
 function openDoors(options: BootServerOptions): OpenDoor[] {
   const doors: OpenDoor[] = [];
   try {
-    for (const { name, address } of options.interfaces) {
-      for (const port of options.dhcp === false ? [] : [67, 4011]) {
-        const { any, own } = openUdpPair({ interface: name, address, port });
-        doors.push({ interface: name, address, port, any, own });
-      }
-      doors.push({
-        interface: name,
-        address,
-        port: 69,
-        own: openUdpDescriptor({ interface: name, address, port: 69 }),
-      });
-    }
+    for (const { name, address } of options.interfaces)
+      for (const port of options.dhcp === false ? [69] : [67, 4011, 69])
+        doors.push({ interface: name, address, port, ...openDoor({ interface: name, address, port }, options) });
   } catch (error) {
     closeDoors(doors);
     throw error;
@@ -63,11 +65,21 @@ function openDoors(options: BootServerOptions): OpenDoor[] {
   return doors;
 }
 
+function openDoor(place: UdpPlace, { inherited = [] }: BootServerOptions): Pick<OpenDoor, 'any' | 'own'> {
+  const { interface: name, address, port } = place;
+  const given = handedOver(inherited, { name, address }, port);
+  if (given === undefined) return port === 69 ? { own: openUdpDescriptor(place) } : openUdpPair(place);
+  const { any, own } = given;
+  for (const fd of own === undefined ? [any] : [any, own]) prepareInherited(fd);
+  // Of one socket the kernel chooses the source address: the interface's first, which is ours unless the operator has said another.
+  if (own === undefined) return { own: any };
+  if (port !== 69) return { any, own };
+  closeDescriptor(any); // nobody broadcasts to TFTP
+  return { own };
+}
+
 function closeDoors(doors: readonly OpenDoor[]): void {
-  for (const door of doors) {
-    closeDescriptor(door.own);
-    if (door.any !== undefined) closeDescriptor(door.any);
-  }
+  for (const fd of doors.flatMap(descriptorsOf)) closeDescriptor(fd);
 }
 
 /** What to say when the kernel granted less room for packets that wait than was wanted; undefined when it granted all. Sizes in bytes. */
@@ -84,7 +96,7 @@ export function shortBuffer(granted: readonly number[], wanted = receiveBufferBy
  */
 export async function startBootServer(options: BootServerOptions): Promise<BootServer> {
   const doors = openDoors(options);
-  const dhcpDescriptors = doors.flatMap(({ any, own }) => (any === undefined ? [] : [any, own]));
+  const dhcpDescriptors = doors.filter(({ port }) => port !== 69).flatMap(descriptorsOf);
   const short = shortBuffer(dhcpDescriptors.map(grantedReceiveBuffer));
   if (short !== undefined) options.onNotice?.(short);
   const data: BootThreadData = {

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { answerDhcp } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import { macFromBytes } from '../machine/mac.ts';
-import type { BootThreadData, FromThread, OpenDoor, ToThread } from './boot-messages.ts';
+import { type BootThreadData, descriptorsOf, type FromThread, type OpenDoor, type ToThread } from './boot-messages.ts';
 import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
 import { type Seen, SeenQueue } from './seen.ts';
@@ -32,9 +32,9 @@ const onSeen = (seen: Seen): void => {
 };
 const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
 
-async function openDhcp(door: OpenDoor, any: number): Promise<dgram.Socket[]> {
+async function openDhcp(door: OpenDoor): Promise<dgram.Socket[]> {
   const own = await adoptUdp(door.own);
-  const wide = await adoptUdp(any);
+  const sockets = door.any === undefined ? [own] : [own, await adoptUdp(door.any)];
   const receive = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
     const source = { address: from.address, port: from.port };
     const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port === 67 ? 67 : 4011, source });
@@ -45,11 +45,11 @@ async function openDhcp(door: OpenDoor, any: number): Promise<dgram.Socket[]> {
       onSeen({ kind: 'dhcp-unsent', mac, interface: door.interface, address: reply.to.address, detail: error.message });
     });
   };
-  for (const socket of [own, wide]) {
+  for (const socket of sockets) {
     socket.on('message', receive);
     socket.on('error', () => {}); // ICMP about an earlier reply: the client has gone on
   }
-  return [own, wide];
+  return sockets;
 }
 
 async function openTftp(door: OpenDoor): Promise<TftpDoor> {
@@ -68,10 +68,10 @@ const dhcpSockets: dgram.Socket[] = [];
 const dhcpDescriptors: number[] = [];
 const tftpDoors: TftpDoor[] = [];
 for (const door of data.doors) {
-  if (door.any === undefined) tftpDoors.push(await openTftp(door));
+  if (door.port === 69) tftpDoors.push(await openTftp(door));
   else {
-    dhcpSockets.push(...(await openDhcp(door, door.any)));
-    dhcpDescriptors.push(door.own, door.any);
+    dhcpSockets.push(...(await openDhcp(door)));
+    dhcpDescriptors.push(...descriptorsOf(door));
   }
 }
 

@@ -19,7 +19,9 @@ import { trailMessage } from './trail-message.ts';
 /** What the door needs of the house. A refusal is a sentence. */
 export interface OperatorDesk {
   machines(): Machine[];
-  inventory(host: string): { inventory: Inventory | undefined; facter: Buffer | undefined } | undefined;
+  inventory(
+    host: string,
+  ): { inventory: Inventory | undefined; facter: Buffer | undefined; facterMissing?: string | undefined } | undefined;
   retry(host: string): { refused: string } | undefined;
   cancel(host: string): { refused: string } | undefined;
   wake(host: string): Promise<number>;
@@ -146,12 +148,16 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
     },
     inventory(call, callback) {
       if (!known(call.request.host)) return callback(unknown(call.request.host));
-      const { inventory, facter } = desk.inventory(call.request.host) ?? {};
+      const { inventory, facter, facterMissing } = desk.inventory(call.request.host) ?? {};
       if (inventory === undefined && facter === undefined)
         return callback(
           fail(grpc.status.FAILED_PRECONDITION, `the agent of ${call.request.host} has not reported yet`),
         );
-      callback(null, { inventory, facterJson: facter });
+      callback(null, {
+        inventory,
+        facterJson: facter,
+        facterMissing: facter === undefined ? facterMissing : undefined,
+      });
     },
     retry(call, callback) {
       if (!known(call.request.host)) return callback(unknown(call.request.host));

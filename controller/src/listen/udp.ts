@@ -20,11 +20,15 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_TYPE = 3;
 const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
+const SO_DOMAIN = 39;
 const SO_MEMINFO = 55;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENODEV, EPERM } = koffi.os.errno as Record<string, number>;
 
 /** A burst of ten thousand DISCOVERs must not push the one we know out of the kernel's queue: each takes about 800 bytes of this. */
@@ -48,7 +52,13 @@ function loadLibc() {
       value: Uint8Array,
       length: [number],
     ) => number,
+    getsockname: libc.func('int getsockname(int, _Out_ void *, _Inout_ uint32_t *)') as (
+      fd: number,
+      into: Uint8Array,
+      length: [number],
+    ) => number,
     bind: libc.func('int bind(int, const void *, uint32_t)') as (fd: number, to: Uint8Array, length: number) => number,
+    closeOnExec: libc.func('int fcntl(int, int, int)') as (fd: number, command: number, flags: number) => number,
     close: libc.func('int close(int)') as (fd: number) => number,
   };
 }
@@ -95,6 +105,30 @@ function socketAddress(address: string, port: number): Uint8Array {
   bytes[3] = port & 0xff;
   bytes.set(address.split('.').map(Number), 4);
   return bytes;
+}
+
+/** Where a descriptor that somebody else opened is bound, `interface` empty: to no device. Undefined: it is no UDP socket for IPv4. */
+export function descriptorPlace(fd: number): UdpPlace | undefined {
+  if (optionWords(fd, SO_DOMAIN, 1)[0] !== AF_INET || optionWords(fd, SO_TYPE, 1)[0] !== SOCK_DGRAM) return undefined;
+  const name = new Uint8Array(16); // IFNAMSIZ
+  const nameLength: [number] = [name.length];
+  if (libc().getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, nameLength) !== 0) return undefined;
+  const bytes = new Uint8Array(16);
+  if (libc().getsockname(fd, bytes, [bytes.length]) !== 0) return undefined;
+  const [, , high = 0, low = 0, ...address] = bytes.subarray(0, 8);
+  return {
+    // a C string, the end of it included
+    interface: new TextDecoder().decode(name.subarray(0, Math.max(0, nameLength[0] - 1))),
+    address: address.join('.'),
+    port: high * 256 + low,
+  };
+}
+
+/** Makes a socket that somebody else opened fit to be a door: broadcasts are sent, bursts have room, children don't get it. */
+export function prepareInherited(fd: number): void {
+  setOption(fd, SO_BROADCAST, 1);
+  raiseReceiveBuffer(fd);
+  libc().closeOnExec(fd, F_SETFD, FD_CLOEXEC);
 }
 
 function explain(place: UdpPlace, verb: string, errno: number): Error {

@@ -50,7 +50,14 @@ test('what was told is kept as it was told; what is damaged or not to be believe
   assert.equal(shelf.facter('m1')?.toString(), text);
   writeFileSync(join(folder, 'm1/inventory.json'), 'half');
   assert.equal(shelf.inventory('m1'), undefined);
+  shelf.put('m1', { content: { $case: 'facterMissing', value: { why: 'not-installed' } } });
+  assert.equal(shelf.facterMissing('m1'), 'not-installed');
+  shelf.put('m1', facterOf(text));
+  assert.equal(shelf.facterMissing('m1'), undefined);
+  shelf.put('m1', { content: { $case: 'facterMissing', value: { why: 'x'.repeat(9999) } } });
+  assert.equal(shelf.facterMissing('m1')?.length, 200);
   shelf.forget('m1');
+  assert.equal(shelf.facterMissing('m1'), undefined);
   assert.equal(shelf.facter('m1'), undefined);
   shelf.forget('m1');
 });

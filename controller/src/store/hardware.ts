@@ -18,6 +18,8 @@ export interface HardwareShelf {
   inventory(host: string): Inventory | undefined;
   /** Exactly as nixos-facter wrote it. */
   facter(host: string): Buffer | undefined;
+  /** Why its agent said, since this controller was started, that there is none; undefined when it has one or hasn't said. */
+  facterMissing(host: string): string | undefined;
   /** @throws Error: what is wrong with the report, or why it can't be kept; what was kept before stays */
   put(host: string, report: HardwareReport): void;
   forget(host: string): void;
@@ -25,6 +27,7 @@ export interface HardwareShelf {
 
 /** What can't be read counts as absent. */
 export function openHardware(folder: string): HardwareShelf {
+  const missing = new Map<string, string>();
   const file = (host: string, name: string) => join(folder, host, name);
   const read = (host: string, name: string): Buffer | undefined => {
     try {
@@ -47,6 +50,7 @@ export function openHardware(folder: string): HardwareShelf {
       }
     },
     facter: (host) => read(host, 'facter.json'),
+    facterMissing: (host) => missing.get(host),
     put(host, { content }) {
       switch (content?.$case) {
         case 'inventory': {
@@ -55,12 +59,20 @@ export function openHardware(folder: string): HardwareShelf {
           return keep(host, 'inventory.json', `${writeInventoryJson(content.value)}\n`);
         }
         case 'facter':
-          return keep(host, 'facter.json', facterReport(content.value.jsonGzip));
+          keep(host, 'facter.json', facterReport(content.value.jsonGzip));
+          missing.delete(host);
+          return;
+        case 'facterMissing':
+          missing.set(host, content.value.why.slice(0, 200));
+          return;
         case 'smbiosGzip':
           return keep(host, 'smbios.bin', gunzipSync(content.value, { maxOutputLength: mostSmbiosBytes }));
       }
     },
-    forget: (host) => rmSync(join(folder, host), { recursive: true, force: true }),
+    forget(host) {
+      missing.delete(host);
+      rmSync(join(folder, host), { recursive: true, force: true });
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import type { Scene, SceneMachine } from '../../../controller/src/answer/scene.t
 import { installerScript, localScript } from '../../../controller/src/answer/script.ts';
 import { type BootServerOptions, startBootServer } from '../../../controller/src/listen/boot-server.ts';
 import { startHttp } from '../../../controller/src/listen/http.ts';
+import { inheritedUdp } from '../../../controller/src/listen/inherited.ts';
 import { chooseInterfaces, listInterfaces } from '../../../controller/src/listen/interfaces.ts';
 import { wake } from '../../../controller/src/listen/wake.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
@@ -73,7 +74,11 @@ const options: Omit<BootServerOptions, 'interfaces'> = {
 try {
   const all = listInterfaces();
   const links = given.interfaces.map(({ name, address }) => chooseInterfaces(all, { interfaces: [name], address })[0]!);
-  const boot = await startBootServer({ ...options, interfaces: links });
+  const boot = await startBootServer({
+    ...options,
+    interfaces: links,
+    inherited: inheritedUdp(process.env, process.pid),
+  });
   const files = new Map();
   if (given.bulk !== undefined) {
     const bytes = readFileSync(given.bulk);

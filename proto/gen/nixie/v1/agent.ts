@@ -105,7 +105,14 @@ export interface HardwareReport {
     | //
     /** The raw SMBIOS structure table, gzip; for support. */
     { $case: "smbiosGzip"; value: Buffer }
+    | { $case: "facterMissing"; value: FacterMissing }
     | undefined;
+}
+
+/** There is no report of nixos-facter in this boot, and none will come. */
+export interface FacterMissing {
+  /** not-installed, or what went wrong with it */
+  why: string;
 }
 
 /** nixos-facter's report, exactly as it was written; for people's configurations, never for decisions. */
@@ -1147,6 +1154,9 @@ export const HardwareReport: MessageFns<HardwareReport> = {
       case "smbiosGzip":
         writer.uint32(26).bytes(message.content.value);
         break;
+      case "facterMissing":
+        FacterMissing.encode(message.content.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1188,6 +1198,14 @@ export const HardwareReport: MessageFns<HardwareReport> = {
             message.content = { $case: "smbiosGzip", value: Buffer.from(reader.bytes()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.content = { $case: "facterMissing", value: FacterMissing.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1210,6 +1228,10 @@ export const HardwareReport: MessageFns<HardwareReport> = {
         ? { $case: "smbiosGzip", value: Buffer.from(bytesFromBase64(object.smbiosGzip)) }
         : isSet(object.smbios_gzip)
         ? { $case: "smbiosGzip", value: Buffer.from(bytesFromBase64(object.smbios_gzip)) }
+        : isSet(object.facterMissing)
+        ? { $case: "facterMissing", value: FacterMissing.fromJSON(object.facterMissing) }
+        : isSet(object.facter_missing)
+        ? { $case: "facterMissing", value: FacterMissing.fromJSON(object.facter_missing) }
         : undefined,
     };
   },
@@ -1222,6 +1244,8 @@ export const HardwareReport: MessageFns<HardwareReport> = {
       obj.facter = FacterReport.toJSON(message.content.value);
     } else if (message.content?.$case === "smbiosGzip") {
       obj.smbiosGzip = base64FromBytes(message.content.value);
+    } else if (message.content?.$case === "facterMissing") {
+      obj.facterMissing = FacterMissing.toJSON(message.content.value);
     }
     return obj;
   },
@@ -1250,7 +1274,80 @@ export const HardwareReport: MessageFns<HardwareReport> = {
         }
         break;
       }
+      case "facterMissing": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "facterMissing", value: FacterMissing.fromPartial(object.content.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseFacterMissing(): FacterMissing {
+  return { why: "" };
+}
+
+export const FacterMissing: MessageFns<FacterMissing> = {
+  encode(message: FacterMissing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.why !== "") {
+      writer.uint32(10).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FacterMissing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFacterMissing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FacterMissing {
+    return { why: isSet(object.why) ? globalThis.String(object.why) : "" };
+  },
+
+  toJSON(message: FacterMissing): unknown {
+    const obj: any = {};
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FacterMissing>): FacterMissing {
+    return FacterMissing.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FacterMissing>): FacterMissing {
+    const message = createBaseFacterMissing();
+    message.why = object.why ?? "";
     return message;
   },
 };

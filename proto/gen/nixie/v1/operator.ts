@@ -135,7 +135,11 @@ export interface InventoryResponse {
     | Inventory
     | undefined;
   /** As nixos-facter wrote it. Absent: it isn't in the image, or hasn't ended yet. */
-  facterJson?: Buffer | undefined;
+  facterJson?:
+    | Buffer
+    | undefined;
+  /** Why its agent has none. Absent: there is one, or it isn't known yet. */
+  facterMissing?: string | undefined;
 }
 
 export interface RetryRequest {
@@ -1585,7 +1589,7 @@ export const InventoryRequest: MessageFns<InventoryRequest> = {
 };
 
 function createBaseInventoryResponse(): InventoryResponse {
-  return { inventory: undefined, facterJson: undefined };
+  return { inventory: undefined, facterJson: undefined, facterMissing: undefined };
 }
 
 export const InventoryResponse: MessageFns<InventoryResponse> = {
@@ -1595,6 +1599,9 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
     }
     if (message.facterJson !== undefined) {
       writer.uint32(18).bytes(message.facterJson);
+    }
+    if (message.facterMissing !== undefined) {
+      writer.uint32(26).string(message.facterMissing);
     }
     return writer;
   },
@@ -1628,6 +1635,14 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
             message.facterJson = Buffer.from(reader.bytes());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.facterMissing = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1648,6 +1663,11 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
         : isSet(object.facter_json)
         ? Buffer.from(bytesFromBase64(object.facter_json))
         : undefined,
+      facterMissing: isSet(object.facterMissing)
+        ? globalThis.String(object.facterMissing)
+        : isSet(object.facter_missing)
+        ? globalThis.String(object.facter_missing)
+        : undefined,
     };
   },
 
@@ -1658,6 +1678,9 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
     }
     if (message.facterJson !== undefined) {
       obj.facterJson = base64FromBytes(message.facterJson);
+    }
+    if (message.facterMissing !== undefined) {
+      obj.facterMissing = message.facterMissing;
     }
     return obj;
   },
@@ -1671,6 +1694,7 @@ export const InventoryResponse: MessageFns<InventoryResponse> = {
       ? Inventory.fromPartial(object.inventory)
       : undefined;
     message.facterJson = object.facterJson ?? undefined;
+    message.facterMissing = object.facterMissing ?? undefined;
     return message;
   },
 };

@@ -1,0 +1,78 @@
+// Sockets that systemd opens (the socket units of installer-nix/controller/sockets.nix): who gets them serves two LANs without any right.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../lab/child.ts';
+import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import type { DoorsArguments } from '../lab/sockets/doors.ts';
+import { ovmf } from '../lab/sockets/firmware-packets.ts';
+import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { lan1, lan2, makeTwoLans } from '../lab/sockets/two-lans.ts';
+
+const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'curl']));
+const known = '52:54:00:91:00:01';
+const leased = '52:54:00:91:00:02';
+const file = (name: string): string => new URL(`../lab/sockets/${name}`, import.meta.url).pathname;
+
+test('handed-over sockets answer as our own do, without a right', { skip, timeout: 120_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-handed-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o755); // the doors belong to somebody else
+  const loader = randomBytes(50_000);
+  writeFileSync(join(folder, 'loader'), loader);
+  const lans = await makeTwoLans();
+  t.after(() => lans.close());
+  const given: DoorsArguments = {
+    interfaces: [
+      { name: lan1.name, address: lan1.server, dhcp: 'proxy' },
+      { name: lan2.name, address: lan2.server, dhcp: 'range' },
+    ],
+    machines: { [known]: '10.91.1.77', [leased]: '10.92.1.77' },
+    loaders: { 'snponly.efi': join(folder, 'loader') },
+  };
+  // The address for the first LAN isn't the first of its interface: there is a socket for it. On the second one socket does all.
+  const places = [
+    ...[67, 4011].map((port) => ({ interface: lan1.name, address: lan1.server, port })),
+    { interface: lan1.name, address: '0.0.0.0', port: 69 },
+    ...[67, 4011, 69].map((port) => ({ interface: lan2.name, address: '0.0.0.0', port })),
+  ];
+  const talker = async (namespace: string, name: string, ...args: string[]): Promise<Talker> => {
+    const started = await startTalker(lans.inside(namespace, [process.execPath, file(name), ...args]));
+    t.after(() => started.stop());
+    return started;
+  };
+  const doors = await talker(lans.server, 'hand-over.ts', JSON.stringify(places), JSON.stringify(given));
+  assert.deepEqual(
+    doors.heard.filter(({ error }) => error !== undefined),
+    [],
+  );
+  const one = await talker(lans.station1, 'station.ts', '68,4011');
+  const two = await talker(lans.station2, 'station.ts', '68,4011');
+  const quiet = async (station: Talker) => {
+    await sleep(300);
+    return station.heard.splice(0).map(({ port, from, fromPort }) => ({ port, from, fromPort }));
+  };
+
+  for (const [station, other, lan, mac] of [
+    [one, two, lan1, known],
+    [two, one, lan2, leased],
+  ] as const) {
+    await station.ask({ hex: ovmf('DISCOVER', mac), fromPort: 68, to: '255.255.255.255', port: 67 });
+    assert.deepEqual(await quiet(station), [{ port: 68, from: lan.server, fromPort: 67 }]);
+    assert.deepEqual(await quiet(other), []);
+    await station.ask({ hex: ovmf('boot server REQUEST', mac), fromPort: 4011, to: lan.server, port: 4011 });
+    assert.deepEqual(await quiet(station), [{ port: 4011, from: lan.server, fromPort: 4011 }]);
+  }
+  for (const [namespace, lan] of [
+    [lans.station1, lan1],
+    [lans.station2, lan2],
+  ] as const) {
+    const argv = ['curl', '-sS', '-m', '60', '-o', 'got', `tftp://${lan.server}/snponly.efi`];
+    await run(lans.inside(namespace, argv), { cwd: folder, deadlineMs: 60_000 });
+    assert.ok(readFileSync(join(folder, 'got')).equals(loader));
+  }
+});
