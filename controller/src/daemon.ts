@@ -479,11 +479,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       inventory: (host) => ({
         inventory: wholeInventory(state.hardware.inventory(host), inventories.get(host)),
         facter: state.hardware.facter(host),
+        facterMissing: state.hardware.facterMissing(host),
       }),
       retry: (host) => retry(desk, host),
       cancel: (host) => cancel(desk, host),
       wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
-        facterMissing: state.hardware.facterMissing(host),
       watch: (listener) => account.watch(listener),
       trail: (host) => trails.of(host),
       logs: account.log,
