@@ -1,6 +1,6 @@
 // The modules: defaults, what is refused, the text of the units, and that the hosts' options say what hosts.json says.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const one = (services: string) =>
     `{ services.nixie = { enable = true; flake = "/etc/nixos"; hosts.m1.macAddress = "aa:bb:cc:dd:ee:01"; } // ${services}; }`,
   );
 
-const unitOf = (of: string, name: string) => `${of}.config.systemd.units."${name}.service".text`;
+const unitOf = (of: string, name: string, kind = 'service') => `${of}.config.systemd.units."${name}.${kind}".text`;
 
 /** `Name=value` lines of a unit, by name. */
 function settings(unit: string): Map<string, string[]> {
@@ -49,19 +49,18 @@ function words(line: string): string[] {
   );
 }
 
-function verify(name: string, unit: string): string {
+/** What systemd says against a set of units, by file name; empty: nothing. */
+function verify(units: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'nixie-unit-'));
   try {
-    // Its programs are nowhere here; everything else is judged.
-    const text = unit.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true');
-    writeFileSync(join(folder, `${name}.service`), text);
-    execFileSync('systemd-analyze', ['verify', '--man=no', '--recursive-errors=no', join(folder, `${name}.service`)], {
-      stdio: 'pipe',
-      timeout: 30_000,
-    });
-    return '';
-  } catch (error) {
-    return String((error as { stderr?: Buffer }).stderr);
+    // Their programs are nowhere here; everything else is judged.
+    for (const [name, unit] of Object.entries(units))
+      writeFileSync(join(folder, name), unit.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'));
+    const files = Object.keys(units).map((name) => join(folder, name));
+    const argv = ['verify', '--man=no', '--recursive-errors=no', ...files];
+    const ran = spawnSync('systemd-analyze', argv, { encoding: 'utf8', timeout: 30_000 });
+    // What it ignores it says, and is content.
+    return ran.status === 0 ? ran.stderr : ran.stderr || `ended with ${ran.status}`;
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -69,7 +68,7 @@ function verify(name: string, unit: string): string {
 
 const full = `{
   hosts = {
-    m1 = { macAddress = "AA-BB-CC-DD-EE-01"; address = "10.0.0.5"; tags = [ "web" ]; boot = [ "console=ttyS0" ]; wipe = true; };
+    m1 = { macAddress = "AA-BB-CC-DD-EE-01"; address = "10.20.0.5"; tags = [ "web" ]; boot = [ "console=ttyS0" ]; wipe = true; subnet = "10.20.0.0/24"; };
     arm = {
       macAddresses = [ "aabb.ccdd.ee02" "aa:bb:cc:dd:ee:03" ]; system = "aarch64-linux"; flakeAttr = "edge";
       expectDisks = [ { serial = "S1"; minSize = "400G"; rotational = false; } { wwn = "w"; maxSize = 5; } ];
@@ -78,6 +77,7 @@ const full = `{
       secrets.files."/etc/b" = { source = "command:pass show b"; mode = "0400"; owner = "1:2"; };
     };
   };
+  subnets = [ { cidr = "10.20.0.0/24"; range = "10.20.0.100-10.20.0.199"; router = "10.20.0.1"; controllerAddress = "10.0.0.1"; } { cidr = "10.30.0.0/24"; relay = "hall"; } ];
   installer = { x86_64-linux = "/etc/nixos#i"; aarch64-linux = "/etc/nixos#arm"; };
   interfaces = [ "eth1" "eth2" ]; address = "10.0.0.1"; dhcp = { mode = "range"; from = "10.0.0.100"; to = "10.0.0.199"; };
   jobs = 4; timeouts.boot = 900; sshKeyFile = "/run/keys/ssh"; credentials.disk = "/run/keys/disk"; openFirewall = true;
@@ -97,6 +97,9 @@ test('services.nixie: as little as can be said', { skip }, async () => {
   for (const [name, value] of [
     ['DynamicUser', 'true'],
     ['StateDirectory', 'nixie'],
+    ['Type', 'notify'],
+    ['NotifyAccess', 'all'],
+    // No interface is named, so no socket can be handed over.
     ['AmbientCapabilities', 'CAP_NET_BIND_SERVICE'],
     ['CapabilityBoundingSet', 'CAP_NET_BIND_SERVICE'],
     ['ProtectSystem', 'strict'],
@@ -107,6 +110,9 @@ test('services.nixie: as little as can be said', { skip }, async () => {
     assert.deepEqual(s.get(name), [value], name);
   assert.ok(s.get('Environment')!.some((line) => line.includes('HOME=/var/lib/nixie')));
   assert.equal(s.has('LoadCredential'), false);
+  assert.equal(s.has('Requires'), false);
+  assert.ok(!s.get('RestrictAddressFamilies')!.includes('AF_PACKET'));
+  assert.ok(Number(s.get('WatchdogSec')) >= 60);
   // compiled JavaScript
   assert.equal(s.has('MemoryDenyWriteExecute'), false);
 });
@@ -143,7 +149,18 @@ test('services.nixie: everything said', { skip }, async () => {
   const read = parseHosts(new TextEncoder().encode(all.hosts), 'hosts.json');
   assert.ok(read.ok, JSON.stringify(read));
   assert.deepEqual(JSON.parse(all.hosts), {
-    m1: { mac_address: 'AA-BB-CC-DD-EE-01', address: '10.0.0.5', tags: ['web'], boot: ['console=ttyS0'], wipe: true },
+    $subnets: [
+      { cidr: '10.20.0.0/24', range: '10.20.0.100-10.20.0.199', router: '10.20.0.1', controller_address: '10.0.0.1' },
+      { cidr: '10.30.0.0/24', relay: 'hall' },
+    ],
+    m1: {
+      mac_address: 'AA-BB-CC-DD-EE-01',
+      address: '10.20.0.5',
+      tags: ['web'],
+      boot: ['console=ttyS0'],
+      wipe: true,
+      subnet: '10.20.0.0/24',
+    },
     arm: {
       mac_addresses: ['aabb.ccdd.ee02', 'aa:bb:cc:dd:ee:03'],
       system: 'aarch64-linux',
@@ -200,6 +217,50 @@ function sshKey(): Uint8Array {
   return Buffer.from(`ssh-ed25519 ${blob.toString('base64')}\n`);
 }
 
+test('services.nixie: systemd opens the sockets of named interfaces, and the service has no right to any', {
+  skip,
+}, async () => {
+  const many = one('{ interfaces = [ "eth1" "eth1.20" ]; }');
+  const all = await box!.value<Record<string, string>>(`{
+    service = ${unitOf(many, 'nixie')};
+    eth1 = ${unitOf(many, 'nixie-eth1', 'socket')};
+    vlan = ${unitOf(many, 'nixie-eth1.20', 'socket')};
+    addressed = ${unitOf(one('{ interfaces = [ "eth1" ]; address = "10.0.0.1"; }'), 'nixie-eth1', 'socket')};
+    tftp = ${unitOf(one('{ interfaces = [ "eth1" ]; dhcp.mode = "off"; }'), 'nixie-eth1', 'socket')};
+    hearing = ${unitOf(one('{ interfaces = [ "eth1" ]; hearOtherServers = true; }'), 'nixie')};
+    all = ${unitOf(one('{ hearOtherServers = true; }'), 'nixie')};
+  }`);
+  const service = settings(all.service!);
+  const sockets = 'nixie-eth1.socket nixie-eth1.20.socket';
+  assert.deepEqual(service.get('Requires'), [sockets]);
+  assert.ok(service.get('After')![0]!.endsWith(sockets));
+  // Said, and nothing: a unit without the lines may have all of them.
+  for (const name of ['AmbientCapabilities', 'CapabilityBoundingSet']) assert.deepEqual(service.get(name), [''], name);
+  assert.deepEqual(
+    settings(all.eth1!),
+    new Map(
+      Object.entries({
+        Description: ["Nixie's doors on eth1: DHCP, PXE, TFTP"],
+        PartOf: ['nixie.service'],
+        BindToDevice: ['eth1'],
+        Broadcast: ['true'],
+        FreeBind: ['true'],
+        ListenDatagram: ['0.0.0.0:67', '0.0.0.0:4011', '0.0.0.0:69'],
+        ReceiveBuffer: ['8M'],
+        Service: ['nixie.service'],
+      }),
+    ),
+  );
+  assert.deepEqual(settings(all.vlan!).get('BindToDevice'), ['eth1.20']);
+  assert.deepEqual(settings(all.addressed!).get('ListenDatagram'), [
+    ...['0.0.0.0:67', '0.0.0.0:4011', '10.0.0.1:67', '10.0.0.1:4011', '0.0.0.0:69'],
+  ]);
+  assert.deepEqual(settings(all.tftp!).get('ListenDatagram'), ['0.0.0.0:69']);
+  assert.deepEqual(settings(all.hearing!).get('CapabilityBoundingSet'), ['CAP_NET_RAW']);
+  assert.ok(settings(all.hearing!).get('RestrictAddressFamilies')!.includes('AF_PACKET'));
+  assert.deepEqual(settings(all.all!).get('AmbientCapabilities'), ['CAP_NET_BIND_SERVICE CAP_NET_RAW']);
+});
+
 test('services.nixie: what is refused, and how', { skip }, async () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     [
@@ -214,6 +275,11 @@ test('services.nixie: what is refused, and how', { skip }, async () => {
       'hosts twice',
       'hosts.a.macAddress = "aa:bb:cc:dd:ee:01"; hostsFile = "/etc/h.json";',
       /either hosts or hostsFile/,
+    ],
+    [
+      'subnets twice',
+      'hosts = { }; hostsFile = "/etc/h.json"; subnets = [ { cidr = "10.20.0.0/24"; } ];',
+      /hostsFile has its own, as \$subnets/,
     ],
     ['half a range', 'dhcp.mode = "range"; dhcp.from = "10.0.0.1";', /needs both/],
     ['a range for nothing', 'dhcp.from = "10.0.0.1"; dhcp.to = "10.0.0.2";', /belong to mode "range"/],
@@ -257,17 +323,20 @@ test('services.nixie: what is refused, and how', { skip }, async () => {
 });
 
 test('the options of a host mirror hosts.schema.json', { skip }, async () => {
-  const schema = JSON.parse(readFileSync(join(root, 'controller/hosts.schema.json'), 'utf8')).additionalProperties;
+  const whole = JSON.parse(readFileSync(join(root, 'controller/hosts.schema.json'), 'utf8'));
+  const schema = whole.additionalProperties;
   const names = await box!.value<Record<string, string[]>>(`let
-    opts = (lib.nixosSystem { system = "x86_64-linux"; modules = [ nixie.nixosModules.nixie { services.nixie.flake = "x"; } ]; }).options.services.nixie.hosts.type.getSubOptions [ ];
+    nixieOptions = (lib.nixosSystem { system = "x86_64-linux"; modules = [ nixie.nixosModules.nixie { services.nixie.flake = "x"; } ]; }).options.services.nixie;
+    opts = nixieOptions.hosts.type.getSubOptions [ ];
     plain = set: lib.filter (name: name != "_module" && name != "_freeformOptions") (lib.attrNames set);
   in {
-    host = plain opts; secrets = plain opts.secrets;
+    host = plain opts; subnet = plain (nixieOptions.subnets.type.getSubOptions [ ]); secrets = plain opts.secrets;
     hints = plain (opts.disk.type.getSubOptions [ ]); disk = plain (opts.expectDisks.type.getSubOptions [ ]); file = plain (opts.secrets.files.type.getSubOptions [ ]);
   }`);
   const camel = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
   const keys = (part: { properties: object }) => Object.keys(part.properties).map(camel).sort();
   assert.deepEqual(names.host, keys(schema));
+  assert.deepEqual(names.subnet, keys(whole.properties.$subnets.items));
   assert.deepEqual(names.disk, keys(schema.properties.expect_disks.items));
   assert.deepEqual(names.hints, keys(schema.properties.disk));
   assert.deepEqual(names.secrets, keys(schema.properties.secrets));
@@ -383,16 +452,21 @@ test('the word of an installed system', { skip }, async () => {
 // Units of a real nixpkgs name files of a real store.
 const analyze = skip || (isReal ? 'the stub alone' : skipUnless(needPrograms(['systemd-analyze'])));
 test('systemd takes each unit', { skip: analyze }, async () => {
-  assert.match(verify('bad', '[Service]\nExecStart=/bin/true\nRestart=perhaps\n'), /restart specifier/);
+  // What it says nothing about would prove nothing.
+  const faulty = (line: string) => verify({ 'bad.service': `[Service]\nExecStart=/bin/true\n${line}\n` });
+  assert.equal(faulty('Restart=always'), '');
+  assert.match(faulty('Restart=perhaps'), /restart specifier/);
+  assert.match(faulty('ProtectSystme=strict'), /Unknown key 'ProtectSystme'/);
+  assert.match(faulty('RestrictAddressFamilies=AF_PAKET'), /AF_PAKET/);
+  const socket = '[Socket]\nListenDatagram=0.0.0.0:x\n';
+  assert.match(verify({ 'bad.service': '[Service]\nExecStart=/bin/true\n', 'bad.socket': socket }), /'0\.0\.0\.0:x'/);
+  const host = `{ services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`;
   const units = await box!.value<Record<string, string>>(`{
-    nixie = ${unitOf(one(full), 'nixie')};
-    nixie-agent = ${unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent')};
-    nixie-host = ${unitOf(
-      system(
-        `{ services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`,
-      ),
-      'nixie-host',
-    )};
+    "nixie.service" = ${unitOf(one(full), 'nixie')};
+    "nixie-eth1.socket" = ${unitOf(one(full), 'nixie-eth1', 'socket')};
+    "nixie-eth2.socket" = ${unitOf(one(full), 'nixie-eth2', 'socket')};
+    "nixie-agent.service" = ${unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent')};
+    "nixie-host.service" = ${unitOf(system(host), 'nixie-host')};
   }`);
-  for (const [name, unit] of Object.entries(units)) assert.equal(verify(name, unit), '', `${name}:\n${unit}`);
+  assert.equal(verify(units), '');
 });

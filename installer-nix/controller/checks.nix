@@ -47,16 +47,20 @@ in
         }";
       }
       {
-        assertion = lib.all (one: lib.match "[0-9a-f]{12}" one.mac != null) all;
+        assertion = lib.all (one: builtins.match "[0-9a-f]{12}" one.mac != null) all;
         message = "services.nixie.hosts: not a MAC address: ${
           lib.concatMapStringsSep ", " (one: "${one.mac} of ${one.name}") (
-            lib.filter (one: lib.match "[0-9a-f]{12}" one.mac == null) all
+            lib.filter (one: builtins.match "[0-9a-f]{12}" one.mac == null) all
           )
         }";
       }
       {
         assertion = (cfg.hosts != { }) != (cfg.hostsFile != null);
         message = "services.nixie: give either hosts or hostsFile";
+      }
+      {
+        assertion = cfg.subnets == [ ] || cfg.hostsFile == null;
+        message = "services.nixie.subnets: hostsFile has its own, as $subnets";
       }
       {
         assertion = (cfg.dhcp.mode == "range") == (cfg.dhcp.from != null && cfg.dhcp.to != null);

@@ -4,6 +4,7 @@
     ./options.nix
     ./checks.nix
     ./unit.nix
+    ./sockets.nix
     ./firewall.nix
   ];
 }

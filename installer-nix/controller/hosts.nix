@@ -77,6 +77,10 @@ let
     address = optional types.str {
       description = "IPv4 address that Nixie's DHCP server gives to the first MAC.";
     };
+    subnet = optional types.str {
+      example = "10.20.0.0/24";
+      description = "The subnet that the machine is in, and no other: its `cidr` in `services.nixie.subnets`, or the name of its relay.";
+    };
     expectDisks = list (types.submodule disk) {
       description = "Nothing is written unless each entry is met by exactly one disk of the machine, or as many as it says.";
     };
@@ -111,6 +115,23 @@ let
     };
   };
 
+  subnet.options = {
+    cidr = mkOption {
+      type = types.str;
+      example = "10.20.0.0/24";
+      description = "Network that machines are in behind a relay.";
+    };
+    controllerAddress = optional types.str {
+      description = "Address by which its machines reach the controller; `null`: that of the interface to which the relay sends.";
+    };
+    range = optional types.str {
+      example = "10.20.0.100-10.20.0.199";
+      description = "Nixie is its only DHCP server, with these addresses. `null`: another is.";
+    };
+    router = optional types.str { description = "Router that its machines are told, with a range; `null`: the relay."; };
+    relay = optional types.str { description = "Name of the nixie relay that serves it; `null` for relays of routers and switches."; };
+  };
+
   given = lib.filterAttrs (_: value: value != null && value != [ ] && value != { });
   # A credential is a file that only the service can read.
   place =
@@ -119,6 +140,18 @@ let
 in
 {
   type = types.submodule host;
+  subnetType = types.submodule subnet;
+  subnetToJson =
+    s:
+    given {
+      inherit (s)
+        cidr
+        range
+        router
+        relay
+        ;
+      controller_address = s.controllerAddress;
+    };
 
   # One host as hosts.json has it. `credentials`: the folder where the service finds them.
   toJson =
@@ -126,7 +159,13 @@ in
     given {
       mac_address = h.macAddress;
       mac_addresses = h.macAddresses;
-      inherit (h) tags boot address inventory;
+      inherit (h)
+        tags
+        boot
+        address
+        subnet
+        inventory
+        ;
       system = if h.system == "x86_64-linux" then null else h.system;
       flake_attr = h.flakeAttr;
       expect_disks = map (

@@ -41,6 +41,12 @@ in
       example = { machine1.macAddress = "aa:bb:cc:dd:ee:01"; };
       description = "The machines, by name, as in `hosts.json`.";
     };
+    subnets = mkOption {
+      type = types.listOf hosts.subnetType;
+      default = [ ];
+      example = [ { cidr = "10.20.0.0/24"; range = "10.20.0.100-10.20.0.199"; } ];
+      description = "Networks that the controller is not in itself, and whose relays send to it; `$subnets` of `hosts.json`.";
+    };
     hostsFile = mkOption {
       type = types.nullOr types.str;
       default = null;
@@ -48,10 +54,10 @@ in
       description = "A `hosts.json` to use in place of `hosts`. `systemctl reload nixie` reads it again.";
     };
     interfaces = mkOption {
-      type = types.listOf (types.strMatching "[^/ ]{1,15}");
+      type = types.listOf (types.strMatching "[A-Za-z0-9_.:-]{1,15}");
       default = [ ];
       example = [ "enp2s0" ];
-      description = "Interfaces on which machines are served. Empty: those that face the network.";
+      description = "Interfaces on which machines are served. systemd opens the ports below 1024 on them, and the service has no capability. Empty: those that face the network, and the service has CAP_NET_BIND_SERVICE.";
     };
     address = mkOption {
       type = types.nullOr types.str;
@@ -78,6 +84,11 @@ in
       default = null;
       example = "10.0.0.199";
       description = "Last address of the range.";
+    };
+    hearOtherServers = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Listen to what other DHCP servers offer to the machines, so that `nixie doctor` can name one that is in the way. It gives the service CAP_NET_RAW, by which it could hear and forge every packet of its networks: for as long as you look for a fault.";
     };
     jobs = mkOption {
       type = types.ints.between 1 1000;

@@ -1,5 +1,6 @@
-# nixie.service: no user, no home, one capability. It opens its own sockets, each bound to its interface, which needs only the right to ports
-# below 1024: that binding is free to everybody since Linux 5.7.
+# nixie.service: no user, no home, and of root's rights none. The sockets below port 1024 are handed over by systemd (sockets.nix); where no
+# interface is named it finds them itself and opens its own, which needs the right to such ports: binding to an interface is free to everybody
+# since Linux 5.7. Hearing what other DHCP servers say needs a packet socket, and that is a right to all that passes by: it has to be asked for.
 {
   config,
   lib,
@@ -10,7 +11,12 @@ let
   cfg = config.services.nixie;
   hosts = import ./hosts.nix { inherit lib; };
   credentials = "/run/credentials/nixie.service";
-  hostsJson = pkgs.writeText "hosts.json" (builtins.toJSON (lib.mapAttrs (_: hosts.toJson credentials) cfg.hosts));
+  hostsJson = pkgs.writeText "hosts.json" (
+    builtins.toJSON (
+      lib.optionalAttrs (cfg.subnets != [ ]) { "$subnets" = map hosts.subnetToJson cfg.subnets; }
+      // lib.mapAttrs (_: hosts.toJson credentials) cfg.hosts
+    )
+  );
   installers =
     if lib.isString cfg.installer then
       [ cfg.installer ]
@@ -34,6 +40,9 @@ let
     ++ lib.optionals (cfg.sshKeyFile != null) (flag "ssh-key" "${credentials}/ssh-key")
     ++ lib.concatLists (lib.mapAttrsToList (name: seconds: flag "${name}-timeout" (toString seconds)) cfg.timeouts)
     ++ cfg.extraArgs;
+  capabilities =
+    lib.optional (cfg.interfaces == [ ]) "CAP_NET_BIND_SERVICE" ++ lib.optional cfg.hearOtherServers "CAP_NET_RAW";
+  sockets = map (interface: "nixie-${interface}.socket") cfg.interfaces;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -48,7 +57,9 @@ in
       after = [
         "network-online.target"
         "nix-daemon.socket"
-      ];
+      ]
+      ++ sockets;
+      requires = sockets;
       # Other hosts are read without an interruption; installations go on.
       reloadTriggers = lib.optional (cfg.hostsFile == null) hostsJson;
       environment = {
@@ -58,6 +69,11 @@ in
         NIX_REMOTE = "daemon";
       };
       serviceConfig = {
+        # It is the child systemd-notify that speaks: Node has no datagram sockets of AF_UNIX.
+        Type = "notify";
+        NotifyAccess = "all";
+        # As long as DHCP and TFTP answer. Installations go on when it is started again.
+        WatchdogSec = 120;
         ExecStartPre = "${pkgs.coreutils}/bin/mkdir -p -m 0700 /var/lib/nixie/tmp";
         # systemd has its own signs: % and $
         ExecStart = lib.replaceStrings [ "%" "$" ] [ "%%" "$$" ] (
@@ -86,8 +102,9 @@ in
         DynamicUser = true;
         StateDirectory = "nixie";
         StateDirectoryMode = "0700";
-        AmbientCapabilities = [ "CAP_NET_BIND_SERVICE" ];
-        CapabilityBoundingSet = [ "CAP_NET_BIND_SERVICE" ];
+        # Said also when there are none: without the line it is all of them.
+        AmbientCapabilities = lib.concatStringsSep " " capabilities;
+        CapabilityBoundingSet = lib.concatStringsSep " " capabilities;
         LimitNOFILE = 65536;
 
         LockPersonality = true;
@@ -108,7 +125,8 @@ in
           "AF_INET6"
           # the list of interfaces
           "AF_NETLINK"
-        ];
+        ]
+        ++ lib.optional cfg.hearOtherServers "AF_PACKET";
         RestrictNamespaces = true;
         RestrictRealtime = true;
         RestrictSUIDSGID = true;

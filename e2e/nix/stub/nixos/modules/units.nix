@@ -1,4 +1,4 @@
-# systemd.services → the text of units, with the names and rules of NixOS.
+# systemd.services and systemd.sockets → the text of units, with the names and rules of NixOS.
 {
   config,
   lib,
@@ -9,7 +9,7 @@ let
   inherit (lib) mkOption types;
   names = mkOption { type = types.listOf types.str; default = [ ]; };
   section = mkOption { type = types.attrsOf types.unspecified; default = { }; };
-  service.options = {
+  unit = {
     enable = mkOption { type = types.bool; default = true; };
     description = mkOption { type = types.str; default = ""; };
     documentation = names;
@@ -20,9 +20,18 @@ let
     after = names;
     before = names;
     conflicts = names;
+    partOf = names;
+    bindsTo = names;
+    unitConfig = section;
+  };
+  socket.options = unit // {
+    listenStreams = names;
+    listenDatagrams = names;
+    socketConfig = section;
+  };
+  service.options = unit // {
     path = mkOption { type = types.listOf types.unspecified; default = [ ]; };
     environment = section;
-    unitConfig = section;
     serviceConfig = section;
     reloadTriggers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
     restartTriggers = mkOption { type = types.listOf types.unspecified; default = [ ]; };
@@ -31,26 +40,38 @@ let
   word = value: if value == true then "true" else if value == false then "false" else toString value;
   lines = set: lib.concatLists (lib.mapAttrsToList (name: value: map (one: "${name}=${word one}") (lib.toList value)) set);
   joined = list: lib.optionalAttrs (list != [ ]);
-  text = s: lib.concatStringsSep "\n" (
+  unitLines =
+    s:
     [ "[Unit]" ]
     ++ lines (
-      joined s.after { After = toString s.after; }
-      // joined s.before { Before = toString s.before; }
-      // joined s.wants { Wants = toString s.wants; }
-      // joined s.requires { Requires = toString s.requires; }
-      // joined s.documentation { Documentation = toString s.documentation; }
+      lib.foldl' (found: one: found // joined s.${one.option} { ${one.name} = toString s.${one.option}; }) { } [
+        { option = "after"; name = "After"; }
+        { option = "before"; name = "Before"; }
+        { option = "wants"; name = "Wants"; }
+        { option = "requires"; name = "Requires"; }
+        { option = "partOf"; name = "PartOf"; }
+        { option = "documentation"; name = "Documentation"; }
+      ]
       // { Description = s.description; }
       // s.unitConfig
-    )
+    );
+  installLines = s: lib.optionals (s.wantedBy != [ ]) [ "" "[Install]" "WantedBy=${toString s.wantedBy}" ];
+  serviceText = s: lib.concatStringsSep "\n" (
+    unitLines s
     ++ [ "" "[Service]" ]
-    ++ lines (lib.mapAttrs (_: value: value) { Environment = lib.mapAttrsToList (name: value: builtins.toJSON "${name}=${value}") (s.environment // { PATH = lib.makeBinPath (s.path ++ [ pkgs.coreutils pkgs.systemd ]); }); })
+    ++ lines { Environment = lib.mapAttrsToList (name: value: builtins.toJSON "${name}=${value}") (s.environment // { PATH = lib.makeBinPath (s.path ++ [ pkgs.coreutils pkgs.systemd ]); }); }
     ++ lines s.serviceConfig
-    ++ lib.optionals (s.wantedBy != [ ]) [ "" "[Install]" "WantedBy=${toString s.wantedBy}" ]
+    ++ installLines s
     ++ [ "" ]
   );
+  socketText = s: lib.concatStringsSep "\n" (
+    unitLines s ++ [ "" "[Socket]" ] ++ lines s.socketConfig ++ installLines s ++ [ "" ]
+  );
+  named = kind: text: units: lib.mapAttrs' (name: s: lib.nameValuePair "${name}.${kind}" { text = text s; }) units;
 in
 {
   options.systemd.services = mkOption { type = types.attrsOf (types.submodule service); default = { }; };
   options.systemd.units = mkOption { type = types.attrsOf types.unspecified; default = { }; };
-  config.systemd.units = lib.mapAttrs' (name: s: lib.nameValuePair "${name}.service" { text = text s; }) config.systemd.services;
+  options.systemd.sockets = mkOption { type = types.attrsOf (types.submodule socket); default = { }; };
+  config.systemd.units = named "service" serviceText config.systemd.services // named "socket" socketText config.systemd.sockets;
 }
