@@ -1,5 +1,6 @@
 // What a request line asks for. Everything that can be had stands in tables; no text of a request reaches a file system.
 import { type Mac, parseMac } from '../machine/mac.ts';
+import { type NixAsk, nixAsk } from './http-nix.ts';
 
 export type Route =
   /** The endpoint of agents that speak no gRPC. */
@@ -8,11 +9,15 @@ export type Route =
   | { readonly kind: 'script'; readonly mac: Mac }
   /** Names that the tables have. */
   | { readonly kind: 'loader' | 'file'; readonly name: string }
+  /** Of the binary cache. Whether it has that, it says itself. */
+  | { readonly kind: 'nix'; readonly ask: NixAsk }
   | { readonly kind: 'refuse'; readonly status: 404 | 405 | 414; readonly text: string; readonly why: string };
 
 export interface RouteTables {
   readonly loaders: { has(name: string): boolean };
   readonly files: { has(name: string): boolean };
+  /** There is a binary cache. */
+  readonly nix?: boolean;
 }
 
 /** Never throws. `url` as it stands in the request line; what follows a `?` is not looked at. */
@@ -31,6 +36,8 @@ export function routeOf(method: string, url: string, tables: RouteTables, maxUrl
   if (mac) return { kind: 'script', mac };
   if (tables.loaders.has(loader)) return { kind: 'loader', name: loader };
   if (tables.files.has(file)) return { kind: 'file', name: file };
+  const ask = tables.nix === true ? nixAsk(path) : undefined;
+  if (ask !== undefined) return { kind: 'nix', ask };
   return refuse(404, 'not found', 'unknown-path');
 }
 

@@ -5,6 +5,7 @@ import type { Mac } from '../machine/mac.ts';
 import { PortTaken } from './errors.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
 import { type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
+import type { NixDoor } from './http-nix.ts';
 import { routeOf } from './http-route.ts';
 import { portHolder } from './port-holder.ts';
 import type { Seen } from './seen.ts';
@@ -42,6 +43,8 @@ export interface HttpOptions {
   readonly loaders: ReadonlyMap<string, Uint8Array>;
   /** Installer files by `SHA256/NAME` under `/f/`; can be set later as well. */
   readonly files?: ReadonlyMap<string, HttpFile>;
+  /** The binary cache below `/nix/`. Absent: there is none. Its requests, thousands for each machine, are not told one by one. */
+  readonly nix?: NixDoor;
   readonly onSeen?: (seen: Seen) => void;
   /** At most four times a second for each response. */
   readonly onProgress?: (progress: FileProgress) => void;
@@ -150,7 +153,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     count.requests++;
     request.resume(); // a body is never looked at
     const method = request.method ?? '';
-    const route = routeOf(method, request.url ?? '', { loaders, files }, limits.maxUrlBytes);
+    const { nix } = options;
+    const route = routeOf(method, request.url ?? '', { loaders, files, nix: nix !== undefined }, limits.maxUrlBytes);
     switch (route.kind) {
       case 'old-agent':
         sendText(request, response, 410, oldAgentText);
@@ -167,6 +171,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
         break;
       case 'file':
         installerFile(request, response, route.name, files.get(route.name)!);
+        break;
+      case 'nix':
+        nix?.(request, response, route.ask);
         break;
       case 'refuse':
         refuse(request, response, route.status, route.text, route.why);

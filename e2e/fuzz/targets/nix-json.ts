@@ -59,7 +59,10 @@ export const target: Target = {
   run(bytes) {
     const json = text(bytes);
     refused(() => {
-      for (const size of readPathInfo(json).values()) must(Number.isSafeInteger(size) && size >= 0, 'sizes are bytes');
+      for (const { narSize, narHash } of readPathInfo(json).values()) {
+        must(Number.isSafeInteger(narSize) && narSize >= 0, 'sizes are bytes');
+        must(narHash === undefined || /^[0-9a-f]{64}$/.test(narHash), 'a hash is of SHA-256');
+      }
     });
     refused(() => readMetadata('.', json));
     const { hosts, installers } = readAnswers(json);
