@@ -18,6 +18,7 @@ import { collectInventory } from './inventory/collect.ts';
 import { runFacter } from './inventory/facter.ts';
 import { nixosOn } from './inventory/foreign-system.ts';
 import { hardwareParts } from './inventory/hardware-parts.ts';
+import { raiseLinks, raiseWorld } from './inventory/raise-links.ts';
 import { recordMachine } from './inventory/record-machine.ts';
 import { machineSource } from './inventory/source.ts';
 import { live } from './life.ts';
@@ -148,7 +149,7 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   inBackground(keepNotified(process.env, clock, stop.signal));
   inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
   const hardware = new HardwareReports({
-    ...hardwareParts(root, () => ({ bootMac: settings.bootMac, reachedBy }), settings.stateFolder),
+    ...hardwareParts(root, () => ({ bootMac: settings.bootMac, reachedBy }), settings.stateFolder, settings.linksUpMs),
     gathered: releaseMemory,
     clock,
     log,
@@ -192,6 +193,7 @@ async function main(): Promise<number> {
       process.stdout.write(`nixie-agent ${agentVersion} (node ${process.version})\n`);
       return 0;
     case 'inventory':
+      if (command.root === '/') await raiseLinks(raiseWorld(machineSource, realClock), command.linksUpMs, undefined);
       process.stdout.write(`${writeInventoryJson(await collectInventory({ root: command.root, depth: 'full' }))}\n`);
       return 0;
     case 'record': {

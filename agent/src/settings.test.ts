@@ -34,6 +34,7 @@ test('the kernel command line is enough', () => {
     authorizedKeysFile: '/root/.ssh/authorized_keys',
     stateFolder: '/run/nixie-agent',
     patienceMs: 600_000,
+    linksUpMs: 5000,
   });
 });
 
@@ -97,8 +98,10 @@ test('help names every option, the version is that of the package', () => {
 });
 
 test('an inventory is of this machine or of a tree, a record of this machine only', () => {
-  assert.deepEqual(readCommand(['--inventory']), { kind: 'inventory', root: '/' });
-  assert.deepEqual(readCommand(['--inventory', '--root', 'x']), { kind: 'inventory', root: 'x' });
+  assert.deepEqual(readCommand(['--inventory']), { kind: 'inventory', root: '/', linksUpMs: 0 });
+  assert.deepEqual(readCommand(['--inventory', '--root', 'x']), { kind: 'inventory', root: 'x', linksUpMs: 0 });
+  assert.deepEqual(readCommand(['--inventory', '--links-up', '3']), { kind: 'inventory', root: '/', linksUpMs: 3000 });
+  assert.throws(() => readCommand(['--inventory', '--links-up', 'now']), /--links-up: found "now", want seconds/);
   assert.deepEqual(readCommand(['--record', 'there']), { kind: 'record', folder: 'there' });
   assert.throws(() => readCommand(['--record', 'there', '--root', 'x']), /--record: found --root as well/);
   assert.throws(() => readCommand(['--record', '']), /--record: found nothing, want a folder/);

@@ -19,11 +19,13 @@ export interface Settings {
   readonly stateFolder: string;
   /** How long another certificate or a refused token is watched before a reboot. */
   readonly patienceMs: number;
+  /** How long carriers of cards that were down are waited for; 0: they stay down. */
+  readonly linksUpMs: number;
 }
 
 export type Command =
   | { readonly kind: 'run'; readonly settings: Settings; readonly notes: readonly string[] }
-  | { readonly kind: 'inventory'; readonly root: string }
+  | { readonly kind: 'inventory'; readonly root: string; readonly linksUpMs: number }
   | { readonly kind: 'record'; readonly folder: string }
   | { readonly kind: 'check-in'; readonly settings: CheckInSettings }
   | { readonly kind: 'help' | 'version' };
@@ -57,6 +59,8 @@ Options override the kernel's words:
   --state DIR                      key and credential of this boot (default /run/nixie-agent)
   --refused reboot|wait            when the token stays refused (default reboot, after --patience)
   --patience SECONDS               time before such a reboot (default 600)
+  --links-up SECONDS               bring up network cards that are down and that nobody uses, to read their carrier, speed and
+                                   neighbour, and wait so long for carriers (default 5, with --inventory 0; 0: leave them alone)
 `;
 
 /**
@@ -81,6 +85,7 @@ export function readCommand(args: readonly string[]): Command {
         state: { type: 'string' },
         refused: { type: 'string' },
         patience: { type: 'string' },
+        'links-up': { type: 'string' },
         inventory: { type: 'boolean' },
         record: { type: 'string' },
         'check-in': { type: 'boolean' },
@@ -101,12 +106,14 @@ export function readCommand(args: readonly string[]): Command {
   if (folder !== undefined && root !== '/')
     throw new UsageError('--record: found --root as well, want one of them: only a machine itself can be recorded');
   if (folder !== undefined) return { kind: 'record', folder };
-  if (values.inventory) return { kind: 'inventory', root };
 
   const check = (name: string, value: string | undefined, good: (value: string) => boolean, want: string): void => {
     if (value !== undefined && !good(value))
       throw new UsageError(`--${name}: found ${JSON.stringify(value)}, want ${want}`);
   };
+  check('links-up', text('links-up'), (number) => /^\d{1,2}$/.test(number), 'seconds, at most 99');
+  const linksUpMs = (otherwise: number): number => Number(text('links-up') ?? otherwise) * 1000;
+  if (values.inventory) return { kind: 'inventory', root, linksUpMs: linksUpMs(0) };
   const given = text('controller')?.split(',').filter(Boolean);
   check('controller', text('controller'), () => !!given?.length && given.every((to) => readEndpoint(to)), 'IP:PORT');
   const fingerprint = text('fingerprint')?.toLowerCase().replace(/:/g, '');
@@ -157,6 +164,7 @@ export function readCommand(args: readonly string[]): Command {
       authorizedKeysFile: text('authorized-keys') ?? join(root, 'root/.ssh/authorized_keys'),
       stateFolder: text('state') ?? join(root, 'run/nixie-agent'),
       patienceMs: Number(text('patience') ?? 600) * 1000,
+      linksUpMs: linksUpMs(5),
     },
   };
 }
