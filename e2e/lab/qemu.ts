@@ -36,8 +36,8 @@ export interface MachineSpec {
   readonly diskSerial?: string;
   /** What its hardware clock says at power-on: QEMU's `-rtc base=`, like 1970-01-01T00:00:30. Default utc. */
   readonly clock?: string;
-  /** It has a second disk that holds data and that nobody names. */
-  readonly secondDisk?: boolean;
+  /** It has a second disk that holds data and that nobody names; `first`: the kernel finds it before the other. */
+  readonly secondDisk?: boolean | 'first';
   /** It has a second network card, on the same LAN. */
   readonly secondCard?: SecondCard;
 }
@@ -155,12 +155,17 @@ export class Machine {
       argv.push('-device', `virtio-net-pci,netdev=${id},mac=${mac},${boot(id)}${uefi ? ',romfile=' : ''}`);
     };
     card('n0', spec.mac, this.tap);
-    argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${this.disk}`);
-    argv.push('-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},${boot('d0')}`);
-    if (spec.secondDisk) {
-      argv.push('-drive', `if=none,id=d1,format=raw,cache=unsafe,file=${this.secondDisk}`);
-      argv.push('-device', `virtio-blk-pci,drive=d1,serial=SECOND`);
-    }
+    const disks = [
+      ['-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${this.disk}`],
+      ['-device', `virtio-blk-pci,drive=d0,serial=${spec.diskSerial},${boot('d0')}`],
+    ];
+    const others = [
+      ['-drive', `if=none,id=d1,format=raw,cache=unsafe,file=${this.secondDisk}`],
+      ['-device', `virtio-blk-pci,drive=d1,serial=SECOND`],
+    ];
+    if (spec.secondDisk === 'first') disks.unshift(...others);
+    else if (spec.secondDisk) disks.push(...others);
+    argv.push(...disks.flat());
     if (spec.secondCard !== undefined) card('n1', spec.secondCard.mac, this.secondTap);
     return argv;
   }

@@ -10,7 +10,7 @@ import { firmwareLab, type Need, needFiles, needMemory, needPrograms } from './n
 import { lan } from './net.ts';
 import type { NixieRun } from './nixie-run.ts';
 import { prove } from './proof.ts';
-import { agentFile, diskSerial, makeSupplies, runArguments, type Supplies } from './supplies.ts';
+import { agentFile, diskSerial, makeSupplies, runArguments, type SpecialMachines, type Supplies } from './supplies.ts';
 
 export interface Scene {
   readonly lab: Lab;
@@ -40,16 +40,14 @@ export async function inScene(
     hosts?: readonly string[];
     /** More keys in the hosts file, by host. */
     hostKeys?: Readonly<Record<string, Record<string, unknown>>>;
-    /** Names of machines whose root is LUKS. */
-    encrypted?: readonly string[];
-  },
+  } & SpecialMachines,
   act: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const machines = options.machines.map((machine, i) => ({ diskSerial: diskSerial(i), ...machine }));
   const lab = await createLab({ deadlineMs: 3 * installLimitMs, ...options, machines });
   try {
     const names = machines.map(({ name }) => name);
-    const supplies = await makeSupplies(join(lab.folder, 'operator'), names, options.encrypted);
+    const supplies = await makeSupplies(join(lab.folder, 'operator'), names, options);
     const knownHosts = join(lab.folder, 'known_hosts');
     const dhcp =
       options.dhcp === 'foreign' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
@@ -97,7 +95,7 @@ export async function assertProved(scene: Scene, run: NixieRun, hosts: readonly 
     const proof = await prove(scene.lab, scene.supplies, machine, { address, knownHosts: scene.knownHosts });
     assert.equal(proof.hostname, host);
     assert.equal(proof.system, toplevel);
-    assert.match(proof.root, /^\/dev\/vda\d ext4$/);
+    assert.match(proof.root, machine.spec.secondDisk === 'first' ? /^\/dev\/vdb\d ext4$/ : /^\/dev\/vda\d ext4$/);
     assert.ok(proof.serial.includes(toplevel), `${host} printed its system when it booted: ${proof.serial}`);
     const passed = stagesOf(run, host).filter((stage) => (waySteps as readonly string[]).includes(stage));
     const places = passed.map((stage) => (waySteps as readonly string[]).indexOf(stage));

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import { run } from './child.ts';
 import { prepareLab } from './image/build.ts';
 import { findProgram } from './need.ts';
@@ -23,6 +24,14 @@ export interface Supplies {
   readonly nixosAnywhere: { readonly path: string; readonly standIn: boolean };
 }
 
+/** Names of machines that differ from the rest. */
+export interface SpecialMachines {
+  /** Their root is LUKS, whose key disko wants in /tmp/disk.key. */
+  readonly encrypted?: readonly string[];
+  /** Their layout names the disk that the hosts file describes. */
+  readonly hinted?: readonly string[];
+}
+
 export const agentFile = fileURLToPath(new URL('../../agent/dist/nixie-agent', import.meta.url));
 const standIn = fileURLToPath(new URL('./nixos-anywhere/nixos-anywhere', import.meta.url));
 
@@ -33,12 +42,12 @@ export function diskSerial(index: number): string {
 
 /**
  * Generates the lab's flake for these machines (nothing is built yet: that is Nixie's work) and a key in `folder`.
- * The agent must have been built. `encrypted`: names of machines with LUKS, whose key disko wants in /tmp/disk.key.
+ * The agent must have been built.
  */
 export async function makeSupplies(
   folder: string,
   names: readonly string[],
-  encrypted: readonly string[] = [],
+  special: SpecialMachines = {},
 ): Promise<Supplies> {
   if (!existsSync(agentFile)) throw new Error(`${agentFile} is missing: run \`npm run build\` first`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -49,7 +58,8 @@ export async function makeSupplies(
     name,
     serial: diskSerial(i),
     authorizedKeys: [publicKey],
-    ...(encrypted.includes(name) ? { encrypted: true } : {}),
+    ...(special.encrypted?.includes(name) ? { encrypted: true } : {}),
+    ...(special.hinted?.includes(name) ? { device: hintedDevice } : {}),
   }));
   const lab = await prepareLab({ machines, agent: agentFile });
   const real = findProgram('nixos-anywhere');

@@ -11,7 +11,7 @@ let
   crypt = import ./crypt.nix { inherit store debian; };
   encrypted = settings.encrypted or false;
   diskModules = parts.diskModules + (if encrypted then " ${crypt.modules}" else "");
-  device = "/dev/disk/by-id/virtio-${settings.serial}";
+  device = settings.device or "/dev/disk/by-id/virtio-${settings.serial}";
   modules = kernel.modules "machine" parts.allModules;
   etc = parts.etc name ./machine/etc "sshd.service booted.service";
   initrd =

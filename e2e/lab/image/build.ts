@@ -28,6 +28,8 @@ export interface LabMachine {
   authorizedKeys?: string[];
   /** the root is LUKS: disko wants the key in /tmp/disk.key, the initrd asks for it on the serial console */
   encrypted?: boolean;
+  /** what its layout names; default its disk by serial */
+  device?: string;
 }
 
 export interface LabRequest {
