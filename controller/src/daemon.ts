@@ -21,13 +21,13 @@ import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { Loading } from './core/loading.ts';
-import { inSubnet, planNetwork } from './core/network.ts';
-import { makeFinder, makeLookup } from './core/place.ts';
+import { alsoReachedAt, inSubnet, keptInSubnets, planNetwork, subnetWarnings, wakePlaces } from './core/network.ts';
+import { makeFinder, makeLookup, neighbourAt } from './core/place.ts';
 import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
-import { parseNeighbours } from './install/find.ts';
+import { Whereabouts } from './core/whereabouts.ts';
 import { letThrough } from './install/folders.ts';
 import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
@@ -38,7 +38,7 @@ import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { type HttpFile, startHttp } from './listen/http.ts';
 import type { InheritedUdp } from './listen/inherited.ts';
-import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
+import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
 import { hearOtherServers } from './listen/other-servers.ts';
@@ -49,6 +49,7 @@ import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
 import { hostsLine, StrangerBook, strangerText } from './machine/stranger.ts';
+import { subnetLines } from './machine/subnet.ts';
 import { TokenBook } from './machine/token.ts';
 import { wholeInventory } from './machine/whole-inventory.ts';
 import { callerOf } from './nix/runner.ts';
@@ -147,20 +148,29 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const { tls, registrations, marks } = state;
     const logFiles = beginRunLogs({ logDir: config.logDir, now, ticks, warn: (text) => notice(text) });
     closers.push(() => logFiles?.close());
-    const planFor = (hosts: readonly Host[]) => planNetwork(links, config.dhcp, hosts, leases, state.declined);
-    let leases = state.leases;
+    let { leases, subnetLeases } = state;
+    let subnets = config.subnets;
+    const planFor = (hosts: readonly Host[], all = subnets) =>
+      planNetwork(links, config.dhcp, hosts, leases, state.declined, { all, earlier: subnetLeases });
     const planned = planFor(config.hosts);
     if ('problems' in planned) throw new Unusable(planned.problems);
     let network = planned.plan;
     const replan = () => {
       const other = planFor(book.all());
       if ('plan' in other) network = other.plan;
+      keepLeases();
+    };
+    const keepLeases = () => {
       leases = { ...leases, ...network.addresses };
-      state.keepLeases(leases);
+      subnetLeases = keptInSubnets(subnetLeases, network);
+      state.keepLeases(leases, subnetLeases);
     };
     const { interfaces } = network;
-    leases = { ...leases, ...network.addresses };
-    state.keepLeases(leases);
+    keepLeases();
+    const ownHere = ownAddresses();
+    const alsoAt = alsoReachedAt(links, subnets, ownHere);
+    const isNear = (address: string) => links.some((link) => inSubnet(address, link));
+    const whereabouts = new Whereabouts({ subnets: () => network.subnets, isNear, ticks });
     const tokens = new TokenBook(randomBytes);
     state.restoreTokens(tokens);
     const heard = new Heard(ticks);
@@ -205,6 +215,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         if (advice !== undefined) account.notice('warning', advice, event.host);
       },
       proved: (host, address, key) => {
+        if (address !== undefined) state.lastAddresses.put(host, address);
         if (config.knownHosts !== undefined)
           addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
       },
@@ -260,10 +271,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       alive: (host) => heard.lately(host),
       registrations,
       installer: (system) => installers.get(system),
-      macAt: (address) => {
-        if (!links.some((link) => inSubnet(address, link))) return 'foreign';
-        return parseNeighbours(readFileSync('/proc/net/arp', 'utf8')).find((each) => each.address === address)?.mac;
-      },
+      macAt: (address, ours) => neighbourAt(links, address, ours),
+      contradicts: (host, macs, address) => whereabouts.contradicts(host, macs, address),
       authorizedKeys: [
         `${state.runKey.publicKey} nixie-run`,
         ...(config.sshKey === undefined ? [] : [config.sshKey.publicKey]),
@@ -279,6 +288,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const strangers = new StrangerBook();
     const sightings = makeSightings({
       strangers,
+      whereabouts,
       hostOfMac,
       stageOf: (host) => core.life(host)?.stage,
       happened: (host, happening) => core.happened(host, happening),
@@ -305,6 +315,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       scene: scene(),
       loaderFiles: found.files,
       interfaces: links,
+      alsoAt,
       onSeen: seen,
       onNotice: (text) => emit({ event: 'notice', at: iso(now()), level: 'info', text }),
       onFailure: broken.reject,
@@ -318,7 +329,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       onListening: (name, whyNot) => trails.listening(name, whyNot),
     });
     closers.push(() => others.close());
-    const own = links.map((link) => link.address);
+    const own = [...new Set([...links, ...alsoAt].map(({ address }) => address))];
     const http = await startHttp({
       addresses: own,
       port: httpPort,
@@ -396,9 +407,13 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         session: (host) => heard.session(host),
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
       },
-      // Of the installed system, where it checked in; and what we gave.
-      leased: (macs) =>
-        macs.flatMap((mac) => [checkedIn.get(hostOfMac.get(mac) ?? '') ?? [], network.addresses[mac] ?? []].flat()),
+      // Of the installed system, where it checked in; what it took beyond a router, as its relay told; and what we gave.
+      leased: (macs) => [
+        ...macs.flatMap((mac) => checkedIn.get(hostOfMac.get(mac) ?? '') ?? []),
+        ...whereabouts.beyond(macs),
+        ...macs.flatMap((mac) => [network.addresses[mac] ?? [], whereabouts.leased(mac)].flat()),
+      ],
+      provedBefore: (host) => state.lastAddresses.get(host),
       cardsOf: (host) => cardMacs(registrations.get(host)),
       lookup: makeLookup({ own }),
       keysFor: (bootId) => admission.keysFor(bootId),
@@ -429,7 +444,15 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       },
       strictHardware: config.strictHardware,
       wake: async (macs, taskSignal) => {
-        const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, links, { signal: taskSignal })));
+        const host = macs[0] && book.withMac(macs[0]);
+        const places = wakePlaces(
+          host,
+          links,
+          subnets,
+          ownHere.map(({ address }) => address),
+        );
+        const options = { signal: taskSignal, beyond: places.beyond };
+        const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, places.links, options)));
         for (const failure of reports.flatMap((report) => report.failures)) warnings.warn(failure);
         return reports.reduce((sum, report) => sum + report.sent, 0);
       },
@@ -491,6 +514,15 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     closers.push(() => operator.close());
     for (const { name, address, prefixLength, dhcp } of interfaces)
       account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
+    const tellSubnets = () => {
+      for (const text of subnetWarnings(
+        subnets,
+        ownHere.map(({ address }) => address),
+      ))
+        account.notice('warning', text);
+      for (const text of subnetLines(subnets)) account.notice('info', text);
+    };
+    tellSubnets();
 
     // Build, and machines.
     const files = new Map<string, HttpFile>();
@@ -539,9 +571,23 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         account,
         loaders: found.loaders,
         consent,
-        unplaceable(hosts) {
-          const other = planFor(hosts);
-          return 'problems' in other ? other.problems : [];
+        unplaceable({ hosts, subnets: declared }) {
+          const other = planFor(hosts, declared);
+          const unheard = alsoReachedAt(links, declared, ownAddresses()).filter(
+            ({ address }) => !own.includes(address),
+          );
+          return [
+            ...('problems' in other ? other.problems : []),
+            ...unheard.map(
+              ({ address }) => `controller_address ${address} is not listened at; start the service anew for it`,
+            ),
+          ];
+        },
+        takeSubnets(declared) {
+          subnets = declared;
+          replan();
+          answers.changed();
+          tellSubnets();
         },
         forget(host, why) {
           for (const memory of [plans, inventories, checkedIn]) memory.delete(host);

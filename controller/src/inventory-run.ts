@@ -2,7 +2,6 @@
 // like daemon.ts, but from parts that know of no disk: what partitions, copies or logs in is in none of the files that this one imports, nobody's
 // key is let in to the installer, and an agent is told nothing but `inspect` and `powerOff` (a test in e2e/house follows the imports).
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
@@ -15,16 +14,17 @@ import { Core, iso } from './core/core.ts';
 import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
 import { filesOf } from './core/installer-files.ts';
-import { inSubnet, planNetwork } from './core/network.ts';
+import { alsoReachedAt, inSubnet, planNetwork } from './core/network.ts';
+import { neighbourAt } from './core/place.ts';
 import { readTask } from './core/read-machine.ts';
 import { makeScene } from './core/scene.ts';
 import { Warnings } from './core/warnings.ts';
-import { parseNeighbours } from './install/find.ts';
+import { Whereabouts } from './core/whereabouts.ts';
 import { keygen } from './install/keys.ts';
 import { startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { type HttpFile, startHttp } from './listen/http.ts';
-import { chooseInterfaces, listInterfaces } from './listen/interfaces.ts';
+import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import type { Seen } from './listen/seen.ts';
 import type { RunEvent } from './machine/event.ts';
@@ -99,10 +99,17 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
     const folder = openInventoryFolder(run.out, caller);
     const hardware = openHardware(join(state.folder.path, 'hardware'));
     const book = new HostBook();
-    const planFor = (hosts: readonly Host[]) => planNetwork(links, run.dhcp, hosts, state.leases, state.declined);
+    const planFor = (hosts: readonly Host[]) =>
+      planNetwork(links, run.dhcp, hosts, state.leases, state.declined, {
+        all: run.subnets,
+        earlier: state.subnetLeases,
+      });
     const first = planFor([]);
     if ('problems' in first) throw Object.assign(new Error(first.problems.join('\n')), { name: 'Unusable' });
     let network = first.plan;
+    const isNear = (address: string) => links.some((link) => inSubnet(address, link));
+    const whereabouts = new Whereabouts({ subnets: () => network.subnets, isNear, ticks });
+    const alsoAt = alsoReachedAt(links, run.subnets, ownAddresses());
     const heard = new Heard(ticks);
     const warnings = new Warnings((text, host) => notice('warning', text, host), ticks);
     const registrations = new Map<string, KeptRegistration>();
@@ -150,6 +157,7 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
         name,
         flakeAttr: name,
         macs,
+        ...(allowed === 'any' || allowed.subnet === undefined ? {} : { subnet: allowed.subnet }),
         system,
         tags: [],
         boot: allowed === 'any' ? [] : allowed.boot,
@@ -178,10 +186,8 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
         put: (host, registration) => void registrations.set(host, registration),
       },
       installer: (system) => installers.get(system),
-      macAt: (address) => {
-        if (!links.some((link) => inSubnet(address, link))) return 'foreign';
-        return parseNeighbours(readFileSync('/proc/net/arp', 'utf8')).find((each) => each.address === address)?.mac;
-      },
+      macAt: (address, ours) => neighbourAt(links, address, ours),
+      contradicts: (host, macs, address) => whereabouts.contradicts(host, macs, address),
       // Nobody logs in.
       authorizedKeys: [],
       credentialSecret: state.tls.credentialSecret,
@@ -194,6 +200,7 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
     });
     const sightings = makeSightings({
       strangers,
+      whereabouts,
       hostOfMac: { get: (mac) => book.withMac(mac)?.name },
       stageOf: (host) => core.life(host)?.stage,
       happened: (host, happening) => core.happened(host, happening),
@@ -234,7 +241,7 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
       files.set(`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes });
     }
 
-    const own = links.map((link) => link.address);
+    const own = [...new Set([...links, ...alsoAt].map(({ address }) => address))];
     const http = await startHttp({
       addresses: own,
       port: httpPort,
@@ -317,6 +324,7 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
       scene: scene(),
       loaderFiles: found.files,
       interfaces: links,
+      alsoAt,
       onSeen: seen,
       onNotice: (text) => notice('info', text),
       onFailure: broken.reject,

@@ -31,8 +31,10 @@ export interface ServedWorld {
   readonly account: Pick<Account, 'notice'>;
   readonly loaders: Loaders;
   readonly consent: Pick<Consent, 'settle' | 'isUsedUp'>;
-  /** Why these hosts can't be on our networks together. */
-  unplaceable(hosts: readonly Host[]): readonly string[];
+  /** Why these hosts can't be together on our networks and those that are declared with them. */
+  unplaceable(config: Pick<RunConfig, 'hosts' | 'subnets'>): readonly string[];
+  /** These are declared from now on. */
+  takeSubnets(subnets: RunConfig['subnets']): void;
   readonly forget: RosterWorld['forget'];
   readonly changed: RosterWorld['changed'];
   /** Evaluates and builds the hosts of this configuration, and lets them begin. */
@@ -68,10 +70,10 @@ export class ServedHosts {
   /** Reads the hosts file again and takes it, or says all that is wrong with it and leaves everything as it was. */
   #reload(): void {
     const { outside, account, loaders, unplaceable } = this.#world;
-    const { hosts, hostsFile } = this.#config;
+    const { hosts, hostsFile, subnets } = this.#config;
     const read = outside.read();
     const problems = read.ok
-      ? [...unservable(hosts, read.config.hosts, loaders), ...unplaceable(read.config.hosts)]
+      ? [...unservable(hosts, read.config.hosts, loaders), ...unplaceable(read.config)]
       : read.problems.map(problemLine);
     if (!read.ok || problems.length > 0) {
       for (const problem of problems) account.notice('error', problem);
@@ -79,8 +81,9 @@ export class ServedHosts {
       return;
     }
     for (const warning of read.warnings) account.notice('warning', warning);
-    account.notice('info', `${hostsFile} was read again: ${difference(hosts, read.config.hosts)}`);
+    account.notice('info', `${hostsFile} was read again: ${difference(this.#config, read.config)}`);
     this.#config = read.config;
+    if (!isDeepStrictEqual(subnets, read.config.subnets)) this.#world.takeSubnets(read.config.subnets);
     this.#settle();
     this.roster.wish(read.config.hosts).catch((error: Error) => account.notice('error', error.message));
   }
@@ -113,7 +116,12 @@ function unservable(before: readonly Host[], after: readonly Host[], loaders: Lo
   });
 }
 
-function difference(before: readonly Host[], after: readonly Host[]): string {
+type Declared = Pick<RunConfig, 'hosts' | 'subnets'>;
+
+function difference(
+  { hosts: before, subnets: subnetsBefore }: Declared,
+  { hosts: after, subnets: subnetsAfter }: Declared,
+): string {
   const was = new Map(before.map((host) => [host.name, host]));
   const is = new Map(after.map((host) => [host.name, host]));
   const words = [
@@ -124,6 +132,7 @@ function difference(before: readonly Host[], after: readonly Host[]): string {
   const parts = words.flatMap(([word, hosts]) =>
     hosts.length === 0 ? [] : [`${word}: ${hosts.map(({ name }) => name).join(', ')}`],
   );
+  if (!isDeepStrictEqual(subnetsBefore, subnetsAfter)) parts.push('other subnets');
   return parts.length === 0 ? 'nothing has changed' : parts.join('; ');
 }
 

@@ -13,7 +13,7 @@ function world(stage: 'waking' | 'restarting' | 'disko' = 'waking', strangers?: 
   const events: RunEvent[] = [];
   const warnings: string[] = [];
   const avoided: string[] = [];
-  const plan = (address: string): NetworkPlan => ({ interfaces: [], addresses: { [mac]: address } });
+  const plan = (address: string): NetworkPlan => ({ interfaces: [], subnets: [], addresses: { [mac]: address } });
   let network = plan('10.0.0.100');
   const seen = makeSightings({
     hostOfMac: new Map([[mac, 'm1']]),

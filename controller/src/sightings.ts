@@ -1,6 +1,7 @@
 // What the front doors saw of machines, on its way to the core and to those who watch. Strangers may knock as often as they like: of what belongs
 // to no machine of the run only a share is told.
-import type { NetworkPlan } from './core/network.ts';
+import { leasedTo, type NetworkPlan } from './core/network.ts';
+import type { Whereabouts } from './core/whereabouts.ts';
 import type { Seen } from './listen/seen.ts';
 import { TokenBucket } from './listen/token-bucket.ts';
 import type { RunEvent } from './machine/event.ts';
@@ -20,6 +21,8 @@ export interface SightingsWorld {
   avoid(address: string): NetworkPlan;
   /** Who asks to boot and is none of ours. Absent: nobody wants to know. */
   readonly strangers?: Pick<StrangerBook, 'heard'>;
+  /** Where machines are by DHCP. Absent: nobody remembers. */
+  readonly whereabouts?: Pick<Whereabouts, 'heard'>;
   /** Milliseconds of the wall clock. */
   now(): number;
   /** Milliseconds of a clock that nobody sets. */
@@ -28,6 +31,7 @@ export interface SightingsWorld {
 
 export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
   const strangers = new TokenBucket(100, 20);
+  const told = new Set<string>();
   return (seen) => {
     const { mac, kind, why } = seen;
     const host = seen.machine ?? (mac === undefined ? undefined : world.hostOfMac.get(mac));
@@ -46,20 +50,61 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
       ...(host === undefined ? {} : { host }),
       ...(mac === undefined ? {} : { mac }),
       ...(seen.interface === undefined ? {} : { interface: seen.interface }),
+      ...(seen.giaddr === undefined ? {} : { giaddr: seen.giaddr }),
       ...(detail === '' ? {} : { detail }),
     });
     if (kind === 'dhcp-silent' && why === 'declined') declined(world, seen);
+    if (host !== undefined && mac !== undefined) {
+      const ofRelay = relayWarning(world, seen);
+      if (ofRelay !== undefined && told.size < mostTold && !told.has(ofRelay)) {
+        told.add(ofRelay);
+        world.warn(ofRelay, host);
+      }
+      if (seen.interface !== undefined && takesPlace(seen))
+        world.whereabouts?.heard(mac, { ...seen, interface: seen.interface });
+    }
     const stage = host === undefined ? undefined : world.stageOf(host);
     if (host !== undefined && (stage === 'waking' || stage === 'restarting') && asksToBoot(seen))
       world.happened(host, { kind: 'firmware-asked' });
   };
 }
 
+/** Of one that is answered nowhere else: what a refusal says of an address, the machine doesn't take. */
+function takesPlace({ kind, asked, why }: Seen): boolean {
+  if (kind !== 'dhcp-answered' && kind !== 'dhcp-silent') return false;
+  if (why === 'address refused' || why === 'another network') return false;
+  return asked === 'DISCOVER' || asked === 'REQUEST' || asked === 'INFORM';
+}
+
+/** Relays that are told of, each for what is wrong with it. */
+const mostTold = 256;
+
+function relayWarning(
+  world: SightingsWorld,
+  { kind, giaddr, undeclared, why, detail, interface: name }: Seen,
+): string | undefined {
+  if (giaddr === undefined) return undefined;
+  if (kind === 'dhcp-unsent')
+    return `answers to the relay ${giaddr} can't be sent from ${name} (${detail}): this computer needs a route to it there`;
+  if (undeclared !== true) return undefined;
+  const own = world.network().interfaces.find((each) => each.name === name)?.address;
+  const silent = why === 'undeclared subnet';
+  return `a relay passes on what machines ask at ${giaddr}, and no declared subnet has that address: ${
+    silent ? 'they get no answer' : `their boot files are offered from ${own ?? 'here'}`
+  }; declare it in the hosts file, like "$subnets": [{"cidr": "${networkGuess(giaddr)}"}]`;
+}
+
+/** Most networks have 24 bits. */
+function networkGuess(address: string): string {
+  return address.replace(/\d+$/, '0/24');
+}
+
 /** A machine found that somebody else has the address that we gave it. Believed only of the address that it was given. */
 function declined(world: SightingsWorld, { mac, detail: address }: Seen): void {
-  if (mac === undefined || address === undefined || world.network().addresses[mac] !== address) return;
-  const other = world.avoid(address).addresses[mac];
-  const instead = other === undefined || other === address ? 'there is no other for it' : `it gets ${other} instead`;
+  const before = mac === undefined ? [] : leasedTo(world.network(), mac);
+  if (mac === undefined || address === undefined || !before.includes(address)) return;
+  const other = leasedTo(world.avoid(address), mac).find((each) => !before.includes(each));
+  const instead = other === undefined ? 'there is no other for it' : `it gets ${other} instead`;
   world.warn(
     `another machine uses ${address}, the address of ${mac}, which declined it: ${instead}; is a second DHCP server on this network?`,
     world.hostOfMac.get(mac),

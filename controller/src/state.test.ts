@@ -74,7 +74,9 @@ test('a folder full of garbage stops nothing, and what was broken is said', { sk
   const state = await open();
   assert.deepEqual(state.leases, {});
   state.journal.write({ first: 1 });
-  state.keepLeases({ ['52:54:00:00:00:01' as Mac]: '10.0.0.9' });
+  const mac = '52:54:00:00:00:01' as Mac;
+  state.keepLeases({ [mac]: '10.0.0.9' }, { '10.78.0.0/24': { [mac]: '10.78.0.9' } });
+  state.lastAddresses.put('m1', '10.78.0.9');
   await state.close();
   assert.match(warnings.join('\n'), /leases\.json is no file/);
   assert.match(warnings.join('\n'), /key was damaged and is now .*tls\.pem\.damaged/);
@@ -83,6 +85,8 @@ test('a folder full of garbage stops nothing, and what was broken is said', { sk
   assert.equal(existsSync(state.folder.path), false);
   const again = await open();
   assert.deepEqual(again.leases, { '52:54:00:00:00:01': '10.0.0.9' });
+  assert.deepEqual(again.subnetLeases, { '10.78.0.0/24': { [mac]: '10.78.0.9' } });
+  assert.equal(again.lastAddresses.get('m1'), '10.78.0.9');
   assert.equal(again.tls.fingerprint, state.tls.fingerprint);
   await again.close();
 });

@@ -10,7 +10,15 @@ import { type Begun, openBegun } from './store/begun.ts';
 import { type Consents, openConsents } from './store/consents.ts';
 import { type HardwareShelf, openHardware } from './store/hardware.ts';
 import { type Journal, openJournal } from './store/journal.ts';
-import { readDeclined, readLeases, writeDeclined, writeLeases } from './store/leases.ts';
+import { type LastAddresses, openLastAddresses } from './store/last-addresses.ts';
+import {
+  readDeclined,
+  readLeases,
+  readSubnetLeases,
+  type SubnetLeases,
+  writeDeclined,
+  writeLeases,
+} from './store/leases.ts';
 import { StateTaken, takeLock } from './store/lock.ts';
 import { type Marks, openMarks } from './store/marks.ts';
 import { placeIn, tidy } from './store/places.ts';
@@ -45,7 +53,11 @@ export interface RunState {
   readonly operatorSocket: string;
   readonly leases: Readonly<Record<Mac, string>>;
   readonly declined: ReadonlySet<string>;
-  keepLeases(leases: Readonly<Record<Mac, string>>): void;
+  /** The same in declared subnets. */
+  readonly subnetLeases: SubnetLeases;
+  keepLeases(leases: Readonly<Record<Mac, string>>, subnets: SubnetLeases): void;
+  /** Where each host was proved last. */
+  readonly lastAddresses: LastAddresses;
   /** Remembers that a machine found this address to be somebody else's. */
   decline(address: string): void;
   restoreTokens(tokens: TokenBook): void;
@@ -110,8 +122,10 @@ export async function openState(request: StateRequest): Promise<RunState> {
       consents: openConsents(place('consents')),
       operatorSocket: socket,
       leases: readLeases(place('leases')),
+      subnetLeases: readSubnetLeases(place('leases')),
+      lastAddresses: openLastAddresses(place('lastAddresses'), warn),
       declined: avoided,
-      keepLeases: (leases) => keep('leases', () => writeLeases(place('leases'), leases)),
+      keepLeases: (leases, subnets) => keep('leases', () => writeLeases(place('leases'), leases, subnets)),
       decline(address) {
         avoided.add(address);
         declined.set(address, now());

@@ -283,7 +283,18 @@ const cases: Readonly<Record<CauseId, Case>> = {
   },
   'unknown-architecture': { make: (lab) => lab.stage('waking').asks('DISCOVER', [text(60, 'PXEClient')]) },
   'relay-mismatch': {
+    make: (lab) => lab.stage('waking').asks('DISCOVER', 'uefi', [], { giaddr: '10.78.0.254', hops: 1 }),
+  },
+  'relay-undeclared': {
     make: (lab) => lab.stage('waking').asks('DISCOVER', 'uefi', [], { giaddr: '10.99.0.1', hops: 1 }),
+  },
+  'relay-unreachable': {
+    make(lab) {
+      lab.stage('waking').asks('DISCOVER', 'uefi', [], { giaddr: '10.78.0.254', hops: 1 });
+      const to = { address: '10.78.0.254', giaddr: '10.78.0.254' };
+      lab.seen({ kind: 'dhcp-unsent', mac, interface: 'br0', ...to, detail: 'send ENETUNREACH' });
+      return lab;
+    },
   },
   'reply-unsent': {
     make(lab) {

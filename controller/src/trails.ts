@@ -125,6 +125,7 @@ function bootsSomewhere({ client }: Seen): boolean {
 const carried = [
   'why',
   'interface',
+  'giaddr',
   'asked',
   'client',
   'port',

@@ -28,7 +28,7 @@ const scene: Scene = {
       router: lan.router,
       dns: [],
       leaseSeconds: 600,
-      networks: [{ address: `${lan2.prefix}.0`, prefixLength: 24, router: lan2.router }],
+      networks: [{ key: `${lan2.prefix}.0/24`, address: `${lan2.prefix}.0`, prefixLength: 24, dhcp: 'range' }],
     },
   },
   machineOfMac: { [near.mac]: 'near', [far.mac]: 'far' },

@@ -38,7 +38,9 @@ export type SilenceReason =
   | 'not for a proxy'
   | 'wrong port'
   | 'no address' // none was assigned to this MAC, or it has none yet
-  | 'another network' // its address isn't of the network it asks from
+  | 'another network' // its address isn't of the network it asks from, or it belongs to another subnet
+  | 'undeclared subnet' // it is behind a relay of which the hosts file says nothing, and wants an address
+  | 'router unknown' // it renews past its relay, which alone is known to be its router
   | 'asks for nothing' // a REQUEST without any address
   | 'declined' // the client found its address in use by another
   | 'released'
@@ -52,7 +54,10 @@ export interface Asked {
   readonly client: Client;
   readonly machine: SceneMachine;
   readonly scene: Scene;
+  /** As we are at the machine's place, see place.ts. */
   readonly at: SceneInterface;
+  /** Network address and length of that place. */
+  readonly subnet: { readonly address: string; readonly prefixLength: number };
 }
 
 export type Answer =

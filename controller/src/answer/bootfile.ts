@@ -70,7 +70,11 @@ function fileOf(client: Client, machine: SceneMachine, mac: Mac, scene: Scene, a
 export function bootFileProblems(scene: Scene): string[] {
   const loaders = Object.values(scene.loaders).filter((name): name is string => name !== undefined);
   const longestMac = 'ff:ff:ff:ff:ff:ff' as Mac;
-  const files = Object.values(scene.interfaces).flatMap((at) => [
+  const places = Object.values(scene.interfaces).flatMap((at) => [
+    at,
+    ...(at.networks ?? []).map(({ controller = at.address }) => ({ ...at, address: controller })),
+  ]);
+  const files = places.flatMap((at) => [
     scriptUrl(scene, at, longestMac),
     ...loaders.map((name) => loaderUrl(scene, at, name)),
   ]);

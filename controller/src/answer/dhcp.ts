@@ -15,6 +15,7 @@ import {
 import { destination, type Endpoint } from './destination.ts';
 import { type ClientKind, classify, wantsBoot } from './firmware.ts';
 import { answerLease } from './lease.ts';
+import { isElsewhere, type Place, placeOf } from './place.ts';
 import { buildReply } from './reply.ts';
 import type { Scene } from './scene.ts';
 
@@ -31,6 +32,7 @@ export type DhcpDecision =
       readonly why: ReplyWord;
       /** The boot file in the reply. */
       readonly file?: string;
+      readonly relay?: RelayWord;
     }
   | {
       readonly kind: 'silence';
@@ -39,7 +41,16 @@ export type DhcpDecision =
       readonly machine?: string;
       readonly mac?: Mac;
       readonly client?: ClientKind;
+      readonly relay?: RelayWord;
     };
+
+/** Beyond which relay, or router, the machine is. */
+export interface RelayWord {
+  /** Of the relay; for what it says it came by itself, any address of the network. */
+  readonly address: string;
+  /** Key of the declared subnet. Absent: none is declared that has the address. */
+  readonly subnet?: string;
+}
 
 /** RFC 1542 4.1.1: what came over more relays goes in circles. */
 const mostHops = 16;
@@ -47,7 +58,7 @@ const mostHops = 16;
 /** Pure; a repeated request gets the same reply. The scene decides whom we know. */
 export function answerDhcp(request: DhcpRequest, scene: Scene): DhcpDecision {
   const { packet } = request;
-  const at = own(scene.interfaces, request.interface);
+  const link = own(scene.interfaces, request.interface);
   const type = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
   if (packet.op !== 1 || type === undefined || type === 'OFFER' || type === 'ACK' || type === 'NAK') {
     return { kind: 'silence', why: 'not a request' };
@@ -57,19 +68,32 @@ export function answerDhcp(request: DhcpRequest, scene: Scene): DhcpDecision {
   }
   const mac = macFromBytes(packet.chaddr);
   const client = classify(packet);
-  if (at === undefined) return { kind: 'silence', why: 'unknown interface', detail: request.interface, mac };
+  if (link === undefined) return { kind: 'silence', why: 'unknown interface', detail: request.interface, mac };
   const name = own(scene.machineOfMac, mac);
-  const machine = name === undefined ? undefined : own(scene.machines, name);
-  if (machine === undefined) return { kind: 'silence', why: 'unknown machine', mac, client: client.kind };
-  const told = { machine: machine.name, mac, client: client.kind };
-  if (at.dhcp === 'off') return { kind: 'silence', why: 'dhcp is off', ...told };
+  const known = name === undefined ? undefined : own(scene.machines, name);
+  if (known === undefined) return { kind: 'silence', why: 'unknown machine', mac, client: client.kind };
+  const place = placeOf(request, link, known);
+  const { at, machine } = place;
+  const told = { machine: machine.name, mac, client: client.kind, ...relayWord(request, place) };
+  if (link.dhcp === 'off') return { kind: 'silence', why: 'dhcp is off', ...told };
   if (packet.hops > mostHops) return { kind: 'silence', why: 'too many hops', detail: String(packet.hops), ...told };
+  if (isElsewhere(machine, place))
+    return { kind: 'silence', why: 'another network', detail: `it belongs to ${machine.only}`, ...told };
+  // A boot file may be told to anybody; an address only of a network that we know.
+  if (place.undeclared !== undefined && at.dhcp === 'range' && request.port !== 4011)
+    return { kind: 'silence', why: 'undeclared subnet', detail: `its relay is ${place.undeclared}`, ...told };
 
-  const asked: Asked = { request, type, mac, client, machine, scene, at };
+  const asked: Asked = { request, type, mac, client, machine, scene, at, subnet: place.network ?? at };
   const answer =
     request.port === 4011 ? answerBootServer(asked) : at.dhcp === 'proxy' ? answerProxy(asked) : answerLease(asked);
   if (answer.kind === 'silence') return { ...answer, ...told };
   return { ...answer, to: destination(packet, request, answer.why === 'address refused'), ...told };
+}
+
+function relayWord({ packet }: DhcpRequest, { network, undeclared }: Place): { relay?: RelayWord } {
+  if (undeclared !== undefined) return { relay: { address: undeclared } };
+  if (network === undefined) return {};
+  return { relay: { address: packet.giaddr === anyAddress ? network.address : packet.giaddr, subnet: network.key } };
 }
 
 /** The scene's tables hold what operators named; `constructor` is no machine. */

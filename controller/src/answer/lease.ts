@@ -1,31 +1,20 @@
 // The DHCP server of an isolated network (RFC 2131 4.3). Every machine's address was assigned before; no packet makes or frees a lease, so
 // one MAC has one address through firmware, iPXE, installer and installed system, whatever they call themselves in option 61.
 import { anyAddress, sameNetwork } from '../wire/dhcp4/address.ts';
-import { code, readAddresses, relaySub } from '../wire/dhcp4/options.ts';
+import { code, readAddresses } from '../wire/dhcp4/options.ts';
 import { option } from '../wire/dhcp4/packet.ts';
 import { type Answer, type Asked, bootOf, choseUs } from './asked.ts';
 import { wantsBoot } from './firmware.ts';
-import { buildReply, type Network, relayAddress } from './reply.ts';
+import { buildReply, type Network } from './reply.ts';
 
-/** The network that the client is in; undefined when we lease nothing there. */
-function networkOf(asked: Asked, address: string): Network | undefined {
-  const { at, request } = asked;
-  const { packet } = request;
-  // RFC 3527: link selection wins over giaddr.
-  const link = relayAddress(packet, relaySub.linkSelection) ?? packet.giaddr;
-  if (link === anyAddress || sameNetwork(link, at.address, at.prefixLength)) {
-    const here = {
-      prefixLength: at.prefixLength,
-      dns: at.dns,
-      ...(at.router === undefined ? {} : { router: at.router }),
-    };
-    return sameNetwork(address, at.address, at.prefixLength) ? here : undefined;
-  }
-  const network = at.networks?.find(
-    (each) =>
-      sameNetwork(link, each.address, each.prefixLength) && sameNetwork(address, each.address, each.prefixLength),
-  );
-  return network && { ...network, dns: network.dns ?? at.dns };
+/** The network that the client is in; undefined when it has no address there. */
+function networkOf({ at, subnet }: Asked, address: string): Network | undefined {
+  if (!sameNetwork(address, subnet.address, subnet.prefixLength)) return undefined;
+  return {
+    prefixLength: subnet.prefixLength,
+    dns: at.dns,
+    ...(at.router === undefined ? {} : { router: at.router }),
+  };
 }
 
 /** The address that a REQUEST is about (RFC 2131 4.3.2), and which of its states the client is in. */
@@ -61,6 +50,8 @@ export function answerLease(asked: Asked): Answer {
       };
     }
   }
+  // An answer without it would take the router from the client. At rebinding it asks everybody, so the relay as well (RFC 2131 4.4.5).
+  if (at.routerUnknown === true) return { kind: 'silence', why: 'router unknown' };
   const boot = wantsBoot(asked.client) ? bootOf(asked) : undefined;
   // An address without a boot file makes firmware wait for a minute, so it hears nothing instead.
   if (boot?.kind === 'none') return { ...boot, kind: 'silence' };

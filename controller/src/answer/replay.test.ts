@@ -46,7 +46,15 @@ function sceneOf(scenario: string): Scene {
         dhcp: mode,
         dns: [],
         leaseSeconds: 3600,
-        networks: [{ address: '10.78.0.0', prefixLength: 24, router: '10.78.0.254' }],
+        networks: [
+          {
+            key: '10.78.0.0/24',
+            address: '10.78.0.0',
+            prefixLength: 24,
+            dhcp: mode === 'proxy' ? 'proxy' : 'range',
+            router: '10.78.0.254',
+          },
+        ],
       },
     },
     machineOfMac: Object.fromEntries(macs.map((mac) => [mac, `m-${mac}`])),

@@ -9,14 +9,13 @@ import {
   type MessageType,
   messageTypeBytes,
   pxeTakeBootFile,
-  readAddresses,
-  readSubOptions,
   relaySub,
   terminatedText,
 } from '../wire/dhcp4/options.ts';
 import { type DhcpOption, type DhcpPacket, latin1Bytes, option, paddedText } from '../wire/dhcp4/packet.ts';
 import type { Asked } from './asked.ts';
 import type { Boot } from './bootfile.ts';
+import { relayAddress } from './place.ts';
 import type { SceneInterface } from './scene.ts';
 
 /** What a leased address comes with. */
@@ -45,12 +44,6 @@ const payloadMax = 548;
 /** Option 54: ours, or the one that the relay wants to be called by (RFC 5107). */
 export function serverIdentifier(packet: DhcpPacket, at: SceneInterface): string {
   return relayAddress(packet, relaySub.serverOverride) ?? at.address;
-}
-
-/** An address inside option 82. */
-export function relayAddress(packet: DhcpPacket, sub: number): string | undefined {
-  const value = readSubOptions(option(packet, code.relay) ?? new Uint8Array()).find(([number]) => number === sub)?.[1];
-  return value?.length === 4 ? readAddresses(value)?.[0] : undefined;
 }
 
 function networkOptions(address: string, network: Network): DhcpOption[] {

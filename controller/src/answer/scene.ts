@@ -12,6 +12,8 @@ export interface SceneMachine {
   readonly system: System;
   /** By MAC: the address we lease to it, when we are the DHCP server. Assigned before the scene is made, never by a packet. */
   readonly addresses: Readonly<Record<Mac, string>>;
+  /** Key of the declared subnet that it is in: who has its MAC elsewhere is another machine. */
+  readonly only?: string;
 }
 
 export interface SceneInterface {
@@ -22,19 +24,29 @@ export interface SceneInterface {
   readonly dhcp: DhcpMode;
   /** When we are the DHCP server. */
   readonly router?: string;
+  /** Set by place.ts: machines there have one, and this packet doesn't say which. */
+  readonly routerUnknown?: true;
   readonly dns: readonly string[];
   readonly leaseSeconds: number;
-  /** Networks behind relays whose addresses we lease; a relayed machine elsewhere gets no address from us. */
+  /** Declared subnets whose relays send to this interface. */
   readonly networks?: readonly SceneNetwork[];
 }
 
 /** A network that we aren't in ourselves. */
 export interface SceneNetwork {
-  /** Any address of it. */
+  /** What it is called in a machine's `only`. */
+  readonly key: string;
+  /** Its network address. */
   readonly address: string;
   readonly prefixLength: number;
+  /** What we are there, whatever we are on the interface. */
+  readonly dhcp: 'proxy' | 'range';
+  /** Our address as its machines reach it. Absent: the interface's. */
+  readonly controller?: string;
+  /** Absent: the relay that asks. */
   readonly router?: string;
-  readonly dns?: readonly string[];
+  /** By MAC: the address that we lease there. Absent: as everywhere. */
+  readonly addresses?: Readonly<Record<Mac, string>>;
 }
 
 /** Name under which TFTP and HTTP serve the loader of a firmware kind; absent: no such loader is here. */

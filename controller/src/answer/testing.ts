@@ -35,7 +35,15 @@ export function scene({
         router: '10.77.0.254',
         dns: ['10.77.0.53'],
         leaseSeconds: 3600,
-        networks: [{ address: '10.78.0.0', prefixLength: 24, router: '10.78.0.254' }],
+        networks: [
+          {
+            key: '10.78.0.0/24',
+            address: '10.78.0.0',
+            prefixLength: 24,
+            dhcp: mode === 'proxy' ? 'proxy' : 'range',
+            router: '10.78.0.254',
+          },
+        ],
       },
     },
     machineOfMac: { [mac]: 'machine1' },

@@ -15,6 +15,7 @@ const run: InventoryRun = {
   flake: '.',
   interfaces: ['eth1'],
   dhcp: { mode: 'proxy' },
+  subnets: [],
   stateDir: '/s',
   out: '/o',
   json: false,

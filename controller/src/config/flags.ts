@@ -110,7 +110,7 @@ export function readInstallOptions(
     for (const { name, address } of hosts)
       if (address !== undefined && !subnets.some((each) => each.range !== undefined && inSubnet(address, each)))
         warnings.push(
-          `${name}: its address ${address} is given out only with --dhcp range=FROM-TO, or in a subnet that has a range`,
+          `${name}: its address ${address} is given out only with --dhcp range=FROM-TO${subnets.length > 0 ? ', or in a subnet that has a range' : ''}`,
         );
   if (dhcp.mode === 'off' && subnets.some(({ range, relay }) => range !== undefined && relay === undefined))
     warnings.push('--dhcp off: in subnets behind foreign relays nobody is answered either, whatever their range');

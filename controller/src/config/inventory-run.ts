@@ -2,6 +2,7 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Host, System } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
+import type { Subnet } from '../machine/subnet.ts';
 import {
   checkAddress,
   type InstallOptions,
@@ -40,6 +41,8 @@ export interface InventoryRun {
   readonly address?: string;
   readonly interfaces: readonly string[];
   readonly dhcp: DhcpSetting;
+  /** Of the hosts file, if there is one. */
+  readonly subnets: readonly Subnet[];
   readonly ipxeDir?: string;
   readonly stateDir: string;
   /** Absolute. */
@@ -87,6 +90,7 @@ export function readInventoryRun(options: InventoryOnlyOptions, around: Surround
   const read = options.hosts === undefined ? undefined : readHostsFile(path(options.hosts), options.hosts, around);
   if (read?.ok === false) problems.push(...read.problems);
   const hosts = read?.ok === true ? read.hosts : [];
+  const subnets = read?.ok === true ? read.subnets : [];
   const prefixes = (options.any ?? []).flatMap((word) => {
     const prefix = readPrefix(word);
     if (prefix === undefined)
@@ -157,6 +161,7 @@ export function readInventoryRun(options: InventoryOnlyOptions, around: Surround
       ...(options.address !== undefined && { address: options.address }),
       interfaces: [...new Set(options.interface ?? [])],
       dhcp,
+      subnets,
       ...(ipxeDir !== undefined && { ipxeDir }),
       stateDir: stateDir!,
       out: isAbsolute(out) ? out : join(around.cwd, out),

@@ -5,7 +5,7 @@ import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
 import { BootCount, scriptRefusals, whichScript } from '../answer/script-policy.ts';
 import type { RunEvent } from '../machine/event.ts';
-import type { System } from '../machine/host.ts';
+import type { Host, System } from '../machine/host.ts';
 import { marked, moves, offerIn } from '../machine/life.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { isEnd } from '../machine/stage.ts';
@@ -21,8 +21,13 @@ export interface AdmissionWorld {
   readonly tokens: TokenBook;
   readonly registrations: Registrations;
   readonly installer: (system: System) => InstallerFiles | undefined;
-  /** The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them. */
-  readonly macAt: (address: string) => Mac | 'foreign' | undefined;
+  /**
+   * The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them.
+   * @param ours the address of ours that it reached: two interfaces may have the same private addresses
+   */
+  readonly macAt: (address: string, ours?: string) => Mac | 'foreign' | undefined;
+  /** Why an address on none of our networks can't be that of this host, booted by one of these MACs. Absent: nothing is known of what is beyond routers. */
+  contradicts?(host: Host, macs: readonly Mac[], address: string): string | undefined;
   /** The agent of this host was heard a moment ago. A session alone says little: one of a machine that lost its power stays for half a minute. */
   alive?(host: string): boolean;
   /** Called when the tokens have changed. */
@@ -76,11 +81,12 @@ export class Admission {
     const life = host === undefined ? undefined : core.life(host.name);
     if (host === undefined || life === undefined) return { refuse: scriptRefusals.unknown };
     const { name } = host;
-    const seen = this.#world.macAt(ask.remoteAddress);
+    const seen = this.#world.macAt(ask.remoteAddress, ask.localAddress);
+    const elsewhere = this.#elsewhere(host, ask.mac, seen, ask.remoteAddress);
     const files = this.#world.installer(host.system);
     const offer = offerIn(life.stage);
     const verdict = whichScript({
-      seen,
+      seen: elsewhere === undefined ? seen : undefined,
       macs: host.macs,
       offer: offer === 'installer' && this.#world.alive?.(name) === true ? 'wait' : offer,
       leaving: hosts.isLeaving(name),
@@ -92,7 +98,7 @@ export class Admission {
       case 'stranger':
         this.#warn(
           name,
-          `${ask.remoteAddress} (${seen ?? 'no known MAC'}) asked for the boot script of ${ask.mac} and was refused`,
+          `${ask.remoteAddress} (${elsewhere ?? seen ?? 'no known MAC'}) asked for the boot script of ${ask.mac} and was refused`,
         );
         return { refuse: scriptRefusals.stranger };
       case 'leaving':
@@ -132,6 +138,12 @@ export class Admission {
     if (!isEnd(life.stage) && moves[life.stage]['script-fetched'] !== undefined)
       core.happened(name, { kind: 'script-fetched' });
     return { script };
+  }
+
+  /** Why the machine isn't where this asker is. */
+  #elsewhere(host: Host, mac: Mac, seen: Mac | 'foreign' | undefined, address: string): string | undefined {
+    if (seen === 'foreign') return this.#world.contradicts?.(host, [mac], address);
+    return host.subnet === undefined ? undefined : `it belongs to ${host.subnet}`;
   }
 
   /** @param peer `ip:port` of the connection */
@@ -237,11 +249,15 @@ export class Admission {
    * MACs: a peer there may be it when the machine itself is there.
    */
   #mayBe(host: string, peer: string): boolean {
-    const { core, hosts, macAt, registrations } = this.#world;
+    const { core, hosts, macAt, contradicts, registrations } = this.#world;
     const address = addressOf(peer);
     const seen = address === undefined ? undefined : macAt(address);
     const own = core.life(host)?.address;
-    if (seen === 'foreign') return own !== undefined && macAt(own) === 'foreign';
+    if (seen === 'foreign') {
+      const entry = hosts.named(host);
+      if (entry !== undefined && contradicts?.(entry, entry.macs, address!) !== undefined) return false;
+      return own !== undefined && macAt(own) === 'foreign';
+    }
     if (seen === undefined) return false;
     if (hosts.named(host)?.macs.includes(seen) === true) return true;
     const nics = registrations.get(host)?.inventory.nics ?? [];

@@ -1,9 +1,11 @@
 // Where a machine is by now: its MACs looked for on every provisioning interface. One poke of a subnet serves all who ask meanwhile.
 import { lookup as lookUpName } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { after as realTimer, sleep } from '../clock.ts';
-import { findByMac, neighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
+import { findByMac, neighbours, parseNeighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
 import type { Mac } from '../machine/mac.ts';
+import { inSubnet } from './network.ts';
 
 export interface Segment {
   readonly name: string;
@@ -58,6 +60,24 @@ export function makeFinder(segments: readonly Segment[], now: () => number): Fin
       return undefined;
     },
   };
+}
+
+/**
+ * The MAC that this computer's neighbour table has for an address; `foreign`: it is on none of the links.
+ * @param ours the address of ours that it reached: of links with the same private addresses it is meant on the one that has this
+ */
+export function neighbourAt(
+  links: readonly Segment[],
+  address: string,
+  ours?: string,
+  table: () => string = () => readFileSync('/proc/net/arp', 'utf8'),
+): Mac | 'foreign' | undefined {
+  const near = links.filter((link) => inSubnet(address, link));
+  if (near.length === 0) return 'foreign';
+  const reached = near.find((link) => link.address === ours);
+  const entries = parseNeighbours(table()).filter((each) => each.address === address);
+  return (reached === undefined ? entries : entries.filter(({ interfaceName }) => interfaceName === reached.name))[0]
+    ?.mac;
 }
 
 /** How long names are asked for at a time, milliseconds. */

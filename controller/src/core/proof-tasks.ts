@@ -67,7 +67,7 @@ async function seenAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promis
 }
 
 /**
- * Where it may be as well: where its name leads, and where cards are that the hosts file doesn't list, for Linux answers ARP for each address of a
+ * Where it may be as well: where it was proved last, where its name leads, and where cards are that the hosts file doesn't list, for Linux answers ARP for each address of a
  * machine by any of its cards. The key is pinned, so an address of somebody else does no harm.
  */
 async function maybeAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
@@ -77,7 +77,8 @@ async function maybeAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promi
     world.lookup?.([...new Set([system.hostName ?? host.name, host.name])]) ?? [],
     cards.length > 0 ? world.finder.find(cards, signal) : [],
   ]);
-  return [...new Set([...named, ...found])];
+  const before = world.provedBefore?.(host.name);
+  return [...new Set([...(before === undefined ? [] : [before]), ...named, ...found])];
 }
 
 function whatProbeSays(plan: Plan, address: string, proof: Proof): Seen | undefined {

@@ -34,6 +34,7 @@ export function makeScene(
       offer: stage === undefined || leaving(host.name) ? 'silent' : offerIn(stage),
       system: host.system,
       addresses,
+      ...(host.subnet === undefined ? {} : { only: host.subnet }),
     };
   }
   return {

@@ -69,6 +69,8 @@ export interface TaskWorld {
   readonly agents: AgentLink;
   /** Addresses that we lease to these MACs, if we are the DHCP server. */
   leased(macs: readonly Mac[]): readonly string[];
+  /** Where it was proved last, in this run or an earlier one: it may be anybody's by now. Absent: nobody remembers. */
+  provedBefore?(host: string): string | undefined;
   /** The MACs of all cards that the machine had when it registered last. Absent: nothing is known of cards that the hosts file doesn't list. */
   cardsOf?(host: string): readonly Mac[];
   /** Addresses that the name service knows for these names; none when it is slow. Absent: nobody is asked. */

@@ -52,8 +52,20 @@ export const causes = {
   },
   'relay-mismatch': {
     symptom: 'DHCP asked over a relay, silence: another network, too many hops, unknown interface',
-    cause: 'the relay stands in a network that this run gives no addresses for, or packets go in a circle',
-    advice: 'use --dhcp proxy and let the DHCP server of the site serve that network, or look at the relay',
+    cause:
+      'the machine is in another network than its "subnet" or its address in the hosts file says, or packets go in a circle',
+    advice: 'correct "subnet" or "address" of the host, or the cable; look at the relay',
+  },
+  'relay-undeclared': {
+    symptom: 'DHCP asked over a relay, silence: undeclared subnet',
+    cause: "it wants an address, and no declared subnet has the relay's address (giaddr)",
+    advice:
+      'declare the network in the hosts file: "$subnets": [{"cidr": "10.78.0.0/24"}], with "range" to give out its addresses',
+  },
+  'relay-unreachable': {
+    symptom: 'asked over a relay; the answer was not taken by the network, or an address was offered and none taken',
+    cause: "no way back to the relay's address in the machines' network (giaddr): no route here, or a firewall",
+    advice: 'ip route get GIADDR here, and add the route; allow UDP 67 between this computer and the relay',
   },
   'reply-unsent': {
     symptom: 'the answer was not taken by the network',

@@ -11,6 +11,7 @@ const silences: Readonly<Record<string, CauseId>> = {
   'wrong architecture': 'wrong-architecture',
   'unknown architecture': 'unknown-architecture',
   'another network': 'relay-mismatch',
+  'undeclared subnet': 'relay-undeclared',
   'too many hops': 'relay-mismatch',
   'unknown interface': 'relay-mismatch',
 };
@@ -26,7 +27,10 @@ export function firmwareRules(look: Look): Found[] {
 function unsent(look: Look): Found[] {
   const shown = look.of('dhcp-unsent');
   if (shown.length === 0) return [];
-  return [{ id: 'reply-unsent', says: `our answer could not be sent: ${shown[0]!.detail ?? 'no reason'}`, shown }];
+  const [{ giaddr, detail = 'no reason' }] = shown as [Entry];
+  if (giaddr !== undefined)
+    return [{ id: 'relay-unreachable', says: `our answer to the relay ${giaddr} could not be sent: ${detail}`, shown }];
+  return [{ id: 'reply-unsent', says: `our answer could not be sent: ${detail}`, shown }];
 }
 
 function dhcp(look: Look): Found[] {
@@ -49,6 +53,15 @@ function withoutRequest(look: Look, answered: readonly Entry[], proxy: boolean):
   const others = look.of('other-offer');
   if (look.otherBoots().length > 0) return [otherProxy(look, answered)];
   const asked = `it asked ${often(answered)} and took no address`;
+  const relay = answered.find(({ giaddr }) => giaddr !== undefined)?.giaddr;
+  if (!proxy && relay !== undefined)
+    return [
+      {
+        id: 'relay-unreachable',
+        says: `${asked}, although we offered one through the relay ${relay}`,
+        shown: answered,
+      },
+    ];
   if (!proxy) return [{ id: 'offer-lost', says: `${asked}, although we offered one`, shown: answered }];
   if (others.length > 0) {
     const says = `it was offered an address by ${whose(others)} and a boot file by us, and took neither`;

@@ -38,6 +38,8 @@ export interface Note {
   readonly why?: string;
   readonly detail?: string;
   readonly interface?: string;
+  /** Relay that passed a DHCP message on. */
+  readonly giaddr?: string;
   /** Of a DHCP message. */
   readonly asked?: MessageType;
   readonly client?: ClientKind;
@@ -83,8 +85,8 @@ export interface Trail {
 
 /** Same key, same entry: all that is not a measure. */
 export function keyOf(note: Note): string {
-  const { kind, why, detail, interface: link, asked, client, port, server, mac } = note;
-  return JSON.stringify([kind, why, detail, link, asked, client, port, server, mac]);
+  const { kind, why, detail, interface: link, giaddr, asked, client, port, server, mac } = note;
+  return JSON.stringify([kind, why, detail, link, asked, client, port, server, mac, giaddr]);
 }
 
 /** How far a boot has come by a note; undefined when the note says nothing about that. */

@@ -42,7 +42,13 @@ function title(each: ExplainedPacket): string {
 }
 
 function answerLines(decision: DhcpDecision): string[] {
-  const machine = decision.machine === undefined ? '' : ` (${decision.machine})`;
+  const { relay } = decision;
+  const about = [
+    decision.machine ?? [],
+    relay === undefined ? [] : `beyond ${relay.address}`,
+    relay === undefined ? [] : relay.subnet === undefined ? 'in no declared subnet' : `subnet ${relay.subnet}`,
+  ].flat();
+  const machine = about.length === 0 ? '' : ` (${about.join(', ')})`;
   if (decision.kind === 'silence') {
     return [
       `  Nixie${machine}: silence, ${decision.why}${decision.detail === undefined ? '' : `: ${decision.detail}`}`,

@@ -23,6 +23,8 @@ export interface BootServerOptions {
   /** Contents of the loaders by the names under which `scene.loaders` advertises them. */
   readonly loaderFiles: ReadonlyMap<string, Uint8Array>;
   readonly interfaces: readonly Pick<LinkInterface, 'name' | 'address' | 'mtu'>[];
+  /** More addresses of ours by which machines beyond relays reach us, each with an interface of the above that they come in by. */
+  readonly alsoAt?: readonly { readonly name: string; readonly address: string }[];
   readonly onSeen: (seen: Seen) => void;
   /** The thread ended by itself; nothing is answered any more. */
   readonly onFailure: (error: Error) => void;
@@ -58,6 +60,12 @@ function openDoors(options: BootServerOptions): OpenDoor[] {
     for (const { name, address } of options.interfaces)
       for (const port of options.dhcp === false ? [69] : [67, 4011, 69])
         doors.push({ interface: name, address, port, ...openDoor({ interface: name, address, port }, options) });
+    // The wildcard of their interface hears broadcasts; nothing is broadcast to these.
+    for (const { name, address } of options.alsoAt ?? [])
+      for (const port of options.dhcp === false ? [69] : [67, 4011, 69]) {
+        const place = { interface: name, address, port };
+        doors.push({ ...place, own: openUdpDescriptor(place, port !== 69) });
+      }
   } catch (error) {
     closeDoors(doors);
     throw error;

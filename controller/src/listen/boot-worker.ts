@@ -26,9 +26,11 @@ const flush = (): void => {
 };
 const flushing = setInterval(flush, batchEveryMs);
 const onSeen = (seen: Seen): void => {
-  const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address));
+  const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address, seen.interface));
   const machine = seen.machine ?? (mac === undefined ? undefined : scene.machineOfMac[mac]);
   queue.push({ ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) }, nowMs());
+  // Its next step may be to fetch its script from that address.
+  if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined) flush();
 };
 const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
 
@@ -42,7 +44,9 @@ async function openDhcp(door: OpenDoor): Promise<dgram.Socket[]> {
     own.send(reply.bytes, reply.to.port, reply.to.address, (error) => {
       if (!error) return;
       const mac = macFromBytes(reply.bytes.subarray(28, 34));
-      onSeen({ kind: 'dhcp-unsent', mac, interface: door.interface, address: reply.to.address, detail: error.message });
+      const relay = reply.giaddr === undefined ? {} : { giaddr: reply.giaddr };
+      const to = { interface: door.interface, address: reply.to.address, ...relay };
+      onSeen({ kind: 'dhcp-unsent', mac, ...to, detail: error.message });
     });
   };
   for (const socket of sockets) {

@@ -63,7 +63,12 @@ test('a reply is encoded and goes where the answer says; what was seen carries t
     detail: 'snponly.efi',
   };
   assert.deepEqual(seen, [want]);
-  assert.equal(one.macOfAddress('10.0.0.9'), mac);
+  assert.equal(one.macOfAddress('10.0.0.9', 'lan0'), mac);
+  assert.equal(
+    one.macOfAddress('10.0.0.9', 'lan1'),
+    undefined,
+    'another interface may have the same private addresses',
+  );
 });
 
 test('a machine of ours that asks too fast is limited, alone', () => {

@@ -5,6 +5,7 @@ import { classify, wantsBoot } from '../answer/firmware.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macFromBytes } from '../machine/mac.ts';
+import { anyAddress } from '../wire/dhcp4/address.ts';
 import { architectureNames, code, readAddresses, readMessageType, readText, readUuid } from '../wire/dhcp4/options.ts';
 import { DhcpFormatError, type DhcpPacket, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
 import type { Seen } from './seen.ts';
@@ -30,9 +31,9 @@ export interface DhcpDoor {
   receive(
     bytes: Uint8Array,
     at: Omit<DhcpRequest, 'packet'>,
-  ): { readonly bytes: Uint8Array; readonly to: Endpoint } | undefined;
+  ): { readonly bytes: Uint8Array; readonly to: Endpoint; readonly giaddr?: string } | undefined;
   /** The machine that was last seen to use an address, for the trail only. */
-  macOfAddress(address: string): Mac | undefined;
+  macOfAddress(address: string, interfaceName: string | undefined): Mac | undefined;
   counters(): DhcpCounters;
 }
 
@@ -63,16 +64,27 @@ function listedIn(current: () => Scene): (bytes: Uint8Array) => boolean {
   };
 }
 
-/** For the trail: what is asked, of whom, and by what kind of client. */
-function aboutOf(packet: DhcpPacket, port: number, client: DhcpDecision['client']): Partial<Seen> {
+/** For the trail: what is asked, of whom, by what kind of client, and through which relay. */
+function aboutOf(packet: DhcpPacket, port: number, { client, relay }: DhcpDecision): Partial<Seen> {
   const asked = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
   const server = readAddresses(option(packet, code.server) ?? new Uint8Array())?.[0];
+  const address = asked === 'REQUEST' ? takenAddress(packet) : undefined;
   return {
     port,
     ...(asked === undefined ? {} : { asked }),
     ...(client === undefined ? {} : { client }),
     ...(server === undefined ? {} : { server }),
+    ...(address === undefined ? {} : { address }),
+    ...(packet.giaddr === anyAddress ? {} : { giaddr: packet.giaddr }),
+    ...(relay?.subnet === undefined ? {} : { subnet: relay.subnet }),
+    ...(relay !== undefined && relay.subnet === undefined ? { undeclared: true } : {}),
   };
+}
+
+/** RFC 2131 4.3.2: who renews holds it, others name it in option 50. */
+function takenAddress(packet: DhcpPacket): string | undefined {
+  if (packet.ciaddr !== anyAddress) return packet.ciaddr;
+  return readAddresses(option(packet, requestedAddress) ?? new Uint8Array())?.[0];
 }
 
 /** What a machine of nobody's says of itself, when it wants to boot. */
@@ -105,10 +117,12 @@ export function createDhcpDoor(parts: {
   const macs = new Map<string, Mac>();
   const isListed = listedIn(parts.scene);
 
-  const remember = (address: string, mac: Mac): void => {
-    if (address === '0.0.0.0') return;
-    macs.delete(address);
-    macs.set(address, mac);
+  // Two interfaces may have the same private addresses.
+  const remember = (interfaceName: string, address: string, mac: Mac): void => {
+    if (address === anyAddress) return;
+    const key = `${interfaceName} ${address}`;
+    macs.delete(key);
+    macs.set(key, mac);
     if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
   };
 
@@ -140,11 +154,11 @@ export function createDhcpDoor(parts: {
       try {
         const packet = decodeDhcp(bytes);
         if (machine !== undefined) {
-          remember(packet.ciaddr, mac);
-          remember(option(packet, requestedAddress)?.join('.') ?? '0.0.0.0', mac);
+          remember(at.interface, packet.ciaddr, mac);
+          remember(at.interface, option(packet, requestedAddress)?.join('.') ?? anyAddress, mac);
         }
         const answer = parts.answer({ packet, ...at }, scene);
-        const about = aboutOf(packet, at.port, answer.client);
+        const about = aboutOf(packet, at.port, answer);
         if (answer.kind === 'silence') {
           count.silent++;
           const detail = answer.detail === undefined ? {} : { detail: answer.detail };
@@ -154,10 +168,11 @@ export function createDhcpDoor(parts: {
         }
         const reply = encodeDhcp(answer.packet);
         count.answered++;
-        remember(answer.packet.yiaddr, mac);
+        remember(at.interface, answer.packet.yiaddr, mac);
         const file = answer.file === undefined ? {} : { detail: answer.file };
         parts.onSeen({ kind: 'dhcp-answered', ...seen, ...about, why: answer.why, ...file });
-        return { bytes: reply, to: answer.to };
+        const { giaddr } = packet;
+        return { bytes: reply, to: answer.to, ...(giaddr === anyAddress ? {} : { giaddr }) };
       } catch (error) {
         count.malformed++;
         const detail = (error as Error).message;
@@ -170,7 +185,7 @@ export function createDhcpDoor(parts: {
         return undefined;
       }
     },
-    macOfAddress: (address) => macs.get(address),
+    macOfAddress: (address, interfaceName) => macs.get(`${interfaceName} ${address}`),
     counters: () => ({ ...count }),
   };
 }

@@ -71,6 +71,13 @@ export function listInterfaces(sys: SysReader = readSys, found = networkInterfac
   return list;
 }
 
+/** Every IPv4 address of this computer with its interface, loopback and tunnels too. */
+export function ownAddresses(found = networkInterfaces()): { name: string; address: string }[] {
+  return Object.entries(found).flatMap(([name, entries]) =>
+    (entries ?? []).filter(({ family }) => family === 'IPv4').map(({ address }) => ({ name, address })),
+  );
+}
+
 /** `10.0.0.7`, 24 → `10.0.0.255` */
 export function broadcastAddress(address: string, prefixLength: number): string {
   const hostBits = 32 - prefixLength;

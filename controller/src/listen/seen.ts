@@ -28,8 +28,12 @@ export interface Seen {
   readonly mac?: Mac;
   readonly machine?: string;
   readonly interface?: string;
-  /** The client's address, where the protocol has one. */
+  /** The client's address, where the protocol has one: of a DHCP REQUEST the one that it takes or holds. */
   readonly address?: string;
+  /** Relay that passed a DHCP message on, and the declared subnet that it is from. `undeclared`: no declared one has the relay's address. */
+  readonly giaddr?: string;
+  readonly subnet?: string;
+  readonly undeclared?: boolean;
   /** Why, in a word of the closed set of the part that decided: of `answerDhcp`, of the TFTP transfer. */
   readonly why?: string;
   readonly detail?: string;

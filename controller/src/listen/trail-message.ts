@@ -12,11 +12,11 @@ export function trailMessage({ stages, entries, around }: Trail): TrailResponse 
 
 function entryMessage(entry: Entry): TrailEntry {
   const { kind, attempt, first, last, count, why, detail, interface: link, asked, client, server, mac } = entry;
-  const { port, done, total, blockSize, again } = entry;
+  const { port, done, total, blockSize, again, giaddr } = entry;
   const whole = (value: number | undefined) => (value === undefined ? undefined : big(value));
   return {
     ...{ kind, attempt, firstUnixMs: big(first), lastUnixMs: big(last), count, why, detail, interface: link },
-    ...{ asked, client, server, mac, port, done: whole(done), total: whole(total) },
+    ...{ giaddr, asked, client, server, mac, port, done: whole(done), total: whole(total) },
     ...{ blockSizeBytes: blockSize, sentAgain: again },
   };
 }

@@ -47,7 +47,17 @@ export type RunEvent =
   /** What is going to be written to, right before it is: judged free, or its data may be lost. */
   | { event: 'disks'; at: string; host: string; disks: TargetDisk[] }
   /** Something seen on the wire from or for a machine: DHCP, TFTP, HTTP, WoL. `kind` is from a closed set of words. */
-  | { event: 'seen'; at: string; host?: string; mac?: string; interface?: string; kind: string; detail?: string }
+  | {
+      event: 'seen';
+      at: string;
+      host?: string;
+      mac?: string;
+      interface?: string;
+      /** Of the relay that passed it on. */
+      giaddr?: string;
+      kind: string;
+      detail?: string;
+    }
   | { event: 'log'; at: string; host?: string; source: string; text: string }
   | { event: 'notice'; at: string; host?: string; level: 'info' | 'warning' | 'error'; text: string }
   /** What the preparation (evaluate, build) is doing. */

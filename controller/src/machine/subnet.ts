@@ -39,3 +39,14 @@ export function subnetAt<S extends Pick<Subnet, 'network' | 'prefixLength' | 're
 export function subnetBroadcast({ network, prefixLength }: Pick<Subnet, 'network' | 'prefixLength'>): string {
   return addressText((addressNumber(network) | ~maskNumber(prefixLength)) >>> 0);
 }
+
+/** For people, one for each. */
+export function subnetLines(subnets: readonly Subnet[]): string[] {
+  return subnets.map((subnet) => {
+    const { cidr, relay, range, controllerAddress } = subnet;
+    const by = relay === undefined ? 'foreign relays' : `relay ${relay}`;
+    const dhcp = range === undefined ? 'beside another server' : `only server, ${range.from} to ${range.to}`;
+    const at = controllerAddress === undefined ? '' : `, machines reach us at ${controllerAddress}`;
+    return `subnet ${cidr} behind ${by}, DHCP: ${dhcp}${at}`;
+  });
+}

@@ -6,17 +6,31 @@ import { type Mac, parseMac } from '../machine/mac.ts';
 import { replaceFile } from './file.ts';
 
 export function readLeases(file: string): Record<Mac, string> {
+  return leasesOf(entries(file));
+}
+
+function leasesOf(found: readonly (readonly [string, unknown])[]): Record<Mac, string> {
   const leases: Record<Mac, string> = {};
-  for (const [key, value] of entries(file)) {
+  for (const [key, value] of found) {
     const mac = parseMac(key);
     if (mac !== undefined && typeof value === 'string' && isIPv4(value)) leases[mac] = value;
   }
   return leases;
 }
 
+/** By subnet, whose key holds a `/` and so is no MAC. */
+export type SubnetLeases = Readonly<Record<string, Readonly<Record<Mac, string>>>>;
+
+export function readSubnetLeases(file: string): SubnetLeases {
+  const subnets = entries(file).filter(
+    ([key, value]) => key.includes('/') && typeof value === 'object' && value !== null,
+  );
+  return Object.fromEntries(subnets.map(([key, value]) => [key, leasesOf(Object.entries(value as object))]));
+}
+
 /** In one step. MACs of other hosts files stay known. @throws Error naming the file */
-export function writeLeases(file: string, leases: Readonly<Record<Mac, string>>): void {
-  replaceFile(file, `${JSON.stringify(leases, undefined, 1)}\n`);
+export function writeLeases(file: string, leases: Readonly<Record<Mac, string>>, subnets: SubnetLeases = {}): void {
+  replaceFile(file, `${JSON.stringify({ ...leases, ...subnets }, undefined, 1)}\n`);
 }
 
 /** A conflict may be over a day later: whoever had the address may have left. */

@@ -22,7 +22,8 @@ import { openBegun } from './begun.ts';
 import { openConsents } from './consents.ts';
 import { openHardware } from './hardware.ts';
 import { openJournal } from './journal.ts';
-import { readDeclined, readLeases, writeDeclined, writeLeases } from './leases.ts';
+import { openLastAddresses } from './last-addresses.ts';
+import { readDeclined, readLeases, readSubnetLeases, writeDeclined, writeLeases } from './leases.ts';
 import { takeLock } from './lock.ts';
 import { openMarks } from './marks.ts';
 import { placeIn, places, tidy } from './places.ts';
@@ -58,6 +59,7 @@ async function writeAll(state: string): Promise<void> {
   const release = takeLock(state);
   await loadTls(state);
   writeLeases(placeIn(state, 'leases'), { [mac]: '10.0.0.9' });
+  openLastAddresses(placeIn(state, 'lastAddresses'), () => {}).put('m1', '10.0.0.9');
   writeDeclined(placeIn(state, 'declined'), new Map([['10.0.0.8', 5]]));
   const journal = openJournal(placeIn(state, 'journal'));
   journal.write({ a: 1 });
@@ -151,6 +153,7 @@ test('whatever the files hold, reading them stops nothing', (t) => {
     fc.property(garbage, (bytes) => {
       for (const name of [
         'leases.json',
+        'addresses.json',
         'declined.json',
         'tokens.json',
         'lock',
@@ -160,6 +163,9 @@ test('whatever the files hold, reading them stops nothing', (t) => {
       ])
         writeFileSync(join(state, name), bytes);
       for (const address of Object.values(readLeases(placeIn(state, 'leases')))) assert.match(address, /^[\d.]+$/);
+      for (const leases of Object.values(readSubnetLeases(placeIn(state, 'leases'))))
+        for (const address of Object.values(leases)) assert.match(address, /^[\d.]+$/);
+      openLastAddresses(placeIn(state, 'lastAddresses'), () => {}).get('m1');
       for (const at of readDeclined(placeIn(state, 'declined'), 0).values()) assert.equal(typeof at, 'number');
       for (const each of readTokens(placeIn(state, 'tokens'))) assert.match(each.token, /^[0-9a-f]{32}$/);
       const kept = openRegistrations(placeIn(state, 'registrations')).get('m1');

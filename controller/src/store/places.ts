@@ -7,6 +7,8 @@ export const places = {
   tls: { name: 'tls.pem', kind: 'file' },
   /** Address by MAC (leases.ts). */
   leases: { name: 'leases.json', kind: 'file' },
+  /** Where hosts were proved last, by name (last-addresses.ts). */
+  lastAddresses: { name: 'addresses.json', kind: 'file' },
   /** Addresses that machines declined (leases.ts). */
   declined: { name: 'declined.json', kind: 'file' },
   /** What happened (journal.ts). */

@@ -113,7 +113,7 @@ function readStage({ stage, reason, address }: Record<string, unknown>, at: numb
   };
 }
 
-const words = ['why', 'detail', 'interface', 'asked', 'client', 'server', 'mac'] as const;
+const words = ['why', 'detail', 'interface', 'giaddr', 'asked', 'client', 'server', 'mac'] as const;
 const measures = ['port', 'done', 'total', 'blockSize', 'again'] as const;
 
 /** An entry as it was written, or undefined for anything else. */

@@ -235,7 +235,11 @@ export interface TrailEntry {
   done?: bigint | undefined;
   total?: bigint | undefined;
   blockSizeBytes?: number | undefined;
-  sentAgain?: number | undefined;
+  sentAgain?:
+    | number
+    | undefined;
+  /** Relay that passed a DHCP message on. */
+  giaddr?: string | undefined;
 }
 
 function createBaseMachine(): Machine {
@@ -2754,6 +2758,7 @@ function createBaseTrailEntry(): TrailEntry {
     total: undefined,
     blockSizeBytes: undefined,
     sentAgain: undefined,
+    giaddr: undefined,
   };
 }
 
@@ -2821,6 +2826,9 @@ export const TrailEntry: MessageFns<TrailEntry> = {
     }
     if (message.sentAgain !== undefined) {
       writer.uint32(136).uint32(message.sentAgain);
+    }
+    if (message.giaddr !== undefined) {
+      writer.uint32(146).string(message.giaddr);
     }
     return writer;
   },
@@ -2974,6 +2982,14 @@ export const TrailEntry: MessageFns<TrailEntry> = {
             message.sentAgain = reader.uint32();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.giaddr = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3021,6 +3037,7 @@ export const TrailEntry: MessageFns<TrailEntry> = {
         : isSet(object.sent_again)
         ? globalThis.Number(object.sent_again)
         : undefined,
+      giaddr: isSet(object.giaddr) ? globalThis.String(object.giaddr) : undefined,
     };
   },
 
@@ -3077,6 +3094,9 @@ export const TrailEntry: MessageFns<TrailEntry> = {
     if (message.sentAgain !== undefined) {
       obj.sentAgain = Math.round(message.sentAgain);
     }
+    if (message.giaddr !== undefined) {
+      obj.giaddr = message.giaddr;
+    }
     return obj;
   },
 
@@ -3106,6 +3126,7 @@ export const TrailEntry: MessageFns<TrailEntry> = {
     message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : undefined;
     message.blockSizeBytes = object.blockSizeBytes ?? undefined;
     message.sentAgain = object.sentAgain ?? undefined;
+    message.giaddr = object.giaddr ?? undefined;
     return message;
   },
 };
