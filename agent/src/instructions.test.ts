@@ -18,6 +18,7 @@ function hands(): Hands & { calls: string[] } {
     linkDisk: async ({ path }) => void calls.push(`link ${path}`),
     abort: async () => void calls.push('abort'),
     authorize: (lines) => void calls.push(`authorize ${lines.join()}`),
+    useCache: ({ port, path }) => void calls.push(`cache ${port}${path}`),
     power: (action, delayMs) => void calls.push(`${action} ${delayMs}`),
   };
 }
@@ -67,4 +68,11 @@ test('new keys are put in place, and a line that is no key is a failure', async 
     },
   });
   assert.equal((await broken.run(give('b'))).error, 'read-only file system');
+});
+
+test('a binary cache is named to nix', async () => {
+  const own = hands();
+  const value = { port: 7480, path: '/nix', publicKey: 'k' };
+  const { ok } = await new Instructions(own).run({ id: 'a', action: { $case: 'useCache', value } });
+  assert.deepEqual([ok, own.calls], [true, ['cache 7480/nix']]);
 });

@@ -1,6 +1,6 @@
 // Doing what the controller says, each instruction once: a repeated id gets the same answer again.
 
-import type { Instruction, InstructionResult, LinkDisk } from '@nixie/proto/agent';
+import type { Instruction, InstructionResult, LinkDisk, UseCache } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
 
 /** What an instruction may set in motion. Each throws to report failure. */
@@ -12,6 +12,8 @@ export interface Hands {
   abort(): Promise<void>;
   /** Replaces the controller's lines in root's authorized_keys. */
   authorize(lines: readonly string[]): void;
+  /** Names a binary cache to nix on the machine. */
+  useCache(cache: UseCache): void;
   /** Takes effect after the answer had time to leave. */
   power(action: 'reboot' | 'poweroff', delayMs: number): void;
 }
@@ -65,6 +67,9 @@ export class Instructions {
         return undefined;
       case 'authorize':
         this.#hands.authorize(action.value.authorizedKeys);
+        return undefined;
+      case 'useCache':
+        this.#hands.useCache(action.value);
         return undefined;
       case 'reboot':
         this.#hands.power('reboot', action.value.delayMs);

@@ -30,6 +30,8 @@ export interface LifeParts {
   readonly power: Power;
   readonly inventory: (reachedBy: string | undefined) => Promise<Inventory>;
   readonly vitals: () => { uptimeMs: number; memoryAvailableBytes: number };
+  /** Told before each session: `IP:port` that it is held with. */
+  readonly holding: (endpoint: string) => void;
   readonly carryProgress: (send: ((progress: Progress) => void) | undefined) => void;
   /** The same for what takes long to gather. */
   readonly carryHardware: (send: SendReport | undefined) => void;
@@ -79,6 +81,7 @@ export async function live(parts: LifeParts): Promise<void> {
           }
         }
         if (credential) {
+          parts.holding(reached.pinned.endpoint);
           const end = await holdSession({
             ...parts,
             client,

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startupSnapshot } from 'node:v8';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Progress } from '@nixie/proto/agent';
 import { writeInventoryJson } from '@nixie/proto/inventory-json';
@@ -33,6 +34,7 @@ import { watchInstall } from './progress.ts';
 import { releaseMemory } from './release-memory.ts';
 import { resetDisks } from './reset-disks.ts';
 import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
+import { useCache } from './use-cache.ts';
 import { agentVersion } from './version.ts';
 
 /** Writes to the machine's screen or serial line, when there is one and our own lines don't go there anyway. */
@@ -103,6 +105,7 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     if (!real) throw new Error('not done: the agent looks at a tree of its own, not at the machine');
   };
   let reachedBy: string | undefined;
+  let heldWith = '';
   const instructions = new Instructions({
     inspect: async () => {
       await settle();
@@ -137,6 +140,12 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
       if (odd.length > 0) throw new Error(`${odd.length} of ${lines.length} lines are no keys`);
       log.info(`the controller gave ${lines.length} keys anew`);
     },
+    useCache: (cache) => {
+      useCache(settings.nixConfFile, cache, heldWith);
+      log.info(
+        cache.publicKey === '' ? 'no binary cache any more' : `nix asks the binary cache of ${heldWith} as well`,
+      );
+    },
     power: (action, delayMs) => {
       // The answer needs a moment to leave.
       setTimeout(() => void power.now(action, 'the controller said so'), Math.max(500, Math.min(delayMs, 600_000)));
@@ -170,6 +179,9 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
       return collectInventory({ root, bootMac: settings.bootMac, reachedBy });
     },
     vitals: () => readVitals(root),
+    holding: (endpoint) => {
+      heldWith = endpoint;
+    },
     carryProgress: (send) => {
       sendProgress = send;
       // Not before somebody can hear it: what the journal holds from earlier comes with it, and a boot should be quick.
@@ -212,15 +224,21 @@ async function main(): Promise<number> {
   }
 }
 
-// What the library reports comes back as errors; its own lines on stderr would only say it twice.
-setLogVerbosity(logVerbosity.NONE);
-process.on('exit', killAllChildren);
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(
-      `nixie-agent: ${error instanceof UsageError ? error.message : ((error as Error).stack ?? error)}\n`,
-    );
-    process.exit(error instanceof UsageError ? 2 : 1);
-  },
-);
+function begin(): void {
+  // What the library reports comes back as errors; its own lines on stderr would only say it twice.
+  setLogVerbosity(logVerbosity.NONE);
+  process.on('exit', killAllChildren);
+  main().then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(
+        `nixie-agent: ${error instanceof UsageError ? error.message : ((error as Error).stack ?? error)}\n`,
+      );
+      process.exit(error instanceof UsageError ? 2 : 1);
+    },
+  );
+}
+
+// The executable holds the program as it is here: loaded, and not yet begun.
+if (startupSnapshot.isBuildingSnapshot()) startupSnapshot.setDeserializeMainFunction(begin);
+else begin();

@@ -32,6 +32,7 @@ test('the kernel command line is enough', () => {
     root: '/',
     sshHostKeyFile: '/etc/ssh/ssh_host_ed25519_key.pub',
     authorizedKeysFile: '/root/.ssh/authorized_keys',
+    nixConfFile: '/root/.config/nix/nix.conf',
     stateFolder: '/run/nixie-agent',
     patienceMs: 600_000,
     linksUpMs: 5000,

@@ -16,6 +16,8 @@ export interface Settings {
   readonly root: string;
   readonly sshHostKeyFile: string;
   readonly authorizedKeysFile: string;
+  /** Root's own settings of nix. */
+  readonly nixConfFile: string;
   readonly stateFolder: string;
   /** How long another certificate or a refused token is watched before a reboot. */
   readonly patienceMs: number;
@@ -56,6 +58,7 @@ Options override the kernel's words:
   --ssh-host-key FILE              public half of the host key (default /etc/ssh/ssh_host_ed25519_key.pub); private half for --check-in
   --host NAME                      its name in the hosts file, for --check-in (default: its host name)
   --authorized-keys FILE           where the run's keys go (default /root/.ssh/authorized_keys)
+  --nix-conf FILE                  nix settings that name the controller's binary cache (default /root/.config/nix/nix.conf)
   --state DIR                      key and credential of this boot (default /run/nixie-agent)
   --refused reboot|wait            when the token stays refused (default reboot, after --patience)
   --patience SECONDS               time before such a reboot (default 600)
@@ -82,6 +85,7 @@ export function readCommand(args: readonly string[]): Command {
         root: { type: 'string' },
         'ssh-host-key': { type: 'string' },
         'authorized-keys': { type: 'string' },
+        'nix-conf': { type: 'string' },
         state: { type: 'string' },
         refused: { type: 'string' },
         patience: { type: 'string' },
@@ -162,6 +166,7 @@ export function readCommand(args: readonly string[]): Command {
       root,
       sshHostKeyFile: text('ssh-host-key') ?? join(root, 'etc/ssh/ssh_host_ed25519_key.pub'),
       authorizedKeysFile: text('authorized-keys') ?? join(root, 'root/.ssh/authorized_keys'),
+      nixConfFile: text('nix-conf') ?? join(root, 'root/.config/nix/nix.conf'),
       stateFolder: text('state') ?? join(root, 'run/nixie-agent'),
       patienceMs: Number(text('patience') ?? 600) * 1000,
       linksUpMs: linksUpMs(5),

@@ -185,6 +185,7 @@ export interface Instruction {
     | { $case: "powerOff"; value: PowerOff }
     | { $case: "authorize"; value: Authorize }
     | { $case: "linkDisk"; value: LinkDisk }
+    | { $case: "useCache"; value: UseCache }
     | undefined;
 }
 
@@ -225,6 +226,16 @@ export interface LinkDisk {
     | undefined;
   /** Nothing was on it when it was judged, so nothing may be on it now. */
   blank: boolean;
+}
+
+/** Has nix on the machine look for store paths at a binary cache, until the machine is rebooted. It replaces the one that was named before. */
+export interface UseCache {
+  /** The cache is where the agent has this session with: at that address, by HTTP, at this port and path. */
+  port: number;
+  /** /nix */
+  path: string;
+  /** Of the cache, NAME:BASE64. Empty: no cache any more. */
+  publicKey: string;
 }
 
 function createBaseRegisterRequest(): RegisterRequest {
@@ -2146,6 +2157,9 @@ export const Instruction: MessageFns<Instruction> = {
       case "linkDisk":
         LinkDisk.encode(message.action.value, writer.uint32(66).fork()).join();
         break;
+      case "useCache":
+        UseCache.encode(message.action.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2227,6 +2241,14 @@ export const Instruction: MessageFns<Instruction> = {
             message.action = { $case: "linkDisk", value: LinkDisk.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.action = { $case: "useCache", value: UseCache.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2262,6 +2284,10 @@ export const Instruction: MessageFns<Instruction> = {
         ? { $case: "linkDisk", value: LinkDisk.fromJSON(object.linkDisk) }
         : isSet(object.link_disk)
         ? { $case: "linkDisk", value: LinkDisk.fromJSON(object.link_disk) }
+        : isSet(object.useCache)
+        ? { $case: "useCache", value: UseCache.fromJSON(object.useCache) }
+        : isSet(object.use_cache)
+        ? { $case: "useCache", value: UseCache.fromJSON(object.use_cache) }
         : undefined,
     };
   },
@@ -2285,6 +2311,8 @@ export const Instruction: MessageFns<Instruction> = {
       obj.authorize = Authorize.toJSON(message.action.value);
     } else if (message.action?.$case === "linkDisk") {
       obj.linkDisk = LinkDisk.toJSON(message.action.value);
+    } else if (message.action?.$case === "useCache") {
+      obj.useCache = UseCache.toJSON(message.action.value);
     }
     return obj;
   },
@@ -2335,6 +2363,12 @@ export const Instruction: MessageFns<Instruction> = {
       case "linkDisk": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "linkDisk", value: LinkDisk.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "useCache": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "useCache", value: UseCache.fromPartial(object.action.value) };
         }
         break;
       }
@@ -2874,6 +2908,111 @@ export const LinkDisk: MessageFns<LinkDisk> = {
     message.wwn = object.wwn ?? undefined;
     message.byPath = object.byPath ?? undefined;
     message.blank = object.blank ?? false;
+    return message;
+  },
+};
+
+function createBaseUseCache(): UseCache {
+  return { port: 0, path: "", publicKey: "" };
+}
+
+export const UseCache: MessageFns<UseCache> = {
+  encode(message: UseCache, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.publicKey !== "") {
+      writer.uint32(26).string(message.publicKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UseCache {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUseCache();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UseCache {
+    return {
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      publicKey: isSet(object.publicKey)
+        ? globalThis.String(object.publicKey)
+        : isSet(object.public_key)
+        ? globalThis.String(object.public_key)
+        : "",
+    };
+  },
+
+  toJSON(message: UseCache): unknown {
+    const obj: any = {};
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.publicKey !== "") {
+      obj.publicKey = message.publicKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UseCache>): UseCache {
+    return UseCache.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UseCache>): UseCache {
+    const message = createBaseUseCache();
+    message.port = object.port ?? 0;
+    message.path = object.path ?? "";
+    message.publicKey = object.publicKey ?? "";
     return message;
   },
 };
