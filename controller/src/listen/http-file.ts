@@ -14,6 +14,24 @@ export interface HttpFile {
   readonly sha256: string;
 }
 
+/** A file that may be on its way here still, or be taken away when nobody reads it. */
+export interface HeldFile {
+  /** bytes */
+  readonly size: number;
+  readonly sha256: string;
+  /** Asked once for each response with a body, and released at its end. */
+  hold(): FileHold;
+}
+
+export interface FileHold {
+  /** Where it lies, whole. Absent: it is coming. */
+  readonly path?: string;
+  /** Bytes from `first` to `last` inclusive, as they come. It throws when they don't, or are wrong: the response is cut off then. */
+  read(first: number, last: number): AsyncIterable<Uint8Array>;
+  /** Ends what is still read. */
+  release(): void;
+}
+
 /** Bytes sent of how many, and whether that was the last word. */
 export type OnBytes = (sentBytes: number, totalBytes: number, ended: boolean) => void;
 
@@ -138,41 +156,65 @@ sendBytes.prepare = (name: string, bytes: Uint8Array): PreparedBytes => ({
 export function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
-  file: HttpFile & { readonly name: string },
+  file: (HttpFile | HeldFile) & { readonly name: string },
   bulk: BulkSender,
   stalledMs: number,
   onBytes: OnBytes,
 ): void {
   const body = begin(request, response, file.size, contentType(file.name), file.sha256);
   if (!body) return;
-  if (body.status === 200 && file.size > bulkBytes && bulk.send(request, response, body.headers, file, onBytes)) return;
-
-  const total = body.range.last - body.range.first + 1;
-  response.writeHead(body.status, body.headers);
+  const { first, last } = body.range;
+  const total = last - first + 1;
   if (total === 0) {
-    response.end();
+    response.writeHead(body.status, body.headers).end();
     return;
   }
+  const hold = 'hold' in file ? file.hold() : holdPath(file.path);
+  const told: OnBytes = (sent, of, ended) => {
+    if (ended) hold.release();
+    onBytes(sent, of, ended);
+  };
+  const whole = body.status === 200 && file.size > bulkBytes && hold.path !== undefined;
+  const { size, sha256 } = file;
+  if (whole && bulk.send(request, response, body.headers, { path: hold.path, size, sha256 }, told)) return;
+  sendPieces(response, body, hold, stalledMs, told);
+}
+
+function holdPath(path: string): FileHold & { readonly path: string } {
+  // The usual chunk of 64 KB would cost a third more processor time.
+  const read = (start: number, end: number) =>
+    createReadStream(path, { start, end, highWaterMark: chunkBytes }) as AsyncIterable<Uint8Array>;
+  return { path, read, release() {} };
+}
+
+function sendPieces(response: ServerResponse, body: Body, hold: FileHold, stalledMs: number, onBytes: OnBytes): void {
+  const { first, last } = body.range;
+  const total = last - first + 1;
   let sent = 0;
   let toldMs = 0;
-  let ended = false;
-  // The usual chunk of 64 KB would cost a third more processor time.
-  const source = createReadStream(file.path, {
-    start: body.range.first,
-    end: body.range.last,
-    highWaterMark: chunkBytes,
-  });
-  source.on('data', (chunk) => {
-    sent += chunk.length;
-    const nowMs = performance.now();
-    if (nowMs - toldMs < progressEveryMs) return;
-    toldMs = nowMs;
-    onBytes(sent, total, false);
-  });
+  response.writeHead(body.status, body.headers);
+  // Who waits for a file that is coming is to know that somebody is there.
+  response.flushHeaders();
   response.setTimeout(stalledMs, () => response.destroy());
-  pipeline(source, response, () => {
-    if (ended) return;
-    ended = true;
+  const counted = async function* (pieces: AsyncIterable<Uint8Array>) {
+    for await (const piece of pieces) {
+      sent += piece.length;
+      const nowMs = performance.now();
+      if (nowMs - toldMs >= progressEveryMs) {
+        toldMs = nowMs;
+        onBytes(sent, total, false);
+      }
+      yield piece;
+    }
+    // Fewer bytes than were promised are not to look like an end.
+    if (sent < total) throw new Error(`${total - sent} bytes are missing`);
+  };
+  const { socket } = response;
+  // Pieces that nobody waits for any more may never come.
+  response.once('close', () => hold.release());
+  pipeline(hold.read(first, last), counted, response, (error) => {
+    // A close without a reset could be taken for the end by clients that count nothing.
+    if (error) socket?.resetAndDestroy();
     onBytes(sent, total, true);
   });
 }

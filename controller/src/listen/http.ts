@@ -4,13 +4,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Mac } from '../machine/mac.ts';
 import { PortTaken } from './errors.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
-import { type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
+import { type HeldFile, type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
 import type { NixDoor } from './http-nix.ts';
 import { routeOf } from './http-route.ts';
 import { portHolder } from './port-holder.ts';
 import type { Seen } from './seen.ts';
 
-export type { HttpFile } from './http-file.ts';
+export type { FileHold, HeldFile, HttpFile } from './http-file.ts';
+
+/** By `SHA256/NAME`. */
+export type HttpFiles = ReadonlyMap<string, HttpFile | HeldFile>;
 
 /** Who asks for the boot script of a MAC, and at which of our addresses. */
 export interface ScriptAsk {
@@ -42,7 +45,7 @@ export interface HttpOptions {
   /** Contents by the name under `/loader/`. */
   readonly loaders: ReadonlyMap<string, Uint8Array>;
   /** Installer files by `SHA256/NAME` under `/f/`; can be set later as well. */
-  readonly files?: ReadonlyMap<string, HttpFile>;
+  readonly files?: HttpFiles;
   /** The binary cache below `/nix/`. Absent: there is none. Its requests, thousands for each machine, are not told one by one. */
   readonly nix?: NixDoor;
   readonly onSeen?: (seen: Seen) => void;
@@ -82,7 +85,8 @@ export interface HttpCounters {
 
 export interface HttpServer {
   readonly port: number;
-  setFiles(files: ReadonlyMap<string, HttpFile>): void;
+  setFiles(files: HttpFiles): void;
+  setLoaders(loaders: ReadonlyMap<string, Uint8Array>): void;
   counters(): HttpCounters;
   /** Ends all connections and children. */
   close(): Promise<void>;
@@ -96,8 +100,10 @@ const addressesRemembered = 4096;
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const limits = { ...usualLimits, ...options.limits };
   const count = { requests: 0, refused: 0 };
-  const loaders = new Map([...options.loaders].map(([name, bytes]) => [name, sendBytes.prepare(name, bytes)]));
-  let files = options.files ?? new Map<string, HttpFile>();
+  const prepared = (all: ReadonlyMap<string, Uint8Array>) =>
+    new Map([...all].map(([name, bytes]) => [name, sendBytes.prepare(name, bytes)]));
+  let loaders = prepared(options.loaders);
+  let files: HttpFiles = options.files ?? new Map();
   const macs = new Map<string, Mac>();
   const bulk: BulkSender = createBulkSender({ program: options.catProgram, stalledMs: limits.stalledMs });
 
@@ -140,7 +146,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     sendText(request, response, 200, answer.script);
   };
 
-  const installerFile = (request: IncomingMessage, response: ServerResponse, name: string, file: HttpFile): void => {
+  const installerFile = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    name: string,
+    file: HttpFile | HeldFile,
+  ): void => {
     see('http-file', request, name);
     const from = remoteAddress(request);
     const mac = macs.get(from);
@@ -228,6 +239,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     port,
     setFiles: (next) => {
       files = next;
+    },
+    setLoaders: (next) => {
+      loaders = prepared(next);
     },
     counters: () => ({ ...count, ...bulk.counters() }),
     close,

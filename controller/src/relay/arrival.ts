@@ -49,6 +49,8 @@ export class Arrival {
   #hash = createHash('sha256');
   #file: FileHandle | undefined;
   #wanted = 0;
+  /** Nobody wants it: what is under way for it ends. */
+  #idle = new AbortController();
   #readers = 0;
   #retired = false;
 
@@ -69,10 +71,10 @@ export class Arrival {
 
   /** While somebody wants it, it goes on through failures of the uplink; the result takes the wish back. */
   want(): () => void {
-    this.#wanted++;
+    if (this.#wanted++ === 0) this.#idle = new AbortController();
     let once = true;
     return () => {
-      if (once) this.#wanted--;
+      if (once && --this.#wanted === 0) this.#idle.abort();
       once = false;
     };
   }
@@ -119,7 +121,7 @@ export class Arrival {
         return this.end;
       }
       pauseMs = this.have > before ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
-      await this.#world.sleep(pauseMs, this.#abort.signal);
+      await this.#world.sleep(pauseMs, AbortSignal.any([this.#abort.signal, this.#idle.signal]));
       this.#abort.signal.throwIfAborted();
     }
     if (this.#hash.copy().digest('hex') !== ref.sha256) {
@@ -174,8 +176,9 @@ export class Arrival {
 
   /** Fetches from where it is until the end, or until the uplink fails or nobody wants it any more, which are no errors. */
   async #fetchOnce(): Promise<void> {
+    const signal = AbortSignal.any([this.#abort.signal, this.#idle.signal]);
     try {
-      for await (const piece of fetchPieces(this.ref, this.have, this.#world, this.#abort.signal)) {
+      for await (const piece of fetchPieces(this.ref, this.have, this.#world, signal)) {
         if (this.have + piece.length > this.ref.bytes) throw tooMuch(this.ref);
         this.fetchedAny = true;
         await this.#write(piece);
@@ -203,15 +206,19 @@ export class Arrival {
 
   /**
    * Bytes from `first` to `last` inclusive, as they come.
+   * @param over the reader has gone
    * @throws what ended the arrival; then the last piece of the file was not given
    */
-  async *read(first: number, last: number): AsyncGenerator<Uint8Array> {
+  async *read(first: number, last: number, over: AbortSignal): AsyncGenerator<Uint8Array> {
     this.#readers++;
     const unwant = this.want();
     const { bytes } = this.ref;
+    const wake = () => this.#moved();
+    over.addEventListener('abort', wake, { once: true });
     try {
       for (let at = first; at <= last; ) {
         this.#abort.signal.throwIfAborted();
+        over.throwIfAborted();
         const safe = this.end === 'whole' ? bytes : Math.min(this.have, bytes - heldBackBytes);
         const until = Math.min(safe, last + 1);
         if (at < until) {
@@ -220,11 +227,12 @@ export class Arrival {
           yield piece;
         } else if (this.end === undefined) await new Promise<void>((resolve) => void this.#waiting.add(resolve));
         else if (this.end === 'unkept') {
-          yield* this.#past(at, last);
+          yield* this.#past(at, last, AbortSignal.any([over, this.#abort.signal]));
           return;
         } else throw this.error ?? new Error('the file was given up: nobody wanted it');
       }
     } finally {
+      over.removeEventListener('abort', wake);
       this.#readers--;
       unwant();
       await this.#closeIfDone();
@@ -232,7 +240,7 @@ export class Arrival {
   }
 
   /** For one reader only, past the disk: what is on it first, then the rest from the uplink, with which the hash goes on. */
-  async *#past(first: number, last: number): AsyncGenerator<Uint8Array> {
+  async *#past(first: number, last: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const { bytes, sha256 } = this.ref;
     const limit = Math.max(0, bytes - heldBackBytes);
     const held: Uint8Array[] = [];
@@ -258,7 +266,7 @@ export class Arrival {
       if (have > last && last < limit) return;
       const before = have;
       try {
-        for await (const piece of fetchPieces(this.ref, have, this.#world, this.#abort.signal)) {
+        for await (const piece of fetchPieces(this.ref, have, this.#world, signal)) {
           if (have + piece.length > bytes) throw tooMuch(this.ref);
           hash.update(piece);
           const now = free(piece, have);
@@ -269,11 +277,11 @@ export class Arrival {
       } catch (error) {
         if (isLasting(error)) throw error;
       }
-      this.#abort.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (have >= bytes) break;
       pauseMs = have > before ? firstPauseMs : Math.min(pauseMs * 2, longestPauseMs);
-      await this.#world.sleep(pauseMs, this.#abort.signal);
-      this.#abort.signal.throwIfAborted();
+      await this.#world.sleep(pauseMs, signal);
+      signal.throwIfAborted();
     }
     if (hash.digest('hex') !== sha256) {
       this.spoiled = this.have > 0;

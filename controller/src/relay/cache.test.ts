@@ -390,6 +390,25 @@ test('what the controller has not is said at once to those who wait', async (t) 
   assert.match(String((await read(cache, ref)).error), /none of this plan/);
 });
 
+test('a reader that goes away while nothing comes ends, and with the last of them the fetch', async (t) => {
+  const { ref } = content(200_000);
+  let ended = false;
+  const fetch: FetchBytes = async function* (_what, _offset, signal) {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    ended = true;
+    yield* [];
+  };
+  const { open } = house(t, fetch, { after: () => () => {} });
+  const cache = open();
+  const hold = cache.hold(ref);
+  const next = hold.read(0, 1)[Symbol.asyncIterator]().next();
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+  hold.release();
+  await assert.rejects(next);
+  for (let i = 0; i < 1000 && !ended; i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(ended);
+});
+
 test('closing ends those who wait', async (t) => {
   const { whole, ref } = content(200_000);
   const up = uplink([whole]);

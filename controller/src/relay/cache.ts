@@ -4,18 +4,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FileHold } from '../listen/http-file.ts';
 import { Arrival, type ArrivalWorld } from './arrival.ts';
 import { type CacheRef, WrongContent } from './fetching.ts';
 import type { Problems } from './problems.ts';
-
-/** One reader of one file; nothing is evicted meanwhile. */
-export interface Hold {
-  /** Where it lies, whole and right. Absent: it is coming. */
-  readonly path?: string;
-  /** From `first` to `last` inclusive, as they come. Throws when they can't be had, or are wrong. */
-  read(first: number, last: number): AsyncIterable<Uint8Array>;
-  release(): void;
-}
 
 export interface CacheWorld extends Pick<ArrivalWorld, 'fetch' | 'sleep' | 'after' | 'write'> {
   /** Milliseconds of a clock that nobody sets. */
@@ -100,16 +92,16 @@ export class Cache {
     this.#pinned = new Set(files);
   }
 
-  /** Begins to read a file, which is fetched when it isn't here. */
-  hold(ref: CacheRef): Hold {
+  /** Begins to read a file, which is fetched when it isn't here. Nothing evicts it meanwhile. */
+  hold(ref: CacheRef): FileHold {
     const entry = this.#entry(ref.sha256);
     entry.holds++;
     entry.usedAt = this.#world.now();
     if (entry.disk !== undefined && !entry.disk.part) this.#hits++;
-    let held = true;
+    const over = new AbortController();
     const release = () => {
-      if (!held) return;
-      held = false;
+      if (over.signal.aborted) return;
+      over.abort();
       entry.holds--;
       entry.usedAt = this.#world.now();
       if (this.#isWhole(entry, ref)) this.#touch(entry);
@@ -121,13 +113,10 @@ export class Cache {
         createReadStream(path, { start: first, end: last, highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>;
       return { path, read, release };
     }
-    const read = (first: number, last: number) => this.#follow(entry, ref, first, last);
-    return { read, release };
-  }
-
-  async *#follow(entry: Entry, ref: CacheRef, first: number, last: number): AsyncGenerator<Uint8Array> {
-    const arrival = this.#arrivalOf(entry, ref);
-    yield* arrival.read(first, last);
+    const follow = async function* (this: Cache, first: number, last: number) {
+      yield* this.#arrivalOf(entry, ref).read(first, last, over.signal);
+    };
+    return { read: follow.bind(this), release };
   }
 
   /**
