@@ -28,7 +28,13 @@ export interface BootThreadData {
 }
 
 export type ToThread =
-  | { readonly kind: 'scene'; readonly id: number; readonly scene: Scene }
+  | {
+      readonly kind: 'scene';
+      readonly id: number;
+      readonly scene: Scene;
+      /** Absent: they stay as they are. */
+      readonly loaderFiles?: ReadonlyMap<string, Uint8Array>;
+    }
   | { readonly kind: 'counters' | 'close'; readonly id: number };
 
 export type FromThread =

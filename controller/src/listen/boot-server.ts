@@ -46,8 +46,11 @@ export interface BootCounters {
 }
 
 export interface BootServer {
-  /** Resolves when the thread answers by the new scene: no packet is answered by the old one afterwards. */
-  setScene(scene: Scene): Promise<void>;
+  /**
+   * Resolves when the thread answers by the new scene: no packet is answered by the old one afterwards.
+   * @param loaderFiles absent: as before. Transfers that have begun go on with what they began with
+   */
+  setScene(scene: Scene, loaderFiles?: ReadonlyMap<string, Uint8Array>): Promise<void>;
   counters(): Promise<BootCounters>;
   close(): Promise<void>;
 }
@@ -178,9 +181,9 @@ export async function startBootServer(options: BootServerOptions): Promise<BootS
   }
 
   return {
-    async setScene(scene) {
+    async setScene(scene, loaderFiles) {
       const id = nextId++;
-      await ask({ kind: 'scene', id, scene }, id);
+      await ask({ kind: 'scene', id, scene, ...(loaderFiles && { loaderFiles }) }, id);
     },
     async counters() {
       const id = nextId++;

@@ -16,6 +16,7 @@ const port = parentPort!;
 const nowMs = (): number => performance.now();
 const say = (message: FromThread): void => port.postMessage(message);
 let scene: Scene = data.scene;
+let loaderFiles = data.loaderFiles;
 
 const queue = new SeenQueue();
 const batchEveryMs = 50;
@@ -61,7 +62,7 @@ async function openTftp(door: OpenDoor): Promise<TftpDoor> {
     listener: await adoptUdp(door.own),
     interface: door.interface,
     mtu: data.mtus[door.interface] ?? 1500,
-    files: data.loaderFiles,
+    files: { get: (name) => loaderFiles.get(name) },
     openSocket: async () => adoptUdp(openUdpDescriptor({ interface: door.interface, address: door.address, port: 0 })),
     nowMs,
     onSeen,
@@ -113,6 +114,7 @@ async function close(id: number): Promise<void> {
 port.on('message', (message: ToThread) => {
   if (message.kind === 'scene') {
     scene = message.scene;
+    loaderFiles = message.loaderFiles ?? loaderFiles;
     say({ kind: 'done', id: message.id });
   } else if (message.kind === 'counters') {
     say({ kind: 'counters', id: message.id, dhcp: dhcpCounters(), tftp: tftpCounters() });

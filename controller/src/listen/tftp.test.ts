@@ -146,6 +146,9 @@ test('names as firmware writes them, and packed files are shared', () => {
   const packed = new PackedFiles();
   assert.equal(packed.get('a', file, 512), packed.get('a', file, 512));
   assert.notEqual(packed.get('a', file, 512), packed.get('a', file, 1024));
+  const other = new Uint8Array(file.length);
+  const before = packed.get('a', file, 512);
+  assert.notEqual(packed.get('a', other, 512), before, 'another file has got the name');
 });
 
 test('a block that is sent again and again is told while it lasts, and how far it came at the end', async (t) => {

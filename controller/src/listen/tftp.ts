@@ -29,7 +29,8 @@ export interface TftpParts {
   readonly interface: string;
   /** bytes */
   readonly mtu: number;
-  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** By name; may come to hold others later. */
+  readonly files: { get(name: string): Uint8Array | undefined };
   /** A new socket on any port of the same address of the same interface. */
   readonly openSocket: () => Promise<dgram.Socket>;
   readonly nowMs: () => number;
@@ -56,14 +57,23 @@ export function tableName(asked: string): string {
 
 /** Keeps files laid out as packets, for the many machines that ask for the same file with the same block size. */
 export class PackedFiles {
-  readonly #kept = new Map<string, { readonly bytes: number; readonly packets: DataPackets }>();
+  readonly #kept = new Map<
+    string,
+    { readonly file: Uint8Array; readonly bytes: number; readonly packets: DataPackets }
+  >();
   #total = 0;
 
   get(name: string, file: Uint8Array, blockSize: number): DataPackets {
     const key = `${blockSize} ${name}`;
     const found = this.#kept.get(key);
-    if (found) return found.packets;
-    const entry = { bytes: file.length + Math.ceil(file.length / blockSize) * 4, packets: packFile(file, blockSize) };
+    if (found?.file === file) return found.packets;
+    // Another file has got the name since.
+    if (found && this.#kept.delete(key)) this.#total -= found.bytes;
+    const entry = {
+      file,
+      bytes: file.length + Math.ceil(file.length / blockSize) * 4,
+      packets: packFile(file, blockSize),
+    };
     for (const [oldest, { bytes }] of this.#kept) {
       if (this.#total + entry.bytes <= packedBytesKept) break;
       this.#kept.delete(oldest);

@@ -1,3 +1,4 @@
+// The cache over an uplink and a disk that fail. It is long because they can fail in many ways, each with a word to it.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
