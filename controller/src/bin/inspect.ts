@@ -10,9 +10,10 @@ import { clean } from '../cli/text.ts';
 import type { WakeRequest } from '../cli/wake-request.ts';
 import type { RunConfig } from '../config/run-config.ts';
 import { makeStateDir } from '../config/state-dir.ts';
+import { subnetWarnings, wakePlaces } from '../core/network.ts';
 import { explainFile } from '../explain/explain.ts';
 import { UnknownInput } from '../explain/input.ts';
-import { chooseInterfaces, listInterfaces } from '../listen/interfaces.ts';
+import { chooseInterfaces, listInterfaces, ownAddresses } from '../listen/interfaces.ts';
 import { wake as sendMagic } from '../listen/wake.ts';
 import { evaluate } from '../nix/evaluate.ts';
 import { folderProbe, makeRunner } from '../nix/runner.ts';
@@ -51,7 +52,12 @@ export async function check(config: RunConfig, warnings: readonly string[], worl
       signal: abort.signal,
       deadlineMs: config.buildTimeoutSeconds * 1000,
     });
-    const said = rights.notice === undefined ? warnings : [...warnings, rights.notice];
+    const own = ownAddresses().map(({ address }) => address);
+    const said = [
+      ...warnings,
+      ...(rights.notice === undefined ? [] : [rights.notice]),
+      ...subnetWarnings(config.subnets, own),
+    ];
     const report = judgeEvaluation(config, evaluation, said);
     const lines = config.json
       ? checkJson(report).map((entry) => JSON.stringify(entry))
@@ -69,9 +75,14 @@ export async function check(config: RunConfig, warnings: readonly string[], worl
 /** Exit status 1 when a packet could not be decoded. */
 export async function explain(request: ExplainRequest, world: InspectWorld): Promise<ExitCode> {
   const bytes = readCapture(request.capture, world.cwd);
-  const { hosts, dhcp, address } = request;
+  const { hosts, subnets, dhcp, address } = request;
   try {
-    const told = explainFile(bytes, { ...(hosts && { hosts }), ...(dhcp && { dhcp }), ...(address && { address }) });
+    const told = explainFile(bytes, {
+      ...(hosts && { hosts }),
+      ...(subnets && { subnets }),
+      ...(dhcp && { dhcp }),
+      ...(address && { address }),
+    });
     const text = request.json ? told.json.map((each) => `${JSON.stringify(each)}\n`).join('') : told.text;
     world.out(text.endsWith('\n') || text === '' ? text : `${text}\n`);
     return told.failures > 0 ? exitCodes.failed : exitCodes.done;
@@ -97,21 +108,26 @@ function readCapture(given: string, cwd: string): Uint8Array {
 
 /** Exit status 1 when for some machine no packet left this computer. */
 export async function wake(request: WakeRequest, world: InspectWorld): Promise<ExitCode> {
-  const { interfaces, address, secureOn } = request;
-  const links = chooseInterfaces(listInterfaces(), { interfaces, ...(address !== undefined && { address }) });
+  const { interfaces, address, secureOn, subnets } = request;
+  const all = chooseInterfaces(listInterfaces(), { interfaces, ...(address !== undefined && { address }) });
+  const own = ownAddresses().map((each) => each.address);
   let code: ExitCode = exitCodes.done;
-  for (const { name, macs } of request.targets) {
+  for (const { name, macs, subnet } of request.targets) {
+    const { links, beyond } = wakePlaces(subnet === undefined ? undefined : { subnet }, all, subnets, own);
+    const from = [...links.map((link) => link.name), ...beyond.map(({ broadcast }) => `to ${broadcast}`)];
     let sent = 0;
     const failures: string[] = [];
     for (const mac of macs) {
-      const report = await sendMagic(mac, links, secureOn === undefined ? {} : { secureOn });
+      const report = await sendMagic(mac, links, { beyond, ...(secureOn !== undefined && { secureOn }) });
       sent += report.sent;
       failures.push(...report.failures);
     }
     if (sent === 0) code = exitCodes.failed;
     if (request.json)
-      world.out(`${JSON.stringify({ name, macs, interfaces: links.map((link) => link.name), sent, failures })}\n`);
-    else world.out(`${name}: ${sent} magic packets from ${links.map((link) => link.name).join(', ')}\n`);
+      world.out(
+        `${JSON.stringify({ name, macs, interfaces: links.map((link) => link.name), beyond: beyond.map(({ broadcast }) => broadcast), sent, failures })}\n`,
+      );
+    else world.out(`${name}: ${sent} magic packets from ${from.join(', ') || 'nowhere: its relay wakes it'}\n`);
     for (const failure of failures) world.err(`nixie: warning: ${clean(failure)}\n`);
   }
   return code;

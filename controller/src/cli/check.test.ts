@@ -47,7 +47,7 @@ test('golden: a report', () => {
     warnings: ['not committed'],
   };
   const hosts = ['good', 'unstable', 'closed', 'keyless', 'arm', 'broken', 'lost'].map((name) => host(name));
-  const report = judgeEvaluation({ hosts, installers: {} }, evaluation, ['of the options']);
+  const report = judgeEvaluation({ hosts, installers: {}, subnets: [] }, evaluation, ['of the options']);
   assert.ok(hasProblems(report));
   assert.deepEqual(checkLines(report, plain), [
     'warning: of the options',
@@ -75,14 +75,33 @@ test('golden: a report', () => {
 });
 
 test('nothing to complain about', () => {
+  const subnets = [
+    {
+      cidr: '10.78.0.0/24',
+      network: '10.78.0.0',
+      prefixLength: 24,
+      range: { from: '10.78.0.9', to: '10.78.0.19' },
+      controllerAddress: '10.0.0.1',
+    },
+    { cidr: '10.79.0.0/24', network: '10.79.0.0', prefixLength: 24, relay: 'site-b' },
+  ];
   const evaluation: Evaluation = {
     flake,
     hosts: { a: system({ sshEnabled: true, rootHasKeys: false }) },
     installers: {},
     warnings: [],
   };
-  const report = judgeEvaluation({ hosts: [host('a')], installers: {}, sshKey: key }, evaluation);
+  const report = judgeEvaluation({ hosts: [host('a')], installers: {}, sshKey: key, subnets }, evaluation);
   assert.ok(!hasProblems(report));
-  assert.deepEqual(checkLines(report, plain), ['a: ok', 'all can be installed']);
-  assert.deepEqual(checkJson(report), [{ name: 'a', result: 'ok', problems: [], warnings: [] }]);
+  assert.deepEqual(checkLines(report, plain), [
+    'subnet 10.78.0.0/24 behind foreign relays, DHCP: only server, 10.78.0.9 to 10.78.0.19, machines reach us at 10.0.0.1',
+    'subnet 10.79.0.0/24 behind relay site-b, DHCP: beside another server',
+    'a: ok',
+    'all can be installed',
+  ]);
+  assert.deepEqual(checkJson(report), [
+    { subnet: '10.78.0.0/24', range: '10.78.0.9-10.78.0.19', controller_address: '10.0.0.1' },
+    { subnet: '10.79.0.0/24', relay: 'site-b' },
+    { name: 'a', result: 'ok', problems: [], warnings: [] },
+  ]);
 });

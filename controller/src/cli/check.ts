@@ -2,6 +2,7 @@
 import type { RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import { hintsUnused } from '../machine/root-disk.ts';
+import { type Subnet, subnetLines } from '../machine/subnet.ts';
 import type { Evaluation, HostSystem } from '../nix/types.ts';
 import type { Paint } from './colour.ts';
 import { clean } from './text.ts';
@@ -16,6 +17,7 @@ export interface CheckEntry {
 
 export interface CheckReport {
   readonly entries: readonly CheckEntry[];
+  readonly subnets: readonly Subnet[];
   /** Of the whole. */
   readonly warnings: readonly string[];
 }
@@ -24,7 +26,7 @@ export interface CheckReport {
 const unstable = /^\/dev\/(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/;
 
 export function judgeEvaluation(
-  config: Pick<RunConfig, 'hosts' | 'sshKey' | 'installers'>,
+  config: Pick<RunConfig, 'hosts' | 'sshKey' | 'installers' | 'subnets'>,
   evaluation: Evaluation,
   warnings: readonly string[] = [],
 ): CheckReport {
@@ -41,7 +43,11 @@ export function judgeEvaluation(
     if (!entry.ok) return { name: host.name, problems: [entry.failure.text], warnings: [] };
     return { name: host.name, ...judgeHost(host, entry.value, config.sshKey !== undefined) };
   });
-  return { entries: [...installers, ...hosts], warnings: [...warnings, ...evaluation.warnings] };
+  return {
+    entries: [...installers, ...hosts],
+    subnets: config.subnets,
+    warnings: [...warnings, ...evaluation.warnings],
+  };
 }
 
 function judgeHost(host: Host, system: HostSystem, hasKey: boolean): Pick<CheckEntry, 'problems' | 'warnings'> {
@@ -72,6 +78,7 @@ export function hasProblems(report: CheckReport): boolean {
 /** The report for people, one line for each finding. */
 export function checkLines(report: CheckReport, paint: Paint): string[] {
   const lines = report.warnings.map((text) => paint('yellow', `warning: ${clean(text)}`));
+  lines.push(...subnetLines(report.subnets).map((text) => clean(text)));
   for (const { name, problems, warnings } of report.entries) {
     lines.push(problems.length > 0 ? `${name}: ${paint('red', 'problem')}` : `${name}: ${paint('green', 'ok')}`);
     for (const text of problems) for (const line of text.split('\n')) lines.push(`  ${clean(line)}`);
@@ -86,6 +93,12 @@ export function checkLines(report: CheckReport, paint: Paint): string[] {
 export function checkJson(report: CheckReport): unknown[] {
   return [
     ...report.warnings.map((text) => ({ warning: text })),
+    ...report.subnets.map(({ cidr, relay, range, controllerAddress }) => ({
+      subnet: cidr,
+      ...(relay !== undefined && { relay }),
+      ...(range !== undefined && { range: `${range.from}-${range.to}` }),
+      ...(controllerAddress !== undefined && { controller_address: controllerAddress }),
+    })),
     ...report.entries.map(({ name, problems, warnings }) => ({
       name,
       result: problems.length > 0 ? 'problem' : 'ok',

@@ -110,8 +110,9 @@ test('explain hands on only what was given', async () => {
   const { given } = (
     await run('explain x.pcap --hosts hosts.json --dhcp range=10.0.0.5-10.0.0.9 --address 10.0.0.1 --json')
   ).calls[0]!;
-  const { hosts, ...rest } = given as ExplainRequest;
+  const { hosts, subnets, ...rest } = given as ExplainRequest;
   assert.equal(hosts?.length, 2);
+  assert.deepEqual(subnets, []);
   assert.deepEqual(rest, {
     capture: 'x.pcap',
     dhcp: { mode: 'range', from: '10.0.0.5', to: '10.0.0.9' },
@@ -129,6 +130,7 @@ test('wake takes names and MACs, each machine once', async () => {
       { name: 'web2', macs: ['02:00:00:00:00:02', '02:00:00:00:00:03'] },
       { name: '02:00:00:00:00:09', macs: ['02:00:00:00:00:09'] },
     ],
+    subnets: [],
     interfaces: ['br0'],
     secureOn: Uint8Array.of(192, 168, 1, 1),
     json: false,

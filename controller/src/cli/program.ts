@@ -18,6 +18,7 @@ import {
 import { ConfigError, nearest, type Problem } from '../config/problem.ts';
 import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
+import type { Subnet } from '../machine/subnet.ts';
 import { completionScript, shells } from './completion.ts';
 import { type DoctorOptions, type DoctorRequest, readDoctor } from './doctor-request.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
@@ -49,6 +50,8 @@ export interface ExplainRequest {
   readonly capture: string;
   /** Absent: every machine that boots from the network counts as listed. */
   readonly hosts?: readonly Host[];
+  /** Of the hosts file. */
+  readonly subnets?: readonly Subnet[];
   readonly dhcp?: DhcpSetting;
   /** Our own on the captured network. */
   readonly address?: string;
@@ -248,14 +251,14 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       const no = (where: string, text: string) => void problems.push({ where, text });
       const { address } = options;
       const dhcp = options.dhcp === undefined ? undefined : readDhcp(options.dhcp, no);
-      const hosts = options.hosts === undefined ? undefined : hostsOf(options.hosts, world.around, problems);
+      const declared = options.hosts === undefined ? undefined : hostsOf(options.hosts, world.around, problems);
       if (address !== undefined) checkAddress(address, no);
       if (problems.length > 0) throw new ConfigError(problems);
       settle(
         await handlers.explain({
           capture,
           json: options.json ?? false,
-          ...(hosts && { hosts }),
+          ...declared,
           ...(dhcp && { dhcp }),
           ...(address && { address }),
         }),
@@ -271,8 +274,8 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addOption(jsonOption('print one JSON object for each machine'))
     .action(async (targets: string[], options) => {
       const problems: Problem[] = [];
-      const hosts = hostsOf(options.hosts, world.around, problems);
-      const request = readWake(targets, options, hosts, problems);
+      const declared = hostsOf(options.hosts, world.around, problems);
+      const request = readWake(targets, options, declared, problems);
       if (problems.length > 0) throw new ConfigError(problems);
       settle(await handlers.wake(request));
     });
@@ -352,18 +355,23 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
         return settle(exitCodes.done);
       }
       const problems: Problem[] = [];
-      for (const { name } of hostsOf(file, world.around, problems)) world.out(`${name}\n`);
+      for (const { name } of hostsOf(file, world.around, problems).hosts) world.out(`${name}\n`);
       settle(exitCodes.done);
     });
   return program;
 }
 
-function hostsOf(given: string | undefined, around: Surroundings, problems: Problem[]): readonly Host[] {
-  if (given === undefined) return [];
+interface Declared {
+  readonly hosts: readonly Host[];
+  readonly subnets: readonly Subnet[];
+}
+
+function hostsOf(given: string | undefined, around: Surroundings, problems: Problem[]): Declared {
+  if (given === undefined) return { hosts: [], subnets: [] };
   const result = readHostsFile(given, given, around);
-  if (result.ok) return result.hosts;
+  if (result.ok) return { hosts: result.hosts, subnets: result.subnets };
   problems.push(...result.problems);
-  return [];
+  return { hosts: [], subnets: [] };
 }
 
 /**

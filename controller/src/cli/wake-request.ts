@@ -4,10 +4,20 @@ import { parseIpv4 } from '../config/ipv4.ts';
 import { nearest, type Problem, show } from '../config/problem.ts';
 import type { Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
+import type { Subnet } from '../machine/subnet.ts';
+
+export interface WakeTarget {
+  readonly name: string;
+  readonly macs: readonly Mac[];
+  /** Of the host: it is there and nowhere else. */
+  readonly subnet?: string;
+}
 
 export interface WakeRequest {
   /** `name` is the MAC itself when it is no host of the file. */
-  readonly targets: readonly { readonly name: string; readonly macs: readonly Mac[] }[];
+  readonly targets: readonly WakeTarget[];
+  /** Of the hosts file: magic packets are sent there as well. */
+  readonly subnets: readonly Subnet[];
   /** Empty: all that face the network. */
   readonly interfaces: readonly string[];
   readonly address?: string;
@@ -26,16 +36,17 @@ export interface WakeOptions {
 export function readWake(
   words: readonly string[],
   options: WakeOptions,
-  hosts: readonly Host[],
+  { hosts, subnets }: { readonly hosts: readonly Host[]; readonly subnets: readonly Subnet[] },
   problems: Problem[],
 ): WakeRequest {
-  const targets = new Map<string, readonly Mac[]>();
+  const targets = new Map<string, Omit<WakeTarget, 'name'>>();
   for (const word of words) {
     // A name of the file wins: `deadbeef0001` may be both.
     const host = hosts.find(({ name }) => name === word);
     const mac = parseMac(word);
-    if (host !== undefined) targets.set(host.name, host.macs);
-    else if (mac !== undefined) targets.set(mac, [mac]);
+    if (host !== undefined)
+      targets.set(host.name, { macs: host.macs, ...(host.subnet === undefined ? {} : { subnet: host.subnet }) });
+    else if (mac !== undefined) targets.set(mac, { macs: [mac] });
     else {
       const names = hosts.map(({ name }) => name);
       const guess = nearest(word, names);
@@ -55,7 +66,8 @@ export function readWake(
   if (options.secureOn !== undefined && secureOn === undefined)
     problems.push({ where: '--secure-on', text: 'accepted: 6 bytes like aa:bb:cc:dd:ee:ff, or 4 like 192.168.1.1' });
   return {
-    targets: [...targets].map(([name, macs]) => ({ name, macs })),
+    targets: [...targets].map(([name, target]) => ({ name, ...target })),
+    subnets,
     interfaces: [...new Set(options.interface ?? [])],
     ...(address !== undefined && { address }),
     ...(secureOn !== undefined && { secureOn }),

@@ -1,9 +1,10 @@
 // The scene for explaining a capture: the hosts that were given, or every machine of the capture that boots from the network.
 import { classify, wantsBoot } from '../answer/firmware.ts';
-import type { Scene, SceneMachine } from '../answer/scene.ts';
+import type { Scene, SceneMachine, SceneNetwork } from '../answer/scene.ts';
 import { assignAddresses } from '../machine/assignment.ts';
 import type { Host, System } from '../machine/host.ts';
 import { type Mac, macFromBytes } from '../machine/mac.ts';
+import { inSubnet, type Subnet } from '../machine/subnet.ts';
 import { addressNumber, addressText } from '../wire/dhcp4/address.ts';
 import type { DhcpPacket } from '../wire/dhcp4/packet.ts';
 
@@ -44,7 +45,12 @@ function hostsOf(packets: readonly DhcpPacket[]): Host[] {
 /** `address`: ours on the network of the capture, when it is known. Assignment problems become assumptions: nobody gets an address then. */
 export function assumeScene(
   packets: readonly DhcpPacket[],
-  given: { readonly hosts?: readonly Host[]; readonly dhcp?: ExplainDhcp; readonly address?: string },
+  given: {
+    readonly hosts?: readonly Host[];
+    readonly subnets?: readonly Subnet[];
+    readonly dhcp?: ExplainDhcp;
+    readonly address?: string;
+  },
 ): AssumedScene {
   const dhcp = given.dhcp ?? { mode: 'proxy' };
   const hosts = given.hosts ?? hostsOf(packets);
@@ -66,8 +72,12 @@ export function assumeScene(
   }
   const machines = hosts.map((host): SceneMachine => {
     const own = host.macs.flatMap((mac) => (addresses[mac] === undefined ? [] : [[mac, addresses[mac]] as const]));
-    return { name: host.name, offer: 'installer', system: host.system, addresses: Object.fromEntries(own) };
+    const only = host.subnet === undefined ? {} : { only: host.subnet };
+    return { name: host.name, offer: 'installer', system: host.system, addresses: Object.fromEntries(own), ...only };
   });
+  const networks = (given.subnets ?? [])
+    .filter(({ relay }) => relay === undefined)
+    .map((subnet) => networkOf(subnet, hosts, assumptions));
   const scene: Scene = {
     interfaces: {
       [assumedInterface]: {
@@ -77,6 +87,7 @@ export function assumeScene(
         dhcp: dhcp.mode,
         dns: [],
         leaseSeconds: 3600,
+        ...(networks.length === 0 ? {} : { networks }),
       },
     },
     machineOfMac: Object.fromEntries(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name]))),
@@ -85,4 +96,23 @@ export function assumeScene(
     httpPort: 7480,
   };
   return { scene, assumptions };
+}
+
+function networkOf(subnet: Subnet, hosts: readonly Host[], assumptions: string[]): SceneNetwork {
+  const { cidr: key, network: address, prefixLength, range, router, controllerAddress: controller } = subnet;
+  let addresses: Readonly<Record<Mac, string>> = {};
+  if (range !== undefined) {
+    const there = hosts.filter((host) => host.subnet === undefined || host.subnet === key);
+    const taken = [router, controller].filter((each) => each !== undefined);
+    const result = assignAddresses({
+      hosts: there.map(({ address: fixed, ...host }) =>
+        fixed !== undefined && inSubnet(fixed, subnet) ? { ...host, address: fixed } : host,
+      ),
+      ...{ address, prefixLength, range, taken, previous: {} },
+    });
+    if (result.kind === 'assigned') addresses = result.addresses;
+    else assumptions.push(...result.problems.map(({ text }) => `no addresses in ${key}: ${text}`));
+  }
+  const dhcp = range === undefined ? 'proxy' : 'range';
+  return { key, address, prefixLength, dhcp, addresses, ...(router && { router }), ...(controller && { controller }) };
 }

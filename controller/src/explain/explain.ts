@@ -2,6 +2,7 @@
 import { answerDhcp, type DhcpDecision } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Host } from '../machine/host.ts';
+import type { Subnet } from '../machine/subnet.ts';
 import { DhcpFormatError, type DhcpPacket, decodeDhcp, encodeDhcp } from '../wire/dhcp4/packet.ts';
 import { parseDhcp, printDhcp } from '../wire/dhcp4/print.ts';
 import { assumedInterface, assumeScene, type ExplainDhcp } from './assumed-scene.ts';
@@ -48,6 +49,8 @@ export interface Explanation {
 export interface ExplainOptions {
   /** The machines listed. Absent: those of the capture that boot from the network. */
   readonly hosts?: readonly Host[];
+  /** Networks behind relays that are declared with them. */
+  readonly subnets?: readonly Subnet[];
   readonly dhcp?: ExplainDhcp;
   /** Our own address on the captured network. */
   readonly address?: string;

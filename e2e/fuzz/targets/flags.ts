@@ -75,7 +75,7 @@ export const target: Target = {
     }
     const [a = '', b = '', c = ''] = lines;
     const few = lines.slice(0, 64);
-    readWake(few, { address: a, secureOn: b, interface: few }, [], problems);
+    readWake(few, { address: a, secureOn: b, interface: few }, { hosts: [], subnets: [] }, problems);
     const only = readInventoryRun(
       { installer: few, flake: a, any: few, for: b, count: c, out: '/no', state: '/no' },
       around,
