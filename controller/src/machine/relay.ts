@@ -18,12 +18,19 @@ export const relayPort = 7482;
 export interface Place {
   /** Absent: from our own networks. */
   readonly relay?: string;
-  /** IPv4 */
+  /** IPv4; empty: none that we know. */
   readonly address: string;
+  readonly port?: number;
   /** By the relay's neighbour table; absent: not known to it. Our own table is asked for those of our own networks. */
   readonly mac?: Mac;
   /** Card of the relay. */
   readonly interface?: string;
+}
+
+/** `10.0.0.7:4711`, `10.0.0.7:4711 behind rack7` */
+export function placeText({ relay, address, port }: Place): string {
+  const at = port === undefined ? address : `${address}:${port}`;
+  return relay === undefined ? at : `${at} behind ${relay}`;
 }
 
 /** All that a relay needs to find its controller and to be believed by it. */

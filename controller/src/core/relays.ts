@@ -1,0 +1,241 @@
+// Which relays are linked, what each has in hand, and those who wait for one.
+import type { BootPlan, RelayInterface, RelayStatus } from '@nixie/proto/relay';
+import type { Mac } from '../machine/mac.ts';
+
+export interface WakeReport {
+  readonly sent: number;
+  readonly failures: readonly string[];
+}
+
+/** One link of a relay. */
+export interface RelayLink {
+  readonly name: string;
+  readonly version: string;
+  /** `IP:port` of the relay as we see it. */
+  readonly peer: string;
+  readonly interfaces: readonly RelayInterface[];
+  sendPlan(plan: BootPlan): void;
+  find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]>;
+  wake(mac: Mac, deadlineMs: number): Promise<WakeReport>;
+}
+
+/** What the operator is shown of a relay. */
+export interface RelayView {
+  readonly name: string;
+  readonly link?: RelayLink;
+  /** When the link came up, or was lost, milliseconds of the clock that nobody sets; absent: it was never linked in this run. */
+  readonly since?: number;
+  /** Why it isn't linked. */
+  readonly why?: string;
+  readonly status?: RelayStatus;
+  /** It answers by all that is decided now. */
+  readonly current: boolean;
+}
+
+export interface RelaysWorld {
+  /** All by which this relay answers now, without a version. Undefined: it has no plan yet, and its machines hear nothing. */
+  plan(name: string, link: RelayLink): Omit<BootPlan, 'version'> | undefined;
+  /** Plans of an earlier life of the controller had lower versions: milliseconds since 1970 will do. */
+  readonly firstVersion: bigint;
+  /** Milliseconds of a clock that nobody sets. */
+  ticks(): number;
+  after(milliseconds: number, call: () => void): () => void;
+  onUp(name: string, link: RelayLink): void;
+  onDown(name: string, why: string): void;
+}
+
+interface Known {
+  link: RelayLink | undefined;
+  since: number;
+  why: string | undefined;
+  status: RelayStatus | undefined;
+  /** When the link was lost last. */
+  lostAt: number;
+  /** Of the last plan, without its version. */
+  text: string | undefined;
+  version: bigint;
+  taken: bigint;
+}
+
+/** Changes of this time go into one plan, milliseconds. */
+const gatherMs = 50;
+const findMs = 15_000;
+const wakeMs = 10_000;
+
+export class Relays {
+  readonly #world: RelaysWorld;
+  readonly #known = new Map<string, Known>();
+  /** Looked at again when something of a link changes. */
+  readonly #waiting = new Set<() => void>();
+  #gathering: (() => void) | undefined;
+  #closed = false;
+
+  constructor(world: RelaysWorld) {
+    this.#world = world;
+  }
+
+  up(link: RelayLink): void {
+    const known = this.#of(link.name);
+    // Plans of another link, or of another life of the relay, say nothing of what it has now.
+    Object.assign(known, { link, since: this.#world.ticks(), why: undefined, status: undefined, text: undefined });
+    known.taken = -1n;
+    this.#world.onUp(link.name, link);
+    this.#send(link.name);
+    this.#look();
+  }
+
+  down(name: string, why: string): void {
+    const known = this.#of(name);
+    const at = this.#world.ticks();
+    Object.assign(known, { link: undefined, since: at, lostAt: at, why, text: undefined });
+    this.#world.onDown(name, why);
+    this.#look();
+  }
+
+  /** It tried, and was not taken in. */
+  refused(name: string, why: string): void {
+    const known = this.#known.get(name);
+    if (known !== undefined && known.link === undefined) known.why = why;
+    else if (known === undefined && this.#known.size < mostKnown) this.#of(name).why = why;
+  }
+
+  status(name: string, status: RelayStatus): void {
+    this.#of(name).status = status;
+  }
+
+  planTaken(name: string, version: bigint): void {
+    const known = this.#of(name);
+    if (version > known.taken && version <= known.version) known.taken = version;
+    this.#look();
+  }
+
+  isUp(name: string): boolean {
+    return this.#known.get(name)?.link !== undefined;
+  }
+
+  /** Since that moment (milliseconds of the clock that nobody sets) its link was lost, or it wasn't there. */
+  cutSince(name: string, since: number): boolean {
+    const known = this.#known.get(name);
+    return known?.link === undefined || known.lostAt >= since || known.since >= since;
+  }
+
+  /** Resolves when it is linked; rejects at the signal. */
+  whenUp(name: string, signal: AbortSignal): Promise<void> {
+    return this.#when(() => this.isUp(name), signal);
+  }
+
+  /** Something was decided that may change what relays answer. */
+  changed(): void {
+    if (this.#gathering !== undefined || this.#closed) return;
+    this.#gathering = this.#world.after(gatherMs, () => {
+      this.#gathering = undefined;
+      for (const name of this.#known.keys()) this.#send(name);
+    });
+  }
+
+  /** Resolves when the relay answers by all that was decided until now; rejects at the signal. */
+  async current(name: string, signal: AbortSignal): Promise<void> {
+    this.#send(name);
+    // What is decided later may come in between and is taken with it.
+    const wanted = this.#of(name).version;
+    const link = this.#of(name).link;
+    await this.#when(() => {
+      const known = this.#of(name);
+      if (known.link === undefined || known.text === undefined) return false;
+      // A link that came since got a plan of what was decided by then.
+      return known.link === link && link !== undefined ? known.taken >= wanted : known.taken >= 0n;
+    }, signal);
+  }
+
+  /** Where any of the MACs answers now; none while there is no link. */
+  async find(name: string, macs: readonly Mac[]): Promise<readonly string[]> {
+    return (await this.#known.get(name)?.link?.find(macs, findMs)) ?? [];
+  }
+
+  async wake(name: string, macs: readonly Mac[]): Promise<WakeReport> {
+    const link = this.#known.get(name)?.link;
+    if (link === undefined) return { sent: 0, failures: [`relay ${name} is not connected: nobody wakes its machines`] };
+    const reports = await Promise.all(macs.map((mac) => link.wake(mac, wakeMs)));
+    return {
+      sent: reports.reduce((sum, { sent }) => sum + sent, 0),
+      failures: [...new Set(reports.flatMap(({ failures }) => failures))],
+    };
+  }
+
+  view(name: string): RelayView {
+    const known = this.#known.get(name);
+    if (known === undefined) return { name, current: false };
+    const { link, why, status, since } = known;
+    return {
+      name,
+      current: link !== undefined && known.text !== undefined && known.taken >= known.version,
+      ...(Number.isFinite(since) && { since }),
+      ...(link !== undefined && { link }),
+      ...(why !== undefined && { why }),
+      ...(status !== undefined && { status }),
+    };
+  }
+
+  /** All that were heard of. */
+  names(): readonly string[] {
+    return [...this.#known.keys()];
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#gathering?.();
+  }
+
+  #of(name: string): Known {
+    const known = this.#known.get(name) ?? {
+      link: undefined,
+      since: Number.NEGATIVE_INFINITY,
+      why: undefined,
+      status: undefined,
+      lostAt: Number.NEGATIVE_INFINITY,
+      text: undefined,
+      version: this.#world.firstVersion,
+      taken: -1n,
+    };
+    this.#known.set(name, known);
+    return known;
+  }
+
+  /** Sends the plan of now, unless the relay has just that. */
+  #send(name: string): void {
+    const known = this.#of(name);
+    const { link } = known;
+    if (link === undefined || this.#closed) return;
+    const plan = this.#world.plan(name, link);
+    if (plan === undefined) return;
+    const text = JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+    if (text === known.text) return;
+    known.text = text;
+    known.version++;
+    link.sendPlan({ ...plan, version: known.version });
+  }
+
+  #look(): void {
+    for (const each of [...this.#waiting]) each();
+  }
+
+  #when(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (signal.aborted) end(() => reject(new Error('called off')));
+        else if (holds()) end(resolve);
+      };
+      const end = (act: () => void) => {
+        this.#waiting.delete(look);
+        signal.removeEventListener('abort', look);
+        act();
+      };
+      this.#waiting.add(look);
+      signal.addEventListener('abort', look, { once: true });
+      look();
+    });
+  }
+}
+
+/** Relays of which something is remembered: names in refused hellos are text of strangers. */
+const mostKnown = 1000;

@@ -1,0 +1,297 @@
+// One relay's link, as the controller sees it: who it is, what it may say and how often, and that nothing it says can stop the controller.
+import { createPublicKey, randomBytes, verify } from 'node:crypto';
+import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import type { BootPlan, FromRelay, RelayHello, RelayInterface, ToRelay } from '@nixie/proto/relay';
+import type { RelayLink, WakeReport } from '../core/relays.ts';
+import type { Mac } from '../machine/mac.ts';
+import { relayHelloText } from '../machine/relay.ts';
+import { parseAddress } from '../wire/dhcp4/address.ts';
+import { cleanLine } from './log-line.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+type Said = NonNullable<FromRelay['message']>;
+type Told = NonNullable<ToRelay['message']>;
+/** What those are told who decide; questions and their answers stay here. */
+export type RelayWord = Extract<Said, { $case: 'planTaken' | 'status' | 'seen' | 'script' | 'file' }>;
+
+export interface RelaySessionEvents {
+  /**
+   * Who it is was checked. May this one be the link of its name? It may take a moment.
+   * @returns why not
+   */
+  hello(session: RelaySession, hello: RelayHello): Promise<Partial<ServiceError> | undefined>;
+  /** From now on words come. */
+  up(session: RelaySession): void;
+  /** Not called for one that was never up. */
+  down(session: RelaySession, why: string): void;
+  /** @param number 0n: it is said once. Others come again until they were heard */
+  word(session: RelaySession, word: RelayWord, number: bigint): void;
+  /** The relay couldn't open a connection that was asked for. */
+  failed(id: string, why: string): void;
+  odd(peer: string, what: string): void;
+}
+
+export interface RelaySessionSettings {
+  readonly fingerprint: string;
+  readonly version: string;
+  readonly helloMs: number;
+  readonly statusMs: number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly ticks: () => number;
+}
+
+/** Words at once, and then so many a second; what is above is dropped and counted. Of observations each one counts. */
+const wordsAtOnce = 10_000;
+const wordsPerSecond = 1000;
+/** Messages that a relay doesn't read pile up in memory; beyond this many it is cut off. */
+const mostUnread = 2000;
+const mostInterfaces = 64;
+
+export class RelaySession implements RelayLink {
+  readonly peer: string;
+  /** Good while this link lives; what Carry and Fetch show. */
+  readonly credential = randomBytes(32).toString('base64url');
+  name = '';
+  version = '';
+  life = '';
+  secret: Uint8Array = new Uint8Array();
+  interfaces: readonly RelayInterface[] = [];
+  #state: 'greeting' | 'asking' | 'up' | 'over' = 'greeting';
+  #unread = 0;
+  #heard: bigint | undefined;
+  #lastHeardMs: number;
+  #nextId = 1n;
+  #dropped = 0;
+  readonly #words = new TokenBucket(wordsAtOnce, wordsPerSecond);
+  readonly #finds = new Map<bigint, (addresses: readonly string[]) => void>();
+  readonly #wakes = new Map<bigint, (report: WakeReport) => void>();
+  readonly #nonce = randomBytes(32);
+  readonly #stream: ServerDuplexStream<FromRelay, ToRelay>;
+  readonly #settings: RelaySessionSettings;
+  readonly #events: RelaySessionEvents;
+  readonly #helloTimer: NodeJS.Timeout;
+
+  constructor(
+    stream: ServerDuplexStream<FromRelay, ToRelay>,
+    settings: RelaySessionSettings,
+    events: RelaySessionEvents,
+  ) {
+    this.#stream = stream;
+    this.#settings = settings;
+    this.#events = events;
+    this.peer = stream.getPeer();
+    this.#lastHeardMs = settings.ticks();
+    this.#helloTimer = setTimeout(() => this.end(status.DEADLINE_EXCEEDED, 'no hello'), settings.helloMs);
+    stream.on('data', (message: FromRelay) => {
+      if (this.#state === 'over') return;
+      this.#lastHeardMs = settings.ticks();
+      try {
+        this.#message(message);
+      } catch (error) {
+        events.odd(this.peer, `link of ${this.name || 'nobody yet'}: ${(error as Error).message}`);
+        this.end(status.INTERNAL, 'the controller failed to handle a message');
+      }
+    });
+    stream.on('error', (error: Error) => this.#finish(error.message));
+    stream.on('cancelled', () => this.#finish('the connection was lost'));
+    stream.on('close', () => this.#finish('the stream was closed'));
+    stream.on('end', () => this.end(status.OK, 'the relay ended the link'));
+    stream.on('drain', () => {
+      this.#unread = 0;
+    });
+    this.#write({ $case: 'challenge', value: { nonce: this.#nonce } });
+  }
+
+  get up(): boolean {
+    return this.#state === 'up';
+  }
+
+  /** Words above the limits. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Does it answer, within the time? Whatever it says is an answer. */
+  alive(withinMs: number): Promise<boolean> {
+    const asked = this.#settings.ticks();
+    this.#write({ $case: 'ping', value: this.#nextId++ });
+    return new Promise((resolve) => {
+      const look = setInterval(() => {
+        const heard = this.#state === 'up' && this.#lastHeardMs > asked;
+        if (!heard && this.#state === 'up' && this.#settings.ticks() - asked < withinMs) return;
+        clearInterval(look);
+        resolve(heard);
+      }, 20);
+    });
+  }
+
+  sendPlan(plan: BootPlan): void {
+    this.#write({ $case: 'plan', value: plan });
+  }
+
+  open(id: string, address: string, port: number): void {
+    this.#write({ $case: 'open', value: { id, address, port } });
+  }
+
+  find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]> {
+    return this.#ask<readonly string[]>(this.#finds, deadlineMs, [], (id) => ({
+      $case: 'find',
+      value: { id, macs: [...macs] },
+    }));
+  }
+
+  wake(mac: Mac, deadlineMs: number): Promise<WakeReport> {
+    const none = { sent: 0, failures: [`relay ${this.name} did not answer`] };
+    return this.#ask<WakeReport>(this.#wakes, deadlineMs, none, (id) => ({
+      $case: 'wake',
+      value: { id, mac, secureOn: Buffer.alloc(0) },
+    }));
+  }
+
+  /** Ends the stream with a status. Doing it twice is harmless. */
+  end(code: status, details: string): void {
+    if (this.#state === 'over') return;
+    this.#finish(details);
+    if (code === status.OK) this.#stream.end();
+    else this.#stream.emit('error', { code, details });
+  }
+
+  #ask<Answer>(
+    waiting: Map<bigint, (answer: Answer) => void>,
+    deadlineMs: number,
+    otherwise: Answer,
+    say: (id: bigint) => Told,
+  ): Promise<Answer> {
+    if (this.#state !== 'up') return Promise.resolve(otherwise);
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      const end = (answer: Answer) => {
+        clearTimeout(late);
+        waiting.delete(id);
+        resolve(answer);
+      };
+      const late = setTimeout(() => end(otherwise), deadlineMs);
+      waiting.set(id, end);
+      this.#write(say(id));
+    });
+  }
+
+  #message({ message, number }: FromRelay): void {
+    if (message === undefined) return; // of a newer relay
+    if (this.#state !== 'up') {
+      if (message.$case === 'hello' && this.#state === 'greeting') void this.#hello(message.value);
+      else if (this.#state === 'greeting') this.end(status.INVALID_ARGUMENT, 'the first message is not hello');
+      return;
+    }
+    switch (message.$case) {
+      case 'hello':
+        this.end(status.INVALID_ARGUMENT, 'a second hello');
+        break;
+      case 'pong':
+        break;
+      case 'found':
+        this.#finds.get(message.value.id)?.(message.value.addresses.slice(0, 64));
+        break;
+      case 'woken': {
+        const { id, sent, failures } = message.value;
+        this.#wakes.get(id)?.({ sent, failures: failures.slice(0, 16).map((each) => cleanLine(each, 256)) });
+        break;
+      }
+      case 'failed':
+        this.#events.failed(message.value.id, cleanLine(message.value.why, 256));
+        break;
+      default:
+        if (this.#mayPass(message)) this.#events.word(this, message, number);
+        if (number > 0n) this.#hear(number);
+    }
+  }
+
+  #mayPass(word: RelayWord): boolean {
+    const weight = word.$case === 'seen' ? Math.max(1, word.value.seen.length) : 1;
+    if (weight > wordsAtOnce / 2) this.#dropped += weight;
+    else {
+      for (let i = 0; i < weight; i++)
+        if (!this.#words.take(this.#settings.ticks())) {
+          this.#dropped += weight;
+          return false;
+        }
+      return true;
+    }
+    return false;
+  }
+
+  /** What arrives in the same moment is acknowledged together. */
+  #hear(number: bigint): void {
+    const first = this.#heard === undefined;
+    this.#heard = number;
+    if (!first) return;
+    setImmediate(() => {
+      const heard = this.#heard;
+      this.#heard = undefined;
+      if (heard !== undefined) this.#write({ $case: 'heard', value: heard });
+    });
+  }
+
+  async #hello(hello: RelayHello): Promise<void> {
+    this.#state = 'asking';
+    clearTimeout(this.#helloTimer);
+    const refusal = signedBy(hello, this.#settings.fingerprint, this.#nonce)
+      ? await this.#events.hello(this, hello)
+      : { code: status.UNAUTHENTICATED, details: 'the signature is not by the key' };
+    // It may be gone meanwhile.
+    if (this.#state !== 'asking') return;
+    if (refusal !== undefined) return this.end(refusal.code ?? status.UNAUTHENTICATED, refusal.details ?? '');
+    this.name = hello.name;
+    this.version = cleanLine(hello.version, 64);
+    this.life = cleanLine(hello.life, 64);
+    this.secret = hello.secret;
+    this.interfaces = hello.interfaces
+      .slice(0, mostInterfaces)
+      .filter(({ address, prefixLength }) => parseAddress(address) !== undefined && prefixLength <= 32)
+      .map((each) => ({ ...each, name: cleanLine(each.name, 16) }));
+    this.#state = 'up';
+    this.#write({
+      $case: 'welcome',
+      value: {
+        credential: this.credential,
+        controllerVersion: this.#settings.version,
+        statusMs: this.#settings.statusMs,
+      },
+    });
+    this.#events.up(this);
+  }
+
+  #write(message: Told): void {
+    if (this.#state === 'over') return;
+    if (!this.#stream.write({ message })) this.#unread += 1;
+    if (this.#unread > mostUnread) this.end(status.RESOURCE_EXHAUSTED, 'the relay does not read');
+  }
+
+  #finish(why: string): void {
+    if (this.#state === 'over') return;
+    const wasUp = this.#state === 'up';
+    this.#state = 'over';
+    clearTimeout(this.#helloTimer);
+    for (const end of [...this.#finds.values()]) end([]);
+    for (const end of [...this.#wakes.values()])
+      end({ sent: 0, failures: [`the link of relay ${this.name} was lost`] });
+    if (!wasUp) return;
+    try {
+      this.#events.down(this, why);
+    } catch (error) {
+      this.#events.odd(this.peer, `end of link: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Is the challenge signed by the Ed25519 key that the hello names? Never throws. */
+export function signedBy(hello: RelayHello, fingerprint: string, nonce: Uint8Array): boolean {
+  try {
+    if (hello.secret.length !== 32 || hello.key.length > 64 || hello.name.length > 64) return false;
+    const key = createPublicKey({ key: Buffer.from(hello.key), format: 'der', type: 'spki' });
+    if (key.asymmetricKeyType !== 'ed25519') return false;
+    return verify(null, relayHelloText(hello.name, fingerprint, nonce), key, hello.signature);
+  } catch {
+    return false;
+  }
+}

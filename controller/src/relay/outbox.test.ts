@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { Outbox, type Said } from './outbox.ts';
+
+const script = (n: number): Said => ({
+  $case: 'script',
+  value: { machine: `m${n}`, mac: '', token: '', address: '', unixMs: BigInt(n) },
+});
+const one = {
+  kind: '',
+  mac: '',
+  machine: '',
+  interface: '',
+  address: '',
+  why: '',
+  detail: '',
+  asked: '',
+  client: '',
+  port: 0,
+  server: '',
+  unixMs: 0n,
+  giaddr: '',
+  stranger: undefined,
+};
+const seen = (count: number): Said => ({ $case: 'seen', value: { seen: Array.from({ length: count }, () => one) } });
+const status = (uptimeMs: bigint): Said => ({
+  $case: 'status',
+  value: {
+    cacheBytes: 0n,
+    cacheLimitBytes: 0n,
+    cacheFiles: 0,
+    cacheHits: 0n,
+    fetchedBytes: 0n,
+    connections: 0,
+    problems: [],
+    uptimeMs,
+    seenDropped: 0n,
+  },
+});
+
+test('while there is no link only observations and scripts are kept', () => {
+  const box = new Outbox();
+  box.push(status(1n));
+  box.push(script(1));
+  assert.equal(box.take(), undefined);
+  box.up();
+  assert.deepEqual(box.take(), { number: 1n, message: script(1) });
+  assert.equal(box.take(), undefined);
+});
+
+test('of words of the moment the newest is enough', () => {
+  const box = new Outbox();
+  box.up();
+  box.push(status(1n));
+  box.push(status(2n));
+  assert.deepEqual(box.take()?.message, status(2n));
+  assert.equal(box.take(), undefined);
+});
+
+test('above its bound observations go before scripts, and are counted', () => {
+  const box = new Outbox();
+  box.push(script(1));
+  for (let i = 0; i < 30; i++) box.push(seen(1000));
+  box.up();
+  assert.deepEqual(box.take()?.message, script(1));
+  assert.equal(box.dropped, 11_000);
+  assert.ok(box.kept <= 20_000);
+});
+
+test('whatever is cut, resent and acknowledged: all arrives, in order', () => {
+  const step = fc.oneof(
+    fc.constant('push' as const),
+    fc.constant('take' as const),
+    fc.constant('cut' as const),
+    fc.constant('hear' as const),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const box = new Outbox();
+      let [pushed, arrived] = [0, 0n];
+      const take = () => {
+        const next = box.take();
+        if (next === undefined || next.number <= arrived) return next;
+        assert.equal(next.number, arrived + 1n);
+        arrived = next.number;
+        return next;
+      };
+      box.up();
+      for (const each of steps) {
+        if (each === 'push') box.push(script(++pushed));
+        else if (each === 'take') take();
+        else if (each === 'hear') box.heard(arrived);
+        else {
+          box.down();
+          box.up();
+        }
+      }
+      while (take() !== undefined);
+      assert.equal(arrived, BigInt(pushed));
+      box.heard(arrived);
+      assert.equal(box.kept, 0);
+    }),
+  );
+});
