@@ -63,7 +63,7 @@ const kinds = (reports: readonly HardwareReport[]) => reports.map(({ content }) 
 test('a session is told all parts once, a later session again, and a cable that speaks late once more', async () => {
   const { clock, pass } = fakeClock();
   const said: string[] = [];
-  const neighbour = { systemName: 'switch1', managementAddresses: [] };
+  const neighbour = { systemName: 'switch1', managementAddresses: [], capabilities: [], vlans: [] };
   const reports = new HardwareReports(parts(clock, said, { neighbours: async () => new Map([['eth0', [neighbour]]]) }));
   const first: HardwareReport[] = [];
   reports.carry((report) => first.push(report) > 0);

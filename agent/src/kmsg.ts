@@ -43,7 +43,7 @@ const pauseMs = 500;
 /** In one go, before others have their turn. */
 const mostAtOnce = 500;
 /** CONSOLE_EXT_LOG_MAX of the kernel: no record is longer. */
-const longestRecord = 8192;
+export const longestRecord = 8192;
 export const kernelPlace = /^kmsg (\d{1,15})$/;
 
 /**
@@ -80,7 +80,7 @@ export async function followKernel(options: KernelOptions): Promise<void> {
 }
 
 /** Length of one record; 0 when there is none yet; undefined when some were overwritten: the next is there. */
-function readOne(fd: number, into: Buffer): number | undefined {
+export function readOne(fd: number, into: Buffer): number | undefined {
   try {
     return readSync(fd, into, 0, into.length, null);
   } catch (error) {

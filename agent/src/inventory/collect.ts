@@ -1,5 +1,5 @@
 // The whole inventory: every section on its own, each with an end, so that one odd part costs only itself.
-import type { Inventory, ReadError } from '@nixie/proto/inventory';
+import type { Inventory, ReadError, Sensor } from '@nixie/proto/inventory';
 import { readBootWords } from '../cmdline.ts';
 import { agentVersion } from '../version.ts';
 import { collectArrays } from './arrays.ts';
@@ -9,12 +9,14 @@ import { collectCpu, collectCpuDetails } from './cpu.ts';
 import { withDeadline } from './deadline.ts';
 import { collectDisks, type FindSystem } from './disks.ts';
 import { hashHardware } from './hardware-hash.ts';
+import { collectKernelErrors } from './kernel-errors.ts';
 import { collectMemory } from './memory.ts';
 import { mountPoints } from './mount-info.ts';
 import { collectNics } from './nics.ts';
 import { collectNuma } from './numa.ts';
 import { collectPci } from './pci.ts';
 import { recordedSource } from './recorded.ts';
+import { collectSensors } from './sensors.ts';
 import { collectHealth } from './smart.ts';
 import { machineSource, type Source } from './source.ts';
 import { collectSystem } from './system.ts';
@@ -82,7 +84,8 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     section('nics', full ? slowMs : 2 * sectionMs, (tree) => collectNics(tree, { bootMac, reachedBy, full })),
   ]);
   // Thousands of small files: not beside those that count, which have deadlines.
-  const [cpuDetails, numa, pci, usb, tpm, bmc, arrays] = await Promise.all([
+  const sensors: Sensor[] = [];
+  const [cpuDetails, numa, pci, usb, tpm, bmc, arrays, kernelErrors] = await Promise.all([
     ifFull('cpu', 2 * sectionMs, collectCpuDetails),
     ifFull('numa', sectionMs, collectNuma),
     ifFull('pci', 2 * sectionMs, collectPci),
@@ -90,6 +93,8 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     ifFull('tpm', sectionMs, collectTpm),
     ifFull('bmc', slowMs, collectBmc),
     ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await mountPoints(tree))),
+    ifFull('kernel', sectionMs, collectKernelErrors),
+    ifFull('sensors', sectionMs, (tree) => collectSensors(tree, sensors)),
   ]);
   // After the disks: it needs to know them, and must not stand between them and the one who waits for them.
   if (full && disks !== undefined) await section('health', slowMs, (tree) => collectHealth(tree, disks));
@@ -113,6 +118,8 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     tpm,
     bmc,
     arrays: arrays ?? [],
+    sensors: [...sensors],
+    kernelErrors: kernelErrors ?? [],
   };
   if (full) inventory.hardwareSha256 = hashHardware(inventory);
   return inventory;

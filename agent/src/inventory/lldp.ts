@@ -45,6 +45,17 @@ export function readNeighbours(text: string): Map<string, LldpNeighbour[]> {
         .slice(0, 16),
       vlan: numberOf(pvid?.['vlan-id'], 4094),
       ttlS: numberOf(port.ttl, 65_535),
+      capabilities: listOf(chassis.capability)
+        .flatMap(({ type, enabled }) => (enabled === true || enabled === 'on' ? (textOf(type) ?? []) : []))
+        .slice(0, 16),
+      vlans: vlans
+        .flatMap((each) => {
+          const id = numberOf(each['vlan-id'], 4094);
+          return id === undefined || id === 0 ? [] : [{ id, name: textOf(each.value) }];
+        })
+        .slice(0, 64),
+      maxFrameBytes: numberOf(port.mfs, 65_535),
+      aggregated: listOf(port.aggregation).length > 0 || textOf(port.aggregation) !== undefined ? true : undefined,
     });
     found.set(name, list.slice(0, 16));
   }

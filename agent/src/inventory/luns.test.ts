@@ -6,7 +6,12 @@ import { codes, printed } from './printed.ts';
 
 test('a disk over several ways: one NVMe namespace, LUNs that are shown once, and disks that only share a name', async () => {
   const told = await printed(multipath);
-  const { disks, arrays } = told;
+  const { disks, arrays, nics } = told;
+  const [ib0] = nics;
+  assert.deepEqual(
+    [ib0.name, ib0.mac_kind, ib0.mac, ib0.infiniband_address],
+    ['ib0', 'infiniband', undefined, '80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:a1:b2:c3'],
+  );
   assert.deepEqual(
     disks.map((disk: { name: string }) => disk.name),
     ['sde', 'sdf', 'nvme0n1', 'dm-0', 'sdc'],

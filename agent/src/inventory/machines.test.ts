@@ -201,6 +201,10 @@ test('a server with two sockets, 26 disks, a mirror, LLDP and a BMC', async () =
       management_addresses: ['10.0.255.3'],
       vlan: 77,
       ttl_s: 120,
+      capabilities: ['Bridge'],
+      vlans: [{ id: 77, name: 'install' }, { id: 78 }],
+      max_frame_bytes: 9236,
+      aggregated: true,
     },
   ]);
   assert.deepEqual(bmc, {
@@ -233,6 +237,29 @@ test('a server with two sockets, 26 disks, a mirror, LLDP and a BMC', async () =
       },
     ],
   });
+  // A fan that stands still says 0; what nothing hangs on, and what is broken, says nothing.
+  assert.deepEqual(told.sensors, [
+    {
+      chip: 'coretemp',
+      label: 'Package id 0',
+      temperature_millicelsius: 51_000,
+      critical_millicelsius: 98_000,
+      alarm: false,
+    },
+    { chip: 'i40e', label: 'curr1', current_milliamperes: -120, pci_address: '0000:3b:00.0' },
+    { chip: 'i40e', label: 'power1', power_microwatts: 14_250_000, pci_address: '0000:3b:00.0' },
+    { chip: 'nct6798', label: 'fan1', fan_rpm: 4320 },
+    { chip: 'nct6798', label: 'fan2', fan_rpm: 0, alarm: true },
+    { chip: 'nct6798', label: 'in0', voltage_millivolts: 1816 },
+  ]);
+  assert.deepEqual(told.kernel_errors, [
+    {
+      uptime_ms: 8412,
+      severity: 3,
+      text: 'mpt3sas_cm0: log_info(0x31120303): originator(PL), code(0x12), sub_code(0x0303)',
+    },
+    { uptime_ms: 93_107, severity: 2, text: 'blk_update_request: critical medium error, dev sdh, sector 4711' },
+  ]);
   assert.deepEqual(codes(told), [
     'health: smartctl --json -H -A /dev/sdy deadline',
     'health: smartctl --json -H -A /dev/sdz deadline',
@@ -312,6 +339,7 @@ test('a quick inventory has what a full one has of disks and cards, and asks nob
   assert.deepEqual([quick.depth, full.depth, quick.hardware_sha256], ['quick', 'full', undefined]);
   const bare = (disk: Record<string, unknown>) => ({ ...disk, health: undefined });
   assert.deepEqual(quick.disks.map(bare), full.disks.map(bare));
+  assert.deepEqual([quick.sensors, quick.kernel_errors], [[], []]);
   assert.deepEqual([quick.pci, quick.numa, quick.arrays, quick.bmc, quick.errors], [[], [], [], undefined, []]);
   assert.deepEqual(quick.memory, full.memory);
 });

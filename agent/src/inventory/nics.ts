@@ -84,6 +84,14 @@ export async function collectNics(tree: Tree, around: NicSurroundings): Promise<
   return nics.sort(byPlace);
 }
 
+/** 20 octets (RFC 4391 9.1.1); nothing but zeroes is none. */
+function readInfiniband(text: string | undefined): string | undefined {
+  const address = text?.toLowerCase();
+  return address !== undefined && /^[0-9a-f]{2}(:[0-9a-f]{2}){19}$/.test(address) && !/^[0:]+$/.test(address)
+    ? address
+    : undefined;
+}
+
 /** Undefined for what has no device below it. */
 async function collectNic(tree: Tree, name: string, around: Surroundings): Promise<Nic | undefined> {
   const base = `/sys/class/net/${name}`;
@@ -124,6 +132,7 @@ async function collectNic(tree: Tree, name: string, around: Surroundings): Promi
     sriovActiveVfs: await tree.small(`${base}/device/sriov_numvfs`),
     defaultRoute: around.routesKnown ? around.routed === name : undefined,
     numaNode: await numaNodeOf(tree, address),
+    infinibandAddress: readInfiniband(await tree.value(`${base}/address`)),
     lldp: (around.neighbours.get(name) ?? []).map((each) => ({ ...each })),
   };
 }

@@ -4,7 +4,8 @@ import { lstat, mkdir, readlink, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Outcome } from '../child.ts';
 import { agentVersion } from '../version.ts';
-import { type RecordedLook, recordFile, recordLook } from './recorded.ts';
+import { kernelError } from './kernel-errors.ts';
+import { type Record, type RecordedLook, recordFile, recordLook } from './recorded.ts';
 import type { Source } from './source.ts';
 
 export const recordNote =
@@ -19,6 +20,7 @@ export function recordingSource(
   const failures = new Map<string, string>();
   const programs = new Map<string, Partial<Outcome>>();
   const disks = new Map<string, RecordedLook>();
+  let kernelErrors: Record['kernel_errors'] = [];
   const now = source.now();
 
   /** Records the links on the way. @returns where the path ends, as a path of the machine */
@@ -117,6 +119,19 @@ export function recordingSource(
       // One moment for the whole record.
       now: () => now,
       addresses: () => source.addresses(),
+      async kernelErrors() {
+        try {
+          const found = await source.kernelErrors();
+          kernelErrors = found.map((each) => {
+            const { uptimeMs, severity, text } = kernelError(each);
+            return [Number(uptimeMs), severity, text];
+          });
+          return found;
+        } catch (error) {
+          kernelErrors = (error as NodeJS.ErrnoException).code ?? 'error';
+          throw error;
+        }
+      },
       async lookAt(path, look) {
         // In case it never comes back.
         disks.set(path, { error: 'deadline' });
@@ -136,6 +151,7 @@ export function recordingSource(
         addresses: sorted(source.addresses()),
         failures: sorted(failures),
         programs: sorted(programs),
+        kernel_errors: kernelErrors,
         disks: sorted(disks),
       };
       await mkdir(folder, { recursive: true });

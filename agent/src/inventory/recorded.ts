@@ -18,6 +18,8 @@ export interface Record {
   readonly failures?: { readonly [path: string]: string };
   /** By the words of the command, blanks between. */
   readonly programs?: { readonly [command: string]: Partial<Outcome> };
+  /** What the kernel said of errors: milliseconds since its start, severity, text. Or the word for why it could not be read. */
+  readonly kernel_errors?: readonly (readonly [uptimeMs: number, severity: number, text: string])[] | string;
   /** What was found on disks; the bytes of a disk are not recorded. */
   readonly disks?: { readonly [path: string]: RecordedLook };
 }
@@ -104,6 +106,11 @@ export function recordedSource(root: string): Source {
     arch: () => record.arch,
     now: () => record.clock_unix_ms,
     addresses: () => new Map(Object.entries(record.addresses ?? {})),
+    kernelErrors: async () => {
+      const { kernel_errors = [] } = record;
+      if (typeof kernel_errors === 'string') throw Object.assign(new Error(kernel_errors), { code: kernel_errors });
+      return kernel_errors.map(([monotonicMs, severity, text]) => ({ monotonicMs, severity, text }));
+    },
     lookAt: async (path, look) => {
       if (disks === undefined) return look();
       return readLook(Object.hasOwn(disks, path) ? disks[path]! : { error: 'not-recorded' });

@@ -3,7 +3,11 @@ import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { machine, networkInterfaces } from 'node:os';
 import { join, relative } from 'node:path';
 import { type Outcome, run } from '../child.ts';
+import type { KernelRecord } from '../kmsg.ts';
 import type { Look } from './disk-look.ts';
+import { readKernelErrors } from './kernel-errors.ts';
+
+export type RecordedError = Omit<KernelRecord, 'sequence'>;
 
 export interface Source {
   /** Where the machine's `/` lies. */
@@ -23,6 +27,8 @@ export interface Source {
   now(): number | undefined;
   /** Addresses with prefix length, by card. */
   addresses(): ReadonlyMap<string, readonly string[]>;
+  /** What the kernel said of errors and worse. Rejects with what the system said. */
+  kernelErrors(): Promise<readonly RecordedError[]>;
   /** What is on a disk. `look` does the looking, where the disk itself is there. */
   lookAt(path: string, look: () => Promise<Look>): Promise<Look>;
 }
@@ -47,6 +53,7 @@ export const machineSource: Source = {
         (entries ?? []).flatMap(({ cidr }) => (cidr === null ? [] : [cidr])),
       ]),
     ),
+  kernelErrors: () => readKernelErrors('/dev/kmsg'),
   lookAt: (_, look) => look(),
 };
 
@@ -69,6 +76,7 @@ export function folderSource(root: string): Source {
     arch: () => undefined,
     now: () => undefined,
     addresses: () => new Map(),
+    kernelErrors: async () => [],
     lookAt: (_, look) => look(),
   };
 }

@@ -107,12 +107,36 @@ test('nothing that a machine says of itself gets out of a comment or a string', 
 });
 
 test('the page of a machine says what there is, and how much more', () => {
-  const page = inventoryPage({ host: 'web1', inventory: server }).join('\n');
+  const san = Inventory.fromPartial({
+    ...server,
+    disks: [
+      ...server.disks,
+      {
+        path: '/dev/mapper/mpatha',
+        sizeBytes: 9_000_000_000n,
+        multipath: 'mpatha',
+        paths: [{ name: 'sdb', state: 'running' }, { name: 'sdc' }],
+      },
+    ],
+    sensors: [
+      { chip: 'coretemp', label: 'Package id 0', temperatureMillicelsius: 51_250 },
+      { chip: 'nct6798', label: 'fan2', fanRpm: 0, alarm: true },
+      { chip: 'psu', label: 'power1', powerMicrowatts: 14_250_000n },
+    ],
+    kernelErrors: [
+      { uptimeMs: 1000n, severity: 3, text: 'first' },
+      { uptimeMs: 93_107n, severity: 2, text: 'medium error' },
+    ],
+  });
+  const page = inventoryPage({ host: 'web1', inventory: san }).join('\n');
   for (const want of [
     /^web1\n {2}system {5}Maker R1 serial SYS1\n/,
-    / {2}processor {2}CPU 1 1 sockets 4 cores 8 threads\n {2}memory {5}64 GiB\n/,
+    / {2}processor {2}CPU 1 1 socket 4 cores 8 threads\n {2}memory {5}64 GiB\n/,
     /\/dev\/nvme0n1 +500 GB +nvme-pcie +SSD "1" +S1 +blank +\/dev\/disk\/by-id\/nvme-S1/,
     /\/dev\/sda +8\.0 GB +usb +holds data/,
+    /\/dev\/mapper\/mpatha .* could not be read, 2 ways\n/,
+    /\n {2}sensors\n {4}coretemp +Package id 0 +51\.3 °C\n {4}nct6798 +fan2 +0 rpm +ALARM\n {4}psu +power1 +14\.3 W\n/,
+    /\n {2}kernel errors\n {4}93\.1 s +medium error\n {4}1\.0 s +first$/,
     /eno2 +aa:00:00:00:00:02 +ixgbe +link 10000 Mbit\/s/,
   ])
     assert.match(page, want);

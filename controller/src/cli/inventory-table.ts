@@ -1,5 +1,5 @@
 // An inventory as people read it. Pure; what a machine says of itself is cleaned, what isn't known is left out.
-import type { Disk, Inventory, Nic } from '@nixie/proto/inventory';
+import type { Disk, Inventory, Nic, Sensor } from '@nixie/proto/inventory';
 import { cell, clean, size, width } from './text.ts';
 
 export interface NamedInventory {
@@ -48,9 +48,9 @@ export function inventoryPage({ host, inventory }: { host: string; inventory: In
   line(
     'processor',
     cpu?.model ?? cpu?.vendor,
-    counted(cpu?.sockets, 'sockets'),
-    counted(cpu?.cores, 'cores'),
-    counted(cpu?.threads, 'threads'),
+    counted(cpu?.sockets, 'socket'),
+    counted(cpu?.cores, 'core'),
+    counted(cpu?.threads, 'thread'),
   );
   line('memory', memoryOf(inventory), memory?.ecc && `ECC ${memory.ecc}`);
   for (const each of (memory?.modules ?? []).filter((module) => module.fitted !== false).slice(0, shown))
@@ -75,6 +75,12 @@ export function inventoryPage({ host, inventory }: { host: string; inventory: In
     array.members.join(' '),
   ]);
   section(lines, 'network cards', nics, nicRow);
+  section(lines, 'sensors', inventory.sensors, sensorRow);
+  // The newest are nearer to what is wrong now.
+  section(lines, 'kernel errors', inventory.kernelErrors.toReversed(), ({ uptimeMs, text }) => [
+    `${(Number(uptimeMs) / 1000).toFixed(1)} s`,
+    text,
+  ]);
   section(lines, 'could not be read', errors, ({ section: part, path, code }) => [part, path, code]);
   return lines.map((text) => clean(text, 400));
 }
@@ -90,12 +96,12 @@ function diskRow(disk: Disk): string[] {
   const state = [
     disk.removable === true ? 'removable' : '',
     disk.readOnly === true ? 'read-only' : '',
-    disk.paths.length < 2
-      ? ''
-      : `${disk.paths.length} ways (${disk.paths.map(({ name, state }) => words([name, state])).join(', ')})${disk.multipath === undefined ? ' that nothing joins' : ''}`,
     disk.mountedAt.length > 0 ? `in use at ${disk.mountedAt.join(' ')}` : '',
     disk.hasData === undefined ? 'could not be read' : disk.hasData ? 'holds data' : 'blank',
     disk.nixosHost === undefined ? '' : `NixOS of ${JSON.stringify(disk.nixosHost)}`,
+    disk.paths.length < 2
+      ? ''
+      : `${disk.paths.length} ways${disk.multipath === undefined ? ' that nothing joins' : ''}`,
   ];
   const name = disk.byId[0] ?? disk.byPath ?? '';
   return [
@@ -126,6 +132,20 @@ function nicRow(nic: Nic): string[] {
       .join(', '),
     neighbour === undefined ? '' : `switch ${words([neighbour.systemName ?? neighbour.chassisId, neighbour.portId])}`,
   ];
+}
+
+function sensorRow(sensor: Sensor): string[] {
+  const { temperatureMillicelsius: heat, fanRpm, voltageMillivolts, currentMilliamperes, powerMicrowatts } = sensor;
+  const thousandths = (value: number | undefined, unit: string) =>
+    value === undefined ? '' : `${(value / 1000).toFixed(1)} ${unit}`;
+  const measured = [
+    thousandths(heat, '°C'),
+    fanRpm === undefined ? '' : `${fanRpm} rpm`,
+    thousandths(voltageMillivolts, 'V'),
+    thousandths(currentMilliamperes, 'A'),
+    powerMicrowatts === undefined ? '' : thousandths(Number(powerMicrowatts) / 1000, 'W'),
+  ];
+  return [sensor.chip, sensor.label ?? '', measured.join(''), sensor.alarm === true ? 'ALARM' : ''];
 }
 
 /** Columns as wide as their widest cell, at most 40; the last as wide as it is. Empty columns are left out. */
@@ -166,5 +186,6 @@ function binary(bytes: bigint): string {
 }
 
 const serialOf = (serial: string | undefined) => (serial === undefined ? undefined : `serial ${serial}`);
-const counted = (count: number | undefined, what: string) => (count === undefined ? undefined : `${count} ${what}`);
+const counted = (count: number | undefined, what: string) =>
+  count === undefined ? undefined : `${count} ${what}${count === 1 ? '' : 's'}`;
 const secureBoot = (on: boolean | undefined) => (on === undefined ? undefined : `Secure Boot ${on ? 'on' : 'off'}`);

@@ -2,7 +2,17 @@
 import type { Disk, Inventory } from '@nixie/proto/inventory';
 
 /** More than any machine has; an inventory that lists more is not believed. */
-const most = { disks: 4096, nics: 1024, pci: 4096, usb: 4096, arrays: 4096, numa: 1024, errors: 65_536 } as const;
+const most = {
+  disks: 4096,
+  nics: 1024,
+  pci: 4096,
+  usb: 4096,
+  arrays: 4096,
+  numa: 1024,
+  errors: 65_536,
+  sensors: 4096,
+  kernelErrors: 65_536,
+} as const;
 
 /** Why an inventory is not to be kept; undefined: it is. */
 export function oversized(inventory: Inventory): string | undefined {

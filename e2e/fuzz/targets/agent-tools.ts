@@ -1,9 +1,12 @@
 // What programs print on a machine, read by the agent: ip, ethtool, lldpcli, smartctl, ipmitool. Anybody on the LAN writes into lldpcli's.
 import { readLan, readLan6 } from '../../../agent/src/inventory/bmc.ts';
 import { readEthtool } from '../../../agent/src/inventory/ethtool.ts';
+import { kernelError } from '../../../agent/src/inventory/kernel-errors.ts';
 import { readNeighbours } from '../../../agent/src/inventory/lldp.ts';
 import { defaultRoute, readPermanent } from '../../../agent/src/inventory/nics.ts';
 import { readLinkSpeed } from '../../../agent/src/inventory/pci.ts';
+import { usedLinks } from '../../../agent/src/inventory/raise-links.ts';
+import { readMeasured } from '../../../agent/src/inventory/sensors.ts';
 import { readSmart } from '../../../agent/src/inventory/smart.ts';
 import { bytesOf, must, type Target, text } from '../target.ts';
 
@@ -54,9 +57,27 @@ export const target: Target = {
     must(/^[a-z]{0,16}$/.test(card.wolSupported ?? '') && /^[a-z]{0,16}$/.test(card.wolEnabled ?? ''), 'letters');
     for (const list of readNeighbours(said).values()) {
       must(list.length <= 16, 'neighbours of a card are bounded');
-      for (const { managementAddresses, vlan, ttlS, ...texts } of list) {
+      for (const {
+        managementAddresses,
+        vlan,
+        ttlS,
+        capabilities,
+        vlans,
+        maxFrameBytes,
+        aggregated,
+        ...texts
+      } of list) {
         must(managementAddresses.length <= 16 && managementAddresses.every(line), 'addresses are short lines');
-        must((vlan ?? 0) <= 4094 && (ttlS ?? 0) <= 65_535, 'numbers are in their range');
+        must(
+          (vlan ?? 0) <= 4094 && (ttlS ?? 0) <= 65_535 && (maxFrameBytes ?? 0) <= 65_535,
+          'numbers are in their range',
+        );
+        must(capabilities.length <= 16 && capabilities.every(line), 'capabilities are short lines');
+        must(
+          vlans.length <= 64 && vlans.every(({ id, name }) => id >= 1 && id <= 4094 && line(name)),
+          'VLANs are VLANs',
+        );
+        must(aggregated !== false, 'nobody says that a port is alone');
         must(Object.values(texts).every(line), 'what the LAN says is short lines');
       }
     }
@@ -70,5 +91,10 @@ export const target: Target = {
     const speed = readLinkSpeed(said);
     must(speed === undefined || (Number.isInteger(speed) && speed >= 0), 'a link speed is a whole number');
     defaultRoute(said);
+    usedLinks(said);
+    const complaint = kernelError({ monotonicMs: said.length, severity: 3, text: said });
+    must(complaint.text.length <= 1024 && !/[\x00-\x1f]/.test(complaint.text), 'what a driver says is one line');
+    const measured = readMeasured('temp', said)?.temperatureMillicelsius;
+    must(measured === undefined || Number.isInteger(measured), 'a temperature is a whole number');
   },
 };

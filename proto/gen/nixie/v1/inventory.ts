@@ -49,7 +49,48 @@ export interface Inventory {
   /** Full. What is made of disks: md and device mapper. Their members are listed as disks, or as paths of one. */
   arrays: DiskArray[];
   /** Full. SHA-256, in hex, over what only changes with the hardware: equal for the same machine whatever it runs and however it booted. */
-  hardwareSha256?: string | undefined;
+  hardwareSha256?:
+    | string
+    | undefined;
+  /** Full. What the kernel's sensors measured in that moment, by chip. */
+  sensors: Sensor[];
+  /** Full. What the kernel said since its start of errors and worse; the last ones, 64 KiB at most. */
+  kernelErrors: KernelError[];
+}
+
+/** One channel of a chip (Linux Documentation/hwmon/sysfs-interface.rst). Exactly one of the measured values is there. */
+export interface Sensor {
+  /** coretemp, k10temp, jc42, nct6775, nvme, drivetemp … */
+  chip: string;
+  /** The driver's word for the channel: Package id 0, fan1; without one the channel itself: temp1. */
+  label: string;
+  /** Thousandths of a degree Celsius: now, and where the maker sees damage begin. */
+  temperatureMillicelsius?: number | undefined;
+  criticalMillicelsius?:
+    | number
+    | undefined;
+  /** Rounds a minute; 0: it stands still. */
+  fanRpm?: number | undefined;
+  voltageMillivolts?: number | undefined;
+  currentMilliamperes?: number | undefined;
+  powerMicrowatts?:
+    | bigint
+    | undefined;
+  /** The chip itself says that something is wrong here. */
+  alarm?:
+    | boolean
+    | undefined;
+  /** Of what the chip sits on. */
+  pciAddress?: string | undefined;
+}
+
+export interface KernelError {
+  /** Since the kernel's start. */
+  uptimeMs: bigint;
+  /** RFC 5424 6.2.1: 0 emergency … 3 error. */
+  severity: number;
+  /** nixie.token= is taken out; 1024 characters at most. */
+  text: string;
 }
 
 export interface ReadError {
@@ -422,6 +463,8 @@ export interface Nic {
     | undefined;
   /** Full, from lldpcli. Anybody on the LAN can say anything. */
   lldp: LldpNeighbour[];
+  /** Of a card whose address has 20 octets, lower case with colons; mac is absent then. */
+  infinibandAddress?: string | undefined;
 }
 
 /** IEEE 802.1AB. */
@@ -439,7 +482,24 @@ export interface LldpNeighbour {
   managementAddresses: string[];
   /** Port VLAN. */
   vlan?: number | undefined;
-  ttlS?: number | undefined;
+  ttlS?:
+    | number
+    | undefined;
+  /** What it does, not only can do: Bridge, Router … */
+  capabilities: string[];
+  /** All VLANs that it tells of. */
+  vlans: LldpVlan[];
+  /** The largest frame that the port takes. */
+  maxFrameBytes?:
+    | number
+    | undefined;
+  /** The port is part of an aggregate on the switch's side. */
+  aggregated?: boolean | undefined;
+}
+
+export interface LldpVlan {
+  id: number;
+  name?: string | undefined;
 }
 
 export interface PciDevice {
@@ -569,6 +629,8 @@ function createBaseInventory(): Inventory {
     bmc: undefined,
     arrays: [],
     hardwareSha256: undefined,
+    sensors: [],
+    kernelErrors: [],
   };
 }
 
@@ -627,6 +689,12 @@ export const Inventory: MessageFns<Inventory> = {
     }
     if (message.hardwareSha256 !== undefined) {
       writer.uint32(146).string(message.hardwareSha256);
+    }
+    for (const v of message.sensors) {
+      Sensor.encode(v!, writer.uint32(154).fork()).join();
+    }
+    for (const v of message.kernelErrors) {
+      KernelError.encode(v!, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -788,6 +856,22 @@ export const Inventory: MessageFns<Inventory> = {
             message.hardwareSha256 = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.sensors.push(Sensor.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kernelErrors.push(KernelError.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -836,6 +920,14 @@ export const Inventory: MessageFns<Inventory> = {
         : isSet(object.hardware_sha256)
         ? globalThis.String(object.hardware_sha256)
         : undefined,
+      sensors: globalThis.Array.isArray(object?.sensors)
+        ? object.sensors.map((e: any) => Sensor.fromJSON(e))
+        : [],
+      kernelErrors: globalThis.Array.isArray(object?.kernelErrors)
+        ? object.kernelErrors.map((e: any) => KernelError.fromJSON(e))
+        : globalThis.Array.isArray(object?.kernel_errors)
+        ? object.kernel_errors.map((e: any) => KernelError.fromJSON(e))
+        : [],
     };
   },
 
@@ -895,6 +987,12 @@ export const Inventory: MessageFns<Inventory> = {
     if (message.hardwareSha256 !== undefined) {
       obj.hardwareSha256 = message.hardwareSha256;
     }
+    if (message.sensors?.length) {
+      obj.sensors = message.sensors.map((e) => Sensor.toJSON(e));
+    }
+    if (message.kernelErrors?.length) {
+      obj.kernelErrors = message.kernelErrors.map((e) => KernelError.toJSON(e));
+    }
     return obj;
   },
 
@@ -925,6 +1023,373 @@ export const Inventory: MessageFns<Inventory> = {
     message.bmc = (object.bmc !== undefined && object.bmc !== null) ? Bmc.fromPartial(object.bmc) : undefined;
     message.arrays = object.arrays?.map((e) => DiskArray.fromPartial(e)) || [];
     message.hardwareSha256 = object.hardwareSha256 ?? undefined;
+    message.sensors = object.sensors?.map((e) => Sensor.fromPartial(e)) || [];
+    message.kernelErrors = object.kernelErrors?.map((e) => KernelError.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSensor(): Sensor {
+  return {
+    chip: "",
+    label: "",
+    temperatureMillicelsius: undefined,
+    criticalMillicelsius: undefined,
+    fanRpm: undefined,
+    voltageMillivolts: undefined,
+    currentMilliamperes: undefined,
+    powerMicrowatts: undefined,
+    alarm: undefined,
+    pciAddress: undefined,
+  };
+}
+
+export const Sensor: MessageFns<Sensor> = {
+  encode(message: Sensor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.chip !== "") {
+      writer.uint32(10).string(message.chip);
+    }
+    if (message.label !== "") {
+      writer.uint32(18).string(message.label);
+    }
+    if (message.temperatureMillicelsius !== undefined) {
+      writer.uint32(24).int32(message.temperatureMillicelsius);
+    }
+    if (message.criticalMillicelsius !== undefined) {
+      writer.uint32(32).int32(message.criticalMillicelsius);
+    }
+    if (message.fanRpm !== undefined) {
+      writer.uint32(40).uint32(message.fanRpm);
+    }
+    if (message.voltageMillivolts !== undefined) {
+      writer.uint32(48).int32(message.voltageMillivolts);
+    }
+    if (message.currentMilliamperes !== undefined) {
+      writer.uint32(56).int32(message.currentMilliamperes);
+    }
+    if (message.powerMicrowatts !== undefined) {
+      if (BigInt.asUintN(64, message.powerMicrowatts) !== message.powerMicrowatts) {
+        throw new globalThis.Error("value provided for field message.powerMicrowatts of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.powerMicrowatts);
+    }
+    if (message.alarm !== undefined) {
+      writer.uint32(72).bool(message.alarm);
+    }
+    if (message.pciAddress !== undefined) {
+      writer.uint32(82).string(message.pciAddress);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sensor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSensor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chip = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.temperatureMillicelsius = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.criticalMillicelsius = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fanRpm = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.voltageMillivolts = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.currentMilliamperes = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.powerMicrowatts = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.alarm = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.pciAddress = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Sensor {
+    return {
+      chip: isSet(object.chip) ? globalThis.String(object.chip) : "",
+      label: isSet(object.label) ? globalThis.String(object.label) : "",
+      temperatureMillicelsius: isSet(object.temperatureMillicelsius)
+        ? globalThis.Number(object.temperatureMillicelsius)
+        : isSet(object.temperature_millicelsius)
+        ? globalThis.Number(object.temperature_millicelsius)
+        : undefined,
+      criticalMillicelsius: isSet(object.criticalMillicelsius)
+        ? globalThis.Number(object.criticalMillicelsius)
+        : isSet(object.critical_millicelsius)
+        ? globalThis.Number(object.critical_millicelsius)
+        : undefined,
+      fanRpm: isSet(object.fanRpm)
+        ? globalThis.Number(object.fanRpm)
+        : isSet(object.fan_rpm)
+        ? globalThis.Number(object.fan_rpm)
+        : undefined,
+      voltageMillivolts: isSet(object.voltageMillivolts)
+        ? globalThis.Number(object.voltageMillivolts)
+        : isSet(object.voltage_millivolts)
+        ? globalThis.Number(object.voltage_millivolts)
+        : undefined,
+      currentMilliamperes: isSet(object.currentMilliamperes)
+        ? globalThis.Number(object.currentMilliamperes)
+        : isSet(object.current_milliamperes)
+        ? globalThis.Number(object.current_milliamperes)
+        : undefined,
+      powerMicrowatts: isSet(object.powerMicrowatts)
+        ? BigInt(object.powerMicrowatts)
+        : isSet(object.power_microwatts)
+        ? BigInt(object.power_microwatts)
+        : undefined,
+      alarm: isSet(object.alarm) ? globalThis.Boolean(object.alarm) : undefined,
+      pciAddress: isSet(object.pciAddress)
+        ? globalThis.String(object.pciAddress)
+        : isSet(object.pci_address)
+        ? globalThis.String(object.pci_address)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Sensor): unknown {
+    const obj: any = {};
+    if (message.chip !== "") {
+      obj.chip = message.chip;
+    }
+    if (message.label !== "") {
+      obj.label = message.label;
+    }
+    if (message.temperatureMillicelsius !== undefined) {
+      obj.temperatureMillicelsius = Math.round(message.temperatureMillicelsius);
+    }
+    if (message.criticalMillicelsius !== undefined) {
+      obj.criticalMillicelsius = Math.round(message.criticalMillicelsius);
+    }
+    if (message.fanRpm !== undefined) {
+      obj.fanRpm = Math.round(message.fanRpm);
+    }
+    if (message.voltageMillivolts !== undefined) {
+      obj.voltageMillivolts = Math.round(message.voltageMillivolts);
+    }
+    if (message.currentMilliamperes !== undefined) {
+      obj.currentMilliamperes = Math.round(message.currentMilliamperes);
+    }
+    if (message.powerMicrowatts !== undefined) {
+      obj.powerMicrowatts = message.powerMicrowatts.toString();
+    }
+    if (message.alarm !== undefined) {
+      obj.alarm = message.alarm;
+    }
+    if (message.pciAddress !== undefined) {
+      obj.pciAddress = message.pciAddress;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Sensor>): Sensor {
+    return Sensor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Sensor>): Sensor {
+    const message = createBaseSensor();
+    message.chip = object.chip ?? "";
+    message.label = object.label ?? "";
+    message.temperatureMillicelsius = object.temperatureMillicelsius ?? undefined;
+    message.criticalMillicelsius = object.criticalMillicelsius ?? undefined;
+    message.fanRpm = object.fanRpm ?? undefined;
+    message.voltageMillivolts = object.voltageMillivolts ?? undefined;
+    message.currentMilliamperes = object.currentMilliamperes ?? undefined;
+    message.powerMicrowatts = (object.powerMicrowatts !== undefined && object.powerMicrowatts !== null)
+      ? BigInt(object.powerMicrowatts)
+      : undefined;
+    message.alarm = object.alarm ?? undefined;
+    message.pciAddress = object.pciAddress ?? undefined;
+    return message;
+  },
+};
+
+function createBaseKernelError(): KernelError {
+  return { uptimeMs: 0n, severity: 0, text: "" };
+}
+
+export const KernelError: MessageFns<KernelError> = {
+  encode(message: KernelError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uptimeMs !== 0n) {
+      if (BigInt.asUintN(64, message.uptimeMs) !== message.uptimeMs) {
+        throw new globalThis.Error("value provided for field message.uptimeMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.uptimeMs);
+    }
+    if (message.severity !== 0) {
+      writer.uint32(16).uint32(message.severity);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KernelError {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKernelError();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.uptimeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.severity = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KernelError {
+    return {
+      uptimeMs: isSet(object.uptimeMs)
+        ? BigInt(object.uptimeMs)
+        : isSet(object.uptime_ms)
+        ? BigInt(object.uptime_ms)
+        : 0n,
+      severity: isSet(object.severity) ? globalThis.Number(object.severity) : 0,
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+    };
+  },
+
+  toJSON(message: KernelError): unknown {
+    const obj: any = {};
+    if (message.uptimeMs !== 0n) {
+      obj.uptimeMs = message.uptimeMs.toString();
+    }
+    if (message.severity !== 0) {
+      obj.severity = Math.round(message.severity);
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KernelError>): KernelError {
+    return KernelError.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KernelError>): KernelError {
+    const message = createBaseKernelError();
+    message.uptimeMs = (object.uptimeMs !== undefined && object.uptimeMs !== null) ? BigInt(object.uptimeMs) : 0n;
+    message.severity = object.severity ?? 0;
+    message.text = object.text ?? "";
     return message;
   },
 };
@@ -4567,6 +5032,7 @@ function createBaseNic(): Nic {
     defaultRoute: undefined,
     numaNode: undefined,
     lldp: [],
+    infinibandAddress: undefined,
   };
 }
 
@@ -4652,6 +5118,9 @@ export const Nic: MessageFns<Nic> = {
     }
     for (const v of message.lldp) {
       LldpNeighbour.encode(v!, writer.uint32(218).fork()).join();
+    }
+    if (message.infinibandAddress !== undefined) {
+      writer.uint32(226).string(message.infinibandAddress);
     }
     return writer;
   },
@@ -4885,6 +5354,14 @@ export const Nic: MessageFns<Nic> = {
             message.lldp.push(LldpNeighbour.decode(reader, reader.uint32()));
             continue;
           }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.infinibandAddress = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4990,6 +5467,11 @@ export const Nic: MessageFns<Nic> = {
       lldp: globalThis.Array.isArray(object?.lldp)
         ? object.lldp.map((e: any) => LldpNeighbour.fromJSON(e))
         : [],
+      infinibandAddress: isSet(object.infinibandAddress)
+        ? globalThis.String(object.infinibandAddress)
+        : isSet(object.infiniband_address)
+        ? globalThis.String(object.infiniband_address)
+        : undefined,
     };
   },
 
@@ -5076,6 +5558,9 @@ export const Nic: MessageFns<Nic> = {
     if (message.lldp?.length) {
       obj.lldp = message.lldp.map((e) => LldpNeighbour.toJSON(e));
     }
+    if (message.infinibandAddress !== undefined) {
+      obj.infinibandAddress = message.infinibandAddress;
+    }
     return obj;
   },
 
@@ -5111,6 +5596,7 @@ export const Nic: MessageFns<Nic> = {
     message.defaultRoute = object.defaultRoute ?? undefined;
     message.numaNode = object.numaNode ?? undefined;
     message.lldp = object.lldp?.map((e) => LldpNeighbour.fromPartial(e)) || [];
+    message.infinibandAddress = object.infinibandAddress ?? undefined;
     return message;
   },
 };
@@ -5127,6 +5613,10 @@ function createBaseLldpNeighbour(): LldpNeighbour {
     managementAddresses: [],
     vlan: undefined,
     ttlS: undefined,
+    capabilities: [],
+    vlans: [],
+    maxFrameBytes: undefined,
+    aggregated: undefined,
   };
 }
 
@@ -5161,6 +5651,18 @@ export const LldpNeighbour: MessageFns<LldpNeighbour> = {
     }
     if (message.ttlS !== undefined) {
       writer.uint32(80).uint32(message.ttlS);
+    }
+    for (const v of message.capabilities) {
+      writer.uint32(90).string(v!);
+    }
+    for (const v of message.vlans) {
+      LldpVlan.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.maxFrameBytes !== undefined) {
+      writer.uint32(104).uint32(message.maxFrameBytes);
+    }
+    if (message.aggregated !== undefined) {
+      writer.uint32(112).bool(message.aggregated);
     }
     return writer;
   },
@@ -5258,6 +5760,38 @@ export const LldpNeighbour: MessageFns<LldpNeighbour> = {
             message.ttlS = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.vlans.push(LldpVlan.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.maxFrameBytes = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.aggregated = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5318,6 +5852,18 @@ export const LldpNeighbour: MessageFns<LldpNeighbour> = {
         : isSet(object.ttl_s)
         ? globalThis.Number(object.ttl_s)
         : undefined,
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => globalThis.String(e))
+        : [],
+      vlans: globalThis.Array.isArray(object?.vlans)
+        ? object.vlans.map((e: any) => LldpVlan.fromJSON(e))
+        : [],
+      maxFrameBytes: isSet(object.maxFrameBytes)
+        ? globalThis.Number(object.maxFrameBytes)
+        : isSet(object.max_frame_bytes)
+        ? globalThis.Number(object.max_frame_bytes)
+        : undefined,
+      aggregated: isSet(object.aggregated) ? globalThis.Boolean(object.aggregated) : undefined,
     };
   },
 
@@ -5353,6 +5899,18 @@ export const LldpNeighbour: MessageFns<LldpNeighbour> = {
     if (message.ttlS !== undefined) {
       obj.ttlS = Math.round(message.ttlS);
     }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities;
+    }
+    if (message.vlans?.length) {
+      obj.vlans = message.vlans.map((e) => LldpVlan.toJSON(e));
+    }
+    if (message.maxFrameBytes !== undefined) {
+      obj.maxFrameBytes = Math.round(message.maxFrameBytes);
+    }
+    if (message.aggregated !== undefined) {
+      obj.aggregated = message.aggregated;
+    }
     return obj;
   },
 
@@ -5371,6 +5929,95 @@ export const LldpNeighbour: MessageFns<LldpNeighbour> = {
     message.managementAddresses = object.managementAddresses?.map((e) => e) || [];
     message.vlan = object.vlan ?? undefined;
     message.ttlS = object.ttlS ?? undefined;
+    message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.vlans = object.vlans?.map((e) => LldpVlan.fromPartial(e)) || [];
+    message.maxFrameBytes = object.maxFrameBytes ?? undefined;
+    message.aggregated = object.aggregated ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLldpVlan(): LldpVlan {
+  return { id: 0, name: undefined };
+}
+
+export const LldpVlan: MessageFns<LldpVlan> = {
+  encode(message: LldpVlan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.name !== undefined) {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LldpVlan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLldpVlan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LldpVlan {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : undefined,
+    };
+  },
+
+  toJSON(message: LldpVlan): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.name !== undefined) {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LldpVlan>): LldpVlan {
+    return LldpVlan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LldpVlan>): LldpVlan {
+    const message = createBaseLldpVlan();
+    message.id = object.id ?? 0;
+    message.name = object.name ?? undefined;
     return message;
   },
 };

@@ -357,10 +357,12 @@ export interface SeenStranger {
 export interface ScriptServed {
   machine: string;
   mac: string;
-  /** Empty: it was a script without one (local, wait). */
+  /** Empty: it was a script without one. */
   token: string;
   address: string;
   unixMs: bigint;
+  /** What it was, in the words of the policy: installer, local, installer-runs, no-token, no-installer, not-ready, loop. */
+  verdict: string;
 }
 
 /** How far a machine is with a file of the installer; at most four times a second for each response. */
@@ -3437,7 +3439,7 @@ export const SeenStranger: MessageFns<SeenStranger> = {
 };
 
 function createBaseScriptServed(): ScriptServed {
-  return { machine: "", mac: "", token: "", address: "", unixMs: 0n };
+  return { machine: "", mac: "", token: "", address: "", unixMs: 0n, verdict: "" };
 }
 
 export const ScriptServed: MessageFns<ScriptServed> = {
@@ -3459,6 +3461,9 @@ export const ScriptServed: MessageFns<ScriptServed> = {
         throw new globalThis.Error("value provided for field message.unixMs of type int64 too large");
       }
       writer.uint32(40).int64(message.unixMs);
+    }
+    if (message.verdict !== "") {
+      writer.uint32(50).string(message.verdict);
     }
     return writer;
   },
@@ -3516,6 +3521,14 @@ export const ScriptServed: MessageFns<ScriptServed> = {
             message.unixMs = reader.int64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3535,6 +3548,7 @@ export const ScriptServed: MessageFns<ScriptServed> = {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
       address: isSet(object.address) ? globalThis.String(object.address) : "",
       unixMs: isSet(object.unixMs) ? BigInt(object.unixMs) : isSet(object.unix_ms) ? BigInt(object.unix_ms) : 0n,
+      verdict: isSet(object.verdict) ? globalThis.String(object.verdict) : "",
     };
   },
 
@@ -3555,6 +3569,9 @@ export const ScriptServed: MessageFns<ScriptServed> = {
     if (message.unixMs !== 0n) {
       obj.unixMs = message.unixMs.toString();
     }
+    if (message.verdict !== "") {
+      obj.verdict = message.verdict;
+    }
     return obj;
   },
 
@@ -3568,6 +3585,7 @@ export const ScriptServed: MessageFns<ScriptServed> = {
     message.token = object.token ?? "";
     message.address = object.address ?? "";
     message.unixMs = (object.unixMs !== undefined && object.unixMs !== null) ? BigInt(object.unixMs) : 0n;
+    message.verdict = object.verdict ?? "";
     return message;
   },
 };
