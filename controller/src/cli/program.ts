@@ -5,7 +5,6 @@ import {
   checkAddress,
   type InstallOptions,
   readDhcp,
-  readHostsFile,
   readInstallOptions,
   type Surroundings,
 } from '../config/flags.ts';
@@ -20,6 +19,7 @@ import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import type { Subnet } from '../machine/subnet.ts';
 import { completionScript, shells } from './completion.ts';
+import { declaredIn } from './declared.ts';
 import { type DoctorOptions, type DoctorRequest, readDoctor } from './doctor-request.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
 import {
@@ -251,7 +251,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       const no = (where: string, text: string) => void problems.push({ where, text });
       const { address } = options;
       const dhcp = options.dhcp === undefined ? undefined : readDhcp(options.dhcp, no);
-      const declared = options.hosts === undefined ? undefined : hostsOf(options.hosts, world.around, problems);
+      const declared = options.hosts === undefined ? undefined : declaredIn(options.hosts, world.around, problems);
       if (address !== undefined) checkAddress(address, no);
       if (problems.length > 0) throw new ConfigError(problems);
       settle(
@@ -274,7 +274,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addOption(jsonOption('print one JSON object for each machine'))
     .action(async (targets: string[], options) => {
       const problems: Problem[] = [];
-      const declared = hostsOf(options.hosts, world.around, problems);
+      const declared = declaredIn(options.hosts, world.around, problems);
       const request = readWake(targets, options, declared, problems);
       if (problems.length > 0) throw new ConfigError(problems);
       settle(await handlers.wake(request));
@@ -355,23 +355,10 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
         return settle(exitCodes.done);
       }
       const problems: Problem[] = [];
-      for (const { name } of hostsOf(file, world.around, problems).hosts) world.out(`${name}\n`);
+      for (const { name } of declaredIn(file, world.around, problems).hosts) world.out(`${name}\n`);
       settle(exitCodes.done);
     });
   return program;
-}
-
-interface Declared {
-  readonly hosts: readonly Host[];
-  readonly subnets: readonly Subnet[];
-}
-
-function hostsOf(given: string | undefined, around: Surroundings, problems: Problem[]): Declared {
-  if (given === undefined) return { hosts: [], subnets: [] };
-  const result = readHostsFile(given, given, around);
-  if (result.ok) return { hosts: result.hosts, subnets: result.subnets };
-  problems.push(...result.problems);
-  return { hosts: [], subnets: [] };
 }
 
 /**

@@ -2,9 +2,9 @@
 import { checkAddress } from '../config/flags.ts';
 import { parseIpv4 } from '../config/ipv4.ts';
 import { nearest, type Problem, show } from '../config/problem.ts';
-import type { Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import type { Subnet } from '../machine/subnet.ts';
+import type { Declared } from './declared.ts';
 
 export interface WakeTarget {
   readonly name: string;
@@ -36,7 +36,7 @@ export interface WakeOptions {
 export function readWake(
   words: readonly string[],
   options: WakeOptions,
-  { hosts, subnets }: { readonly hosts: readonly Host[]; readonly subnets: readonly Subnet[] },
+  { hosts, subnets }: Declared,
   problems: Problem[],
 ): WakeRequest {
   const targets = new Map<string, Omit<WakeTarget, 'name'>>();
