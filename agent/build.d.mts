@@ -1,5 +1,11 @@
 /** See build.mjs. */
-export function buildAgent(options?: { outDir?: string; force?: boolean; base?: string; program?: string }): Promise<{
+export function buildAgent(options?: {
+  outDir?: string;
+  force?: boolean;
+  base?: string;
+  program?: string;
+  commit?: string;
+}): Promise<{
   path: string;
   /** False when an up-to-date one was there. */
   built: boolean;
@@ -8,4 +14,4 @@ export function buildAgent(options?: { outDir?: string; force?: boolean; base?: 
   sha256: string;
 }>;
 /** The agent as one JavaScript file (CommonJS). */
-export function bundleAgent(): Buffer;
+export function bundleAgent(commit?: string): Buffer;

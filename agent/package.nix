@@ -10,6 +10,7 @@
   esbuild,
   makeBinaryWrapper,
   script ? false,
+  commit ? "",
 }:
 let
   hashes = import ../installer-nix/hashes.nix { inherit lib; };
@@ -56,6 +57,7 @@ stdenv.mkDerivation (finalAttrs: {
     makeBinaryWrapper
   ];
   env.NIXIE_ESBUILD = lib.getExe esbuild;
+  env.NIXIE_COMMIT = commit;
   dontStrip = true;
   dontPatchELF = true;
 
@@ -84,7 +86,9 @@ stdenv.mkDerivation (finalAttrs: {
   doInstallCheck = true;
   installCheckPhase = ''
     runHook preInstallCheck
-    $out/bin/nixie-agent --version | grep -F "nixie-agent ${finalAttrs.version}"
+    $out/bin/nixie-agent --version | grep -F "nixie-agent ${finalAttrs.version} (${
+      lib.optionalString (commit != "") "commit ${builtins.substring 0 12 commit}, "
+    }"
     runHook postInstallCheck
   '';
 

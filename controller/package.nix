@@ -91,6 +91,8 @@ stdenv.mkDerivation (finalAttrs: {
     koffi=$(readlink -f controller/node_modules/koffi)
     cp -rL $koffi $lib/node_modules/
     cp -rL $koffi/../@koromix/koffi-linux-${if stdenv.hostPlatform.isAarch64 then "arm64" else "x64"} $lib/node_modules/@koromix/
+    # for another C library, which autoPatchelf would look for
+    rm -r $lib/node_modules/@koromix/*/musl_*
     makeBinaryWrapper ${lib.getExe nodejs-slim_24} $out/bin/nixie \
       --add-flags $lib/dist/bin/nixie.mjs \
       --prefix PATH : ${
@@ -116,7 +118,9 @@ stdenv.mkDerivation (finalAttrs: {
   doInstallCheck = true;
   installCheckPhase = ''
     runHook preInstallCheck
-    $out/bin/nixie --version | grep -F "nixie ${finalAttrs.version}"
+    $out/bin/nixie --version | grep -F "nixie ${finalAttrs.version} (${
+      lib.optionalString (commit != "") "commit ${builtins.substring 0 12 commit}, "
+    }"
     runHook postInstallCheck
   '';
 

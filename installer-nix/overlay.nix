@@ -9,8 +9,11 @@ final: prev: {
     inherit commit;
     ipxe = final.nixie-ipxe;
   };
-  nixie-agent = final.callPackage ../agent/package.nix { };
-  nixie-agent-script = final.callPackage ../agent/package.nix { script = true; };
+  nixie-agent = final.callPackage ../agent/package.nix { inherit commit; };
+  nixie-agent-script = final.callPackage ../agent/package.nix {
+    inherit commit;
+    script = true;
+  };
   # not `ipxe`: other packages have that one in them
   nixie-ipxe = final.callPackage ./ipxe.nix { inherit (prev) ipxe; };
 }

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkedOutCommit } from '../../controller/bin/commit.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -25,6 +26,7 @@ function findNode() {
 
 const child = spawn(findNode(), [join(root, 'agent', 'src', 'main.ts'), ...process.argv.slice(2)], {
   stdio: 'inherit',
+  env: { NIXIE_COMMIT: checkedOutCommit(root), ...process.env },
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {

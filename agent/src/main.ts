@@ -35,7 +35,7 @@ import { releaseMemory } from './release-memory.ts';
 import { resetDisks } from './reset-disks.ts';
 import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
 import { useCache } from './use-cache.ts';
-import { agentVersion } from './version.ts';
+import { agentCommit, agentVersion, versionLine } from './version.ts';
 
 /** Writes to the machine's screen or serial line, when there is one and our own lines don't go there anyway. */
 function toConsole(root: string, line: string): void {
@@ -92,7 +92,9 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   const log = makeLog(root, logs);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-  log.info(`version ${agentVersion}, node ${process.version}, controller ${settings.controllers.join(', ')}`);
+  log.info(
+    `version ${agentVersion}${agentCommit && `, commit ${agentCommit.slice(0, 12)}`}, node ${process.version}, controller ${settings.controllers.join(', ')}`,
+  );
   for (const note of notes) log.info(`kernel command line: ${note}`);
 
   const power = makePower(real, clock, log);
@@ -202,7 +204,7 @@ async function main(): Promise<number> {
       process.stdout.write(helpText);
       return 0;
     case 'version':
-      process.stdout.write(`nixie-agent ${agentVersion} (node ${process.version})\n`);
+      process.stdout.write(`${versionLine(agentCommit || (process.env.NIXIE_COMMIT ?? ''), process.version)}\n`);
       return 0;
     case 'inventory':
       if (command.root === '/') await raiseLinks(raiseWorld(machineSource, realClock), command.linksUpMs, undefined);

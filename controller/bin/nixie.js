@@ -6,10 +6,13 @@ import { existsSync, realpathSync } from 'node:fs';
 import { arch, constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { checkedOutCommit } from './commit.js';
 
 const oldestMajor = 24;
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
 const program = join(here, '../src/bin/nixie.ts');
+if (process.env.NIXIE_COMMIT === undefined && /^(?:--version|-V)$/.test(process.argv[2] || ''))
+  process.env.NIXIE_COMMIT = checkedOutCommit(join(here, '../..'));
 
 if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
   await import(pathToFileURL(program).href);

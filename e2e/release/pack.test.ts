@@ -6,6 +6,8 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rm
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { checkedOutCommit } from '../../controller/bin/commit.js';
+import { needFiles, needPrograms, skipUnless } from '../lab/need.ts';
 import { checkIntegrity } from './arm64.ts';
 import { pack } from './pack.ts';
 import { componentsOf } from './sbom.ts';
@@ -17,6 +19,9 @@ const box = mkdtempSync(join(tmpdir(), 'nixie-pack-'));
 const out = join(box, 'dist');
 const empty = join(box, 'empty');
 let files: string[] = [];
+// A checkout without git's folder names none.
+const commit = checkedOutCommit(root).slice(0, 12);
+const named = commit === '' ? '' : `commit ${commit}, `;
 
 before(async () => {
   mkdirSync(empty);
@@ -50,11 +55,7 @@ test('npx runs the tarball, without network', () => {
   const help = npx('--help');
   assert.equal(help.status, 0, help.stderr);
   assert.match(help.stdout, /^Usage: nixie /);
-  const commit = execFileSync('git', ['-c', `safe.directory=${root}`, 'rev-parse', '--short=12', 'HEAD'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  assert.equal(npx('--version').stdout, `nixie ${version} (commit ${commit.trim()}, Node ${process.version})\n`);
+  assert.equal(npx('--version').stdout, `nixie ${version} (${named}Node ${process.version})\n`);
   const wrong = npx('check', '--hosts', 'none.json');
   assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /--hosts/);
@@ -82,8 +83,29 @@ test('the tarball has what a run needs: the thread of DHCP and TFTP, and koffi',
 
 test('the agent of this platform runs', () => {
   const agent = join(out, `nixie-agent-linux-${process.arch}`);
-  assert.equal(inEmpty(agent, '--version').stdout, `nixie-agent ${version} (node ${process.version})\n`);
+  assert.equal(inEmpty(agent, '--version').stdout, `nixie-agent ${version} (${named}node ${process.version})\n`);
   assert.equal(inEmpty(agent, '--inventory', '--root', empty).status, 0);
+});
+
+const crossLibraries = '/usr/aarch64-linux-gnu';
+const emulated =
+  process.arch !== 'arm64' &&
+  skipUnless(needPrograms(['qemu-aarch64-static']), needFiles([`${crossLibraries}/lib/libstdc++.so.6`]));
+
+test('the agent for arm64 runs, here in an emulated processor', { skip: emulated }, () => {
+  const program = join(out, 'nixie-agent-linux-arm64');
+  const agent = (...args: string[]) =>
+    process.arch === 'arm64'
+      ? inEmpty(program, ...args)
+      : inEmpty('qemu-aarch64-static', '-L', crossLibraries, program, ...args);
+  const told = agent('--version');
+  assert.equal(told.stdout, `nixie-agent ${version} (${named}node ${process.version})\n`, told.stderr);
+  assert.match(agent('--help').stdout, /^nixie-agent: tells the controller about this machine/);
+  const inventory = agent('--inventory', '--root', empty);
+  assert.equal(inventory.status, 0, inventory.stderr);
+  assert.equal(JSON.parse(inventory.stdout).schema_version, 1);
+  // and it knows what it doesn't know
+  assert.equal(agent('--nonsense').status, 2);
 });
 
 test('the agent for arm64 is one, with the bundle in it', () => {

@@ -1,18 +1,12 @@
 // `npm run pack`: the artefacts for people without Nix, in dist/: controller, agents, checksums, what is in them.
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { buildAgent } from '../../agent/build.mjs';
+import { checkedOutCommit } from '../../controller/bin/commit.js';
 import { nodeForArm64 } from './arm64.ts';
 import { packController } from './npm.ts';
 import { sbom } from './sbom.ts';
-
-/** The commit that is checked out; empty without git. */
-function commitOf(root: string): string {
-  const ran = spawnSync('git', ['-c', `safe.directory=${root}`, 'rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' });
-  return ran.status === 0 ? ran.stdout.trim() : '';
-}
 
 /** @returns names of the files made in `outDir`, which is emptied before */
 export async function pack(root: string, outDir: string): Promise<string[]> {
@@ -22,11 +16,12 @@ export async function pack(root: string, outDir: string): Promise<string[]> {
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, 'pack-'));
   try {
-    packController(root, work, outDir, commitOf(root));
-    const own = await buildAgent();
+    const commit = checkedOutCommit(root);
+    packController(root, work, outDir, commit);
+    const own = await buildAgent({ outDir: join(work, 'own'), commit });
     copyFileSync(own.path, join(outDir, `nixie-agent-linux-${process.arch}`));
     if (process.arch !== 'arm64') {
-      const other = await buildAgent({ outDir: join(work, 'arm64'), base: nodeForArm64(root, cache) });
+      const other = await buildAgent({ outDir: join(work, 'arm64'), base: nodeForArm64(root, cache), commit });
       copyFileSync(other.path, join(outDir, 'nixie-agent-linux-arm64'));
     }
     const { version } = JSON.parse(readFileSync(join(root, 'controller/package.json'), 'utf8'));

@@ -37,5 +37,9 @@ export const debianPackages = [
   ['binutils', 'strip, for the agent’s executable; ar, for packages'],
   ['kmod', 'depmod, for the kernel’s modules in the image'],
   ['busybox-static', 'the small image of the quick loops'],
+  ['qemu-user-static', 'the agent for arm64 is run'],
+  ['libc6-arm64-cross', 'the C library for it'],
+  ['libgcc-s1-arm64-cross', 'libgcc_s for it'],
+  ['libstdc++6-arm64-cross', 'libstdc++ for it'],
   ['nginx-light', 'the peer of the HTTP benchmark'],
 ];

@@ -4,11 +4,16 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { checkedOutCommit } from '../../bin/commit.js';
 
 const root = join(import.meta.dirname, '../../..');
 const launcher = join(root, 'controller/bin/nixie.js');
 const { version } = JSON.parse(readFileSync(join(root, 'controller/package.json'), 'utf8')) as { version: string };
 const deadlineMs = 60_000;
+function versionLine(): string {
+  const commit = checkedOutCommit(root).slice(0, 12);
+  return `nixie ${version} (${commit === '' ? '' : `commit ${commit}, `}Node ${process.version})\n`;
+}
 
 /** The PATH without this repository's programs: what an operator's shell has. */
 const systemPath = (process.env.PATH ?? '')
@@ -25,7 +30,7 @@ test('npm finds this nixie, and it runs under the repository’s Node', () => {
     timeout: deadlineMs,
   });
   assert.equal(status, 0, stderr);
-  assert.equal(stdout, `nixie ${version} (Node ${process.version})\n`);
+  assert.equal(stdout, versionLine());
 });
 
 /** A Node of another version can't be had everywhere; one that only says so can: it fakes the number before the launcher reads it. */
@@ -58,7 +63,7 @@ test('under an old Node the launcher starts the repository’s, and passes outpu
   const old = asOldNode(t);
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [...old, launcher, ...args], { env, encoding: 'utf8', timeout: deadlineMs });
-  assert.equal(run('--version').stdout, `nixie ${version} (Node ${process.version})\n`);
+  assert.equal(run('--version').stdout, versionLine());
   const wrong = run('frobnicate');
   assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /^nixie: found "frobnicate", which is no command/);
@@ -93,7 +98,8 @@ test('without the repository’s Node it says what to do', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nixie-bare-'));
   t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
-  writeFileSync(join(folder, 'nixie.js'), readFileSync(launcher));
+  for (const name of ['nixie.js', 'commit.js'])
+    writeFileSync(join(folder, name), readFileSync(join(root, 'controller/bin', name)));
   const { status, stderr } = spawnSync(process.execPath, [...old, join(folder, 'nixie.js'), '--version'], {
     encoding: 'utf8',
   });
