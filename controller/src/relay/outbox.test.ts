@@ -5,7 +5,7 @@ import { Outbox, type Said } from './outbox.ts';
 
 const script = (n: number): Said => ({
   $case: 'script',
-  value: { machine: `m${n}`, mac: '', token: '', address: '', unixMs: BigInt(n) },
+  value: { machine: `m${n}`, mac: '', token: '', address: '', unixMs: BigInt(n), verdict: 'installer' },
 });
 const one = {
   kind: '',
