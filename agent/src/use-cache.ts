@@ -42,6 +42,8 @@ export function cacheSettings(cache: UseCache, endpoint: string): string[] {
     // One path that can't be had is pushed, and the others go on.
     'fallback = true',
     'keep-going = true',
+    // What the cache did not have a moment ago it may have now.
+    'narinfo-cache-negative-ttl = 0',
     // Until nix 2.16 so many paths are fetched at a time, too.
     'max-jobs = 8',
     end,

@@ -69,6 +69,8 @@ test('a copy that finds everything there ends full', () => {
     doneBytes: 10,
     totalBytes: 10,
     pathBytes: 0,
+    fetched: 0,
+    pushed: 0,
   });
 });
 
@@ -81,6 +83,28 @@ test('all forms of a copied path, each path once', () => {
   reader.read("copying path '/nix/store/c' to 'local'...", 0);
   assert.equal(reader.copy.path, '/nix/store/c');
   assert.equal(reader.copy.donePaths, 2);
+  assert.deepEqual([reader.copy.fetched, reader.copy.pushed], [1, 1]);
+});
+
+test('of paths that are fetched at once, the largest are taken to be under way', () => {
+  const sizes = new Map(Array.from({ length: 40 }, (_, i) => [`/nix/store/${i}`, i === 0 ? 1000 : 10] as const));
+  const reader = readProgress(sizes);
+  reader.read('### Uploading the system closure ###', 0);
+  for (let i = 0; i < 16; i++) reader.read(`copying path '/nix/store/${i}' from 'http://10.0.0.2:7480/nix'...`, i);
+  assert.deepEqual([reader.copy.doneBytes, reader.copy.pathBytes], [0, 1150]);
+  for (let i = 16; i < 40; i++) reader.read(`copying path '/nix/store/${i}' from 'http://10.0.0.2:7480/nix'...`, i);
+  assert.deepEqual(
+    [reader.copy.doneBytes, reader.copy.pathBytes],
+    [240, 1150],
+    'the large one may still be on its way',
+  );
+  reader.read('copying 1 paths...', 50);
+  assert.equal(reader.copy.totalPaths, 41);
+  reader.read("copying path '/nix/store/3' to 'ssh://root@10.0.0.1'...", 51);
+  assert.deepEqual([reader.copy.doneBytes, reader.copy.pathBytes], [1380, 10], 'it failed the one way');
+  assert.deepEqual([reader.copy.fetched, reader.copy.pushed], [40, 1]);
+  const [, end] = reader.read('### Installing NixOS ###', 60);
+  assert.ok(end?.kind === 'copy' && end.doneBytes === 1390 && end.pathBytes === 0);
 });
 
 test('copying lines of other steps, and headings that are not ours, move nothing', () => {
@@ -99,7 +123,7 @@ test('copying lines of other steps, and headings that are not ours, move nothing
   assert.equal(reader.step, 'start');
 });
 
-test('any lines: the first event is the line, done never passes total', () => {
+test('any lines: the first event is the line, done never passes total and never goes back', () => {
   const line = fc.oneof(
     fc.string(),
     fc.constantFrom(
@@ -109,16 +133,23 @@ test('any lines: the first event is the line, done never passes total', () => {
       'copying 2 paths...',
     ),
     fc.nat(3).map((number) => `copying path '/nix/store/${number}' to 'local'...`),
+    fc.nat(30).map((number) => `copying path '/nix/store/${number}' from 'http://10.0.0.2'...`),
+    fc.nat(30).map((number) => `copying path '/nix/store/${number}' to 'ssh://root@10.0.0.1'...`),
   );
-  const sizes = new Map([0, 1, 2].map((number) => [`/nix/store/${number}`, number * 7]));
+  const sizes = new Map(Array.from({ length: 25 }, (_, i) => [`/nix/store/${i}`, (i * 7) % 60] as const));
   fc.assert(
     fc.property(fc.array(line), (texts) => {
       const reader = readProgress(sizes);
+      let before = 0;
       for (const text of texts) {
         const [first, ...others] = reader.read(text, 3);
         assert.deepEqual(first, { kind: 'line', text, atMs: 3 });
         for (const event of others) {
-          if (event.kind === 'copy') assert.ok(event.doneBytes <= event.totalBytes!);
+          if (event.kind === 'step') before = 0;
+          if (event.kind !== 'copy') continue;
+          assert.ok(event.doneBytes + event.pathBytes <= event.totalBytes!);
+          assert.ok(event.doneBytes >= before, 'never backwards');
+          before = event.doneBytes;
         }
       }
     }),

@@ -14,8 +14,10 @@ export type PhaseEvent =
       readonly totalPaths?: number;
       readonly doneBytes: number;
       readonly totalBytes?: number;
-      /** Of the path under way, none of them among the done ones. */
+      /** Of the paths under way, none of them among the done ones. */
       readonly pathBytes: number;
+      readonly fetched: number;
+      readonly pushed: number;
     }
   | { readonly kind: 'line'; readonly text: string; readonly atMs: number };
 
@@ -38,11 +40,17 @@ export interface CopyState {
   readonly totalPaths?: number;
   readonly doneBytes: number;
   readonly totalBytes?: number;
-  /** The path under way. */
+  /** The path that began last. */
   readonly path?: string;
-  /** Bytes of the path under way, when known. */
+  /** Bytes of the paths that may be under way, when known: one that is pushed, or several that the machine takes by itself. */
   readonly pathBytes: number;
+  /** Paths that came by HTTP, and paths that were sent over ssh. A path that failed the one way and came the other is in both. */
+  readonly fetched: number;
+  readonly pushed: number;
 }
+
+/** So many paths are taken by the machine at the same time, at most (`max-substitution-jobs` of nix). */
+const fetchedAtOnce = 16;
 
 export interface ProgressReader {
   readonly step: Step;
@@ -58,11 +66,16 @@ export function readProgress(sizes: ReadonlyMap<string, number> = new Map()): Pr
     donePaths: 0,
     doneBytes: 0,
     pathBytes: 0,
+    fetched: 0,
+    pushed: 0,
     ...(sizes.size > 0 ? { totalBytes: allBytes } : {}),
   });
   let step: Step = 'start';
   let copy = fresh();
   let started = new Set<string>();
+  let startedBytes = 0;
+  /** Sizes of those that may be under way. nix says when a path begins, never when it is there: of many at once the largest are taken to be last. */
+  let open: { readonly pushed: boolean; sizes: number[] } = { pushed: false, sizes: [] };
 
   const copyEvent = (atMs: number): PhaseEvent => {
     return { kind: 'copy', step: step === 'copy' ? 'copy' : 'upload', atMs, ...copy };
@@ -85,9 +98,32 @@ export function readProgress(sizes: ReadonlyMap<string, number> = new Map()): Pr
     if (next === 'copy' || next === 'upload') {
       copy = fresh();
       started = new Set();
+      startedBytes = 0;
+      open = { pushed: false, sizes: [] };
     }
     events.push({ kind: 'step', step: next, atMs });
     return events;
+  };
+
+  /** A path begins. Pushed ones go one after the other, behind all that were fetched. */
+  const begin = (path: string, way: 'pushed' | 'fetched' | 'local'): void => {
+    const bytes = sizes.get(path) ?? 0;
+    if (!started.has(path)) startedBytes += bytes;
+    started.add(path);
+    const pushed = way === 'pushed';
+    if (pushed || open.pushed) open = { pushed, sizes: [] };
+    open.sizes.push(bytes);
+    if (open.sizes.length > fetchedAtOnce) open.sizes = open.sizes.sort((a, b) => b - a).slice(0, fetchedAtOnce);
+    const underWay = open.sizes.reduce((sum, size) => sum + size, 0);
+    const doneBytes = Math.max(copy.doneBytes, startedBytes - underWay);
+    copy = {
+      ...copy,
+      donePaths: Math.max(copy.donePaths, started.size - 1),
+      doneBytes,
+      path,
+      pathBytes: Math.min(underWay, (copy.totalBytes ?? Number.POSITIVE_INFINITY) - doneBytes),
+      ...(way === 'local' ? {} : { [way]: copy[way] + 1 }),
+    };
   };
 
   return {
@@ -106,21 +142,19 @@ export function readProgress(sizes: ReadonlyMap<string, number> = new Map()): Pr
         return events;
       }
       const count = /^copying (\d+) paths\.\.\.$/.exec(text)?.[1];
-      const path = /^copying path '(\/[^']+)' (?:to|from) '/.exec(text)?.[1];
-      if (count === undefined && path === undefined) return events;
+      const begun = /^copying path '(\/[^']+)' (to|from) '([a-z]*)/.exec(text);
+      if (count === undefined && begun === null) return events;
       // The disko closure has no heading of its own.
       if (step === 'facts') events.push(...enter('upload', atMs));
       if (step !== 'copy' && step !== 'upload') return events;
-      if (count !== undefined) copy = { ...copy, totalPaths: Number(count) };
-      else if (path !== undefined && !started.has(path)) {
-        copy = {
-          ...copy,
-          donePaths: started.size,
-          doneBytes: copy.doneBytes + copy.pathBytes,
+      // What is to be pushed, told when the rest has come.
+      if (count !== undefined) copy = { ...copy, totalPaths: started.size + Number(count) };
+      else if (begun !== null) {
+        const [, path, way, store] = begun as unknown as [string, string, string, string];
+        begin(
           path,
-          pathBytes: sizes.get(path) ?? 0,
-        };
-        started.add(path);
+          way === 'to' && store.startsWith('ssh') ? 'pushed' : store.startsWith('http') ? 'fetched' : 'local',
+        );
       }
       events.push(copyEvent(atMs));
       return events;

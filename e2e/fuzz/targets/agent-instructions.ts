@@ -68,7 +68,7 @@ export const target: Target = {
       useCache: (cache) => {
         // Each setting is one line, and the lines of others stay.
         const lines = mergeSettings('cores = 2\n', named(cache)).split('\n').slice(0, -1);
-        must(lines[0] === 'cores = 2' && (lines.length === 1 || lines.length === 11), 'ours or none');
+        must(lines[0] === 'cores = 2' && (lines.length === 1 || lines.length === 12), 'ours or none');
         must(
           lines.every((line) => /^(?:#.*|[a-z-]+ = [\x21-\x7e]+)$/.test(line) || line === 'cores = 2'),
           'settings of one word',

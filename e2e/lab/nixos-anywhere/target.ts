@@ -21,7 +21,7 @@ import { type Child, run, start } from '../child.ts';
 import { findProgram } from '../need.ts';
 
 export const targetAddress = '10.77.9.2';
-const controllerAddress = '10.77.9.1';
+export const controllerAddress = '10.77.9.1';
 /** Nobody lives there. */
 export const deadAddress = '10.77.9.9';
 
@@ -40,6 +40,8 @@ export interface Target {
   readonly ssh: string;
   /** Runs the program named by its arguments in the controller's network namespace. */
   readonly inNet: string;
+  /** The same, with the controller's store. */
+  readonly inStore: string;
   /** Which nixos-anywhere it is. */
   readonly isStandIn: boolean;
   /** The flake of toy machines, for calls that build. */
@@ -210,6 +212,8 @@ echo 'installation finished!'
     const mounts = [
       `mount --bind '${at('target/nix')}' /nix`,
       'mount -t tmpfs none /mnt',
+      // Root's settings there are not those of this computer.
+      'mount -t tmpfs none /root',
       'mount -t tmpfs none /run',
       'mkdir /run/sshd',
       `mount --bind '${at('os-release')}' "$(readlink -f /etc/os-release)"`,
@@ -262,6 +266,7 @@ echo 'installation finished!'
       program,
       ssh,
       inNet,
+      inStore: storeShell,
       isStandIn: real === undefined,
       flake,
       env,

@@ -1,0 +1,63 @@
+// The binary cache of a controller and nothing else of it, for tests and benchmarks: `serve-cache.ts ADDRESS PORT KEY_FILE LIE TOPLEVEL…` serves the
+// closures over the product's own HTTP server, until it is ended. LIE: none, or how it goes wrong.
+import type { ServerResponse } from 'node:http';
+import { startHttp } from '../../../controller/src/listen/http.ts';
+import { type NixDoor, storeDoor } from '../../../controller/src/listen/http-nix.ts';
+import { BinaryCache, type PathTable } from '../../../controller/src/nix/binary-cache.ts';
+import { closureOf } from '../../../controller/src/nix/closure.ts';
+import { nixRunner } from '../../../controller/src/nix/command.ts';
+import { makeCacheKey } from '../../../controller/src/nix/narinfo.ts';
+import { loadCacheKey } from '../../../controller/src/store/cache-key.ts';
+
+const [address = '', port = '0', keyFile = '', lie = 'none', ...toplevels] = process.argv.slice(2);
+const env = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, value ?? '']));
+const run = nixRunner({ env });
+const cache = new BinaryCache(loadCacheKey(keyFile));
+cache.serve(await Promise.all(toplevels.map((out) => closureOf(out, { run }))));
+const other = new BinaryCache(makeCacheKey('other-1'));
+other.serve(await Promise.all(toplevels.map((out) => closureOf(out, { run }))));
+
+let dead = false;
+const table: PathTable = {
+  info: () => cache.info(),
+  narInfo: (hash) => (lie === 'signature' ? other : cache).narInfo(hash),
+  served: (hash) => cache.served(hash),
+};
+const door = storeDoor({ table, env });
+let asked = 0;
+
+/** Other bytes of the same length, or fewer. */
+function wrongBytes(response: ServerResponse, size: number): void {
+  response.writeHead(200, { 'Content-Type': 'application/x-nix-nar', 'Content-Length': size });
+  const piece = Buffer.alloc(Math.min(size, 65_536), 'wrong bytes ');
+  if (lie === 'truncated') {
+    response.write(piece.subarray(0, Math.max(1, Math.floor(piece.length / 2))), () => response.destroy());
+    return;
+  }
+  for (let left = size; left > 0; left -= piece.length) response.write(piece.subarray(0, Math.min(left, piece.length)));
+  response.end();
+}
+
+const nix: NixDoor = (request, response, ask) => {
+  const served = ask.kind === 'nar' ? cache.served(ask.hash) : undefined;
+  if (served !== undefined) asked++;
+  if (lie === 'dies' && served !== undefined && asked > 2) dead = true;
+  if (dead) request.socket.destroy();
+  else if (served !== undefined && (lie === 'bytes' || lie === 'truncated')) wrongBytes(response, served.narSize);
+  else if (served !== undefined && lie === 'one' && asked === 2) wrongBytes(response, served.narSize);
+  else if (lie === 'missing' && ask.kind !== 'info') response.writeHead(404, { 'Content-Length': 0 }).end();
+  else door.answer(request, response, ask);
+};
+const server = await startHttp({
+  addresses: [address],
+  port: Number(port),
+  script: () => ({ refuse: 'only a cache' }),
+  loaders: new Map(),
+  nix,
+});
+process.stdout.write(`serving ${cache.size} paths at ${address}:${server.port} by ${cache.publicKey}\n`);
+process.on('SIGTERM', () => {
+  const { narInfos, nars, narBytes, refused } = door.counters();
+  process.stdout.write(`served ${JSON.stringify({ narInfos, nars, narBytes, refused, asked })}\n`);
+  process.exit(0);
+});
