@@ -7,21 +7,26 @@ import { Account } from './account.ts';
 import { iso } from './core.ts';
 
 function play() {
-  const state = { now: 1_000_000, there: true };
+  // The wall clock and that of lives are two.
+  const state = { now: 1_000_000, ticks: 5000, since: 0, there: true };
   const events: RunEvent[] = [];
   const account = new Account({
     hosts: { all: () => [], named: () => undefined },
-    life: () => (state.there ? newLife('m1', 0) : undefined),
+    life: () => (state.there ? newLife('m1', state.since) : undefined),
     toplevel: () => undefined,
     agentConnected: () => false,
     show: (event) => void events.push(event),
     proved: () => {},
     now: () => state.now,
-    ticks: () => state.now,
+    ticks: () => state.ticks,
   });
-  const stage = (name: Stage) => account.emit({ event: 'stage', at: iso(state.now), host: 'm1', stage: name });
+  const stage = (name: Stage) => {
+    state.since = state.ticks;
+    account.emit({ event: 'stage', at: iso(state.now), host: 'm1', stage: name });
+  };
   const pass = (seconds: number) => {
     state.now += seconds * 1000;
+    state.ticks += seconds * 1000;
     account.tick();
   };
   return { state, events, account, stage, pass };
@@ -40,6 +45,24 @@ test('a standstill is told once, and that of one stage is no news of the next', 
   events.length = 0;
   pass(1);
   assert.deepEqual(words(events), ['progress']);
+});
+
+test('a wall clock that is set changes nothing of what is told', () => {
+  const { state, events, account, stage, pass } = play();
+  stage('copy');
+  account.emit({ event: 'progress', at: iso(state.now), host: 'm1', stage: 'copy', done_bytes: 1, total_bytes: 100 });
+  for (const hours of [0, 5, -9]) {
+    state.now += hours * 3_600_000;
+    for (let second = 0; second < 4; second++) pass(1);
+  }
+  assert.deepEqual(
+    words(events).filter((text) => text !== 'progress'),
+    [],
+  );
+  account.emit({ event: 'progress', at: iso(state.now), host: 'm1', stage: 'copy', done_bytes: 13, total_bytes: 100 });
+  const last = events.findLast((event) => event.event === 'progress');
+  assert.ok(last?.event === 'progress');
+  assert.deepEqual([last.percent, last.bytes_per_second], [13, 1], '12 bytes in 12 seconds');
 });
 
 test('a host that was taken out is told of no more', () => {

@@ -61,12 +61,17 @@ export class Account {
 
   emit = (seen: RunEvent): void => {
     const clear = this.#world.redactor?.event(seen) ?? seen;
-    this.#progress.see(clear);
+    this.#follow(clear);
     const event = clear.event === 'progress' ? this.#measured(clear) : clear;
     if (event === undefined) return;
     this.#keep(event);
     this.#show(event);
   };
+
+  #follow(event: RunEvent): void {
+    const since = event.event === 'stage' ? this.#world.life(event.host)?.since : undefined;
+    this.#progress.see(event, since ?? this.#world.ticks());
+  }
 
   #show(event: RunEvent): void {
     this.#world.show(event);
@@ -99,7 +104,7 @@ export class Account {
     room.at = now;
     const at = iso(now);
     const tell = (event: RunEvent): void => {
-      this.#progress.see(event);
+      this.#follow(event);
       this.#show(event);
     };
     for (const { source, text } of kept) {
@@ -118,7 +123,7 @@ export class Account {
 
   /** A second has passed: what time alone moves is told, and what stands still. */
   tick(): void {
-    const now = this.#world.now();
+    const now = this.#world.ticks();
     for (const host of this.#progress.hosts()) {
       // A service lets go of hosts that were taken out of the hosts file.
       if (this.#world.life(host) === undefined) {
@@ -139,25 +144,24 @@ export class Account {
         );
       if (told?.stalled === true && !stalled) this.notice('info', `${standing.stage}: it moves again`, host);
       if (told?.percent === Math.floor(standing.share * 100) && told.stalled === stalled) continue;
-      this.emit({ event: 'progress', at: iso(now), host, stage: standing.stage });
+      this.emit({ event: 'progress', at: iso(this.#world.now()), host, stage: standing.stage });
     }
   }
 
   /** Its agent sent a sign of life. */
   heard(host: string): void {
-    this.#progress.heard(host, this.#world.now());
+    this.#progress.heard(host, this.#world.ticks());
   }
 
   /** The event with what it means: shares, rate, time left. Undefined: told a moment ago. */
   #measured(event: Extract<RunEvent, { event: 'progress' }>): RunEvent | undefined {
-    const now = this.#world.now();
+    const now = this.#world.ticks();
     const standing = this.#progress.standing(event.host, now);
     if (standing === undefined) return event;
     const { stage, share, overall, doneBytes, totalBytes, bytesPerSecond, etaSeconds, stalled } = standing;
     const told = this.#told.get(event.host);
     const percent = Math.floor(share * 100);
-    if (event.step === undefined && told !== undefined && now >= told.at && now - told.at < progressMs && percent < 99)
-      return undefined;
+    if (event.step === undefined && told !== undefined && now - told.at < progressMs && percent < 99) return undefined;
     this.#told.set(event.host, { at: now, percent, stalled: stalled !== undefined });
     return {
       event: 'progress',
@@ -226,7 +230,7 @@ export class Account {
   }
 
   #machineProgress(name: string): MachineProgress | undefined {
-    const standing = this.#progress.standing(name, this.#world.now());
+    const standing = this.#progress.standing(name, this.#world.ticks());
     if (standing === undefined || isEnd(standing.stage)) return undefined;
     const whole = (number: number | undefined) => (number === undefined ? undefined : BigInt(Math.round(number)));
     return {

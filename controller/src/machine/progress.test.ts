@@ -38,24 +38,25 @@ const logged = (seconds: number, source: string, text: string): RunEvent => ({
   source,
   text,
 });
+const see = (book: ProgressBook, event: RunEvent) => book.see(event, Date.parse(event.at));
 function bookOf(...events: RunEvent[]): ProgressBook {
   const book = new ProgressBook();
-  for (const event of events) book.see(event);
+  for (const event of events) see(book, event);
   return book;
 }
 const share = (book: ProgressBook, seconds: number) => book.standing('m1', ms(seconds))?.share ?? Number.NaN;
 
 test('a copy: whole paths count, what lands on the target fills the path under way and no more', () => {
   const book = bookOf(stage(0, 'copy'), copied(1, 0, 400));
-  book.see(landed(2, 250));
+  see(book, landed(2, 250));
   assert.equal(share(book, 2), 0.25);
-  book.see(landed(3, 900));
+  see(book, landed(3, 900));
   assert.equal(share(book, 3), 0.4, 'more than the path: the file system itself');
-  book.see(copied(4, 400, 600));
+  see(book, copied(4, 400, 600));
   assert.equal(share(book, 4), 0.9, 'what landed');
   const { doneBytes, totalBytes, bytesPerSecond } = book.standing('m1', ms(4)) ?? {};
   assert.deepEqual([doneBytes, totalBytes], [900, 1000]);
-  book.see(landed(5, 5000));
+  see(book, landed(5, 5000));
   assert.equal(share(book, 5), 0.99, 'all is there, but nobody said that it is over');
   assert.ok((bytesPerSecond ?? 0) > 200 && (bytesPerSecond ?? 0) < 400);
 });
@@ -68,7 +69,7 @@ test('a standstill is told with its likely reason, and ends when bytes move', ()
   assert.match(book.standing('m1', ms(17))?.stalled?.why ?? '', /its agent answers/);
   assert.equal(book.standing('m1', ms(17))?.stalled?.seconds, 16);
   assert.equal(book.standing('m1', ms(17))?.etaSeconds, undefined, 'nobody knows');
-  book.see(landed(18, 150));
+  see(book, landed(18, 150));
   assert.equal(book.standing('m1', ms(19))?.stalled, undefined);
   const loading = bookOf(stage(0, 'loading'), {
     event: 'progress',
@@ -100,9 +101,9 @@ test('in every stage the share moves by itself, and steps move it further', () =
   }
   const disko = bookOf(stage(0, 'disko'));
   const before = share(disko, 1);
-  disko.see(logged(1, 'disko', '### Formatting hard drive with disko ###'));
+  see(disko, logged(1, 'disko', '### Formatting hard drive with disko ###'));
   assert.ok(before < 0.1 && share(disko, 1) >= 0.4);
-  disko.see({ event: 'progress', at: at(2), host: 'm1', stage: 'disko', step: 'mounted' });
+  see(disko, { event: 'progress', at: at(2), host: 'm1', stage: 'disko', step: 'mounted' });
   assert.ok(share(disko, 2) >= 0.9);
 });
 
@@ -122,11 +123,11 @@ test('the time left is what the machines before it took', () => {
   ];
   let now = 0;
   for (const [name, seconds] of story) {
-    book.see(stage(now, name, 'first'));
+    see(book, stage(now, name, 'first'));
     now += seconds;
   }
-  book.see(stage(now, 'proved', 'first'));
-  book.see(stage(now, 'install', 'm1'));
+  see(book, stage(now, 'proved', 'first'));
+  see(book, stage(now, 'install', 'm1'));
   const eta = book.standing('m1', ms(now))?.etaSeconds ?? 0;
   // `proving` of the first is not learned by its end alone: an end may come early.
   assert.ok(Math.abs(eta - (9 + 1 + usualSeconds.proving)) < 1, `${eta}`);
@@ -172,7 +173,7 @@ test('whatever is told, no share goes back in a stage, the whole not in a run, a
       const book = new ProgressBook();
       const last = new Map<string, { stage: Stage; share: number; overall: number }>();
       for (const event of events) {
-        book.see(event);
+        see(book, event);
         for (const host of ['m1', 'm2']) {
           const now = Date.parse(event.at);
           const standing = book.standing(host, now);

@@ -1,5 +1,5 @@
 // How far each machine is: what happened so far → share of its stage, share of the whole way, rate, time left, standstill. Pure: it is fed with the
-// events of a run and asked for a moment. Used by the controller for its events, and by every view for what moves between two of them.
+// events of a run and asked for a moment; the times are those of the clock that lives are counted by, which nobody sets.
 //
 // A share never goes back. Where bytes are counted they decide; where only steps are known, time moves the share from one step towards the next, by
 // what the stage took the machines before it, and never reaches it.
@@ -91,7 +91,7 @@ const heardMs = 12_000;
 
 interface Work {
   stage: Stage;
-  /** When the stage began; all times are milliseconds of one clock. */
+  /** When the stage began, in milliseconds as all times here. */
   since: number;
   /** Reached, by a step or bytes, and when. */
   floor: number;
@@ -116,9 +116,9 @@ export class ProgressBook {
   /** Seconds of each stage, of machines that have passed it in this run; bounded. */
   readonly #took = new Map<WayStep, number[]>();
 
-  see(event: RunEvent): void {
+  /** @param at when it happened; of a stage, since when its life is in it: what a stage took is counted there alone */
+  see(event: RunEvent, at: number): void {
     if (!('host' in event) || event.host === undefined) return;
-    const at = Date.parse(event.at);
     const before = this.#works.get(event.host);
     if (event.event === 'stage') {
       if (before?.stage !== event.stage) this.#works.set(event.host, this.#enter(before, event.stage, at));
