@@ -2,7 +2,7 @@
 // place, for the lab's self-check and as the peer of the boot benchmark.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, start } from './child.ts';
-import { lan, type Network } from './net.ts';
+import { lan, lan2, type Network } from './net.ts';
 
 export interface DhcpServer {
   /** What it logged so far. */
@@ -19,7 +19,6 @@ const common = [
   '--no-ping', // its probe before an offer costs three seconds
   '--leasefile-ro',
   '--bind-interfaces',
-  '--interface=eth0',
   '--except-interface=lo',
   '--user=root',
 ];
@@ -29,11 +28,12 @@ async function serve(
   namespace: string,
   args: readonly string[],
   deadlineMs: number,
+  interfaceName = 'eth0',
 ): Promise<DhcpServer> {
   const lines: string[] = [];
   let child: Child | undefined;
   const ready = new Promise<void>((resolve, reject) => {
-    child = start(net.inside(namespace, ['dnsmasq', ...common, ...args]), {
+    child = start(net.inside(namespace, ['dnsmasq', ...common, `--interface=${interfaceName}`, ...args]), {
       deadlineMs,
       onLine: (line) => {
         if (lines.length < 20_000) lines.push(line);
@@ -59,7 +59,12 @@ async function serve(
   };
 }
 
-const routerAdvertisements = ['--enable-ra', '--dhcp-range=fd77::,ra-only', '--ra-param=eth0,mtu:1500,10,600'];
+const advertise = (name: string) => [
+  '--enable-ra',
+  '--dhcp-range=fd77::,ra-only',
+  `--ra-param=${name},mtu:1500,10,600`,
+];
+const routerAdvertisements = advertise('eth0');
 
 /** A site's DHCP server: addresses from .100 to .199 unless said otherwise, no boot options. With `ra` it is an IPv6 router too, which iPXE waits for otherwise. */
 export function foreignDhcp(
@@ -78,6 +83,21 @@ export function foreignDhcp(
 /** Only the IPv6 router, for a LAN whose DHCP server is the one under test. */
 export function routerOnly(net: Network, options: { deadlineMs: number }): Promise<DhcpServer> {
   return serve(net, net.dhcp, routerAdvertisements, options.deadlineMs);
+}
+
+/** The site's DHCP server for the second subnet, heard through a relay. */
+export function foreignDhcpBeyond(net: Network, options: { deadlineMs: number }): Promise<DhcpServer> {
+  const args = [
+    `--dhcp-range=${lan2.prefix}.100,${lan2.prefix}.199,255.255.255.0,1h`,
+    `--dhcp-option=option:router,${lan2.router}`,
+    '--dhcp-authoritative',
+  ];
+  return serve(net, net.dhcp, args, options.deadlineMs);
+}
+
+/** The router between the subnets is an IPv6 router of the second one. */
+export function routerBeyond(net: Network, options: { deadlineMs: number }): Promise<DhcpServer> {
+  return serve(net, net.rt!, advertise('lan2'), options.deadlineMs, 'lan2');
 }
 
 /**

@@ -5,16 +5,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bmc, type MagicPacket, startBmc } from './bmc.ts';
 import { type Capture, printDhcp, readDhcpCapture, startCapture } from './capture.ts';
-import { type DhcpServer, foreignDhcp, routerOnly } from './foreign-dhcp.ts';
-import { makeNetwork, type Network, runId } from './net.ts';
+import type { Child } from './child.ts';
+import { type DhcpServer, foreignDhcp, foreignDhcpBeyond, routerBeyond, routerOnly } from './foreign-dhcp.ts';
+import { lan, makeNetwork, type Network, runId } from './net.ts';
 import { type NixieOptions, type NixieRun, startNixie } from './nixie-run.ts';
 import { Machine, type MachineSpec } from './qemu.ts';
+import { startRelay } from './relay.ts';
 
 export interface LabOptions {
   /** `mac` defaults to 52:54:00:77:00:01 and so on. */
   readonly machines: readonly (Omit<MachineSpec, 'mac'> & { mac?: string })[];
   /** foreign: the LAN has a DHCP server that knows nothing of network boot. none: Nixie is the only one. */
   readonly dhcp: 'foreign' | 'none';
+  /** The machines are in the second subnet, behind a router with a relay that knows nothing of Nixie and asks all DHCP servers of the first. */
+  readonly beyond?: boolean;
+  /** `$subnets` of the hosts file. */
+  readonly subnets?: readonly Readonly<Record<string, string>>[];
   /** An IPv6 router is there; without one the platform's iPXE waits some 13 s longer. */
   readonly ra: boolean;
   /** After this the lab's children end by themselves. */
@@ -23,7 +29,10 @@ export interface LabOptions {
 }
 
 export interface Lab {
+  /** `lan` is where the machines are. */
   readonly net: Network;
+  /** The relay of the router, when the machines are beyond one. */
+  readonly relay?: Child;
   readonly machines: Readonly<Record<string, Machine>>;
   readonly bmc: Bmc;
   readonly foreign?: DhcpServer;
@@ -78,23 +87,23 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   };
   open.add(close);
   try {
-    const net = await makeNetwork();
-    ends.push(() => net.close());
+    const { beyond = false } = options;
+    const whole = await makeNetwork(beyond ? { second: true, directedBroadcast: true } : {});
+    ends.push(() => whole.close());
+    const net = beyond ? { ...whole, lan: whole.lan2! } : whole;
     const capture = await startCapture(net, join(folder, 'lan.pcap'), { deadlineMs });
     ends.push(() => capture.stop());
-    const foreign =
-      options.dhcp === 'foreign'
-        ? await foreignDhcp(net, { ra: options.ra, deadlineMs })
-        : options.ra
-          ? await routerOnly(net, { deadlineMs })
-          : undefined;
-    if (foreign !== undefined) ends.push(() => foreign.stop());
+    const foreign = await networkServers(whole, options);
+    for (const server of Object.values(foreign)) ends.push(() => server.stop());
+    const servers = [lan.nixie, ...(options.dhcp === 'foreign' ? [lan.foreignDhcp] : [])];
+    const relay = beyond ? await startRelay(whole, { servers, deadlineMs }) : undefined;
+    if (relay !== undefined) ends.push(() => relay.stop());
     const machines: Record<string, Machine> = {};
     for (const [i, spec] of options.machines.entries()) {
       const mac = spec.mac ?? `52:54:00:77:00:${(i + 1).toString(16).padStart(2, '0')}`;
       const machine = new Machine(net, { ...spec, mac }, folder, `tap${i}`);
-      await net.addTap(machine.tap);
-      if (spec.secondCard !== undefined) await net.addTap(machine.secondTap);
+      await net.addTap(machine.tap, net.lan);
+      if (spec.secondCard !== undefined) await net.addTap(machine.secondTap, net.lan);
       await machine.prepare();
       machines[spec.name] = machine;
     }
@@ -109,14 +118,16 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       net,
       machines,
       bmc,
-      ...(foreign === undefined ? {} : { foreign }),
+      ...(foreign.dhcp === undefined ? {} : { foreign: foreign.dhcp }),
+      ...(relay === undefined ? {} : { relay }),
       capture,
       folder,
       stateFolder,
       writeHosts(names = Object.keys(machines), more = {}) {
         const file = join(folder, 'hosts.json');
         const hosts = names.map((name) => [name, { mac_address: machines[name]?.spec.mac, ...more[name] }] as const);
-        writeFileSync(file, `${JSON.stringify(Object.fromEntries(hosts), null, 2)}\n`);
+        const declared = options.subnets === undefined ? {} : { $subnets: options.subnets };
+        writeFileSync(file, `${JSON.stringify({ ...declared, ...Object.fromEntries(hosts) }, null, 2)}\n`);
         return file;
       },
       runNixie(args, how) {
@@ -145,4 +156,18 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     await close();
     throw error;
   }
+}
+
+/** The LAN's own servers: DHCP, and a router for IPv6, which may be one program. */
+async function networkServers(
+  net: Network,
+  { beyond, dhcp, ra, deadlineMs }: LabOptions,
+): Promise<{ dhcp?: DhcpServer; router?: DhcpServer }> {
+  if (beyond === true)
+    return {
+      ...(dhcp === 'foreign' ? { dhcp: await foreignDhcpBeyond(net, { deadlineMs }) } : {}),
+      ...(ra ? { router: await routerBeyond(net, { deadlineMs }) } : {}),
+    };
+  if (dhcp === 'foreign') return { dhcp: await foreignDhcp(net, { ra, deadlineMs }) };
+  return ra ? { router: await routerOnly(net, { deadlineMs }) } : {};
 }

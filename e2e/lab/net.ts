@@ -126,8 +126,11 @@ async function plug(
   ]);
 }
 
-/** Makes the namespaces and joins them. `second` adds a subnet 10.78.0.0/24 behind a router; run a relay there to serve it. */
-export async function makeNetwork(options: { second?: boolean } = {}): Promise<Network> {
+/**
+ * Makes the namespaces and joins them. `second` adds a subnet 10.78.0.0/24 behind a router; run a relay there to serve it. `directedBroadcast`: its
+ * router passes on what is sent to the subnet's broadcast address.
+ */
+export async function makeNetwork(options: { second?: boolean; directedBroadcast?: boolean } = {}): Promise<Network> {
   await removeLeftovers();
   const id = runId();
   const names = { lan: `${id}-lan`, srv: `${id}-srv`, dhcp: `${id}-dhcp`, lan2: `${id}-lan2`, rt: `${id}-rt` };
@@ -152,8 +155,15 @@ export async function makeNetwork(options: { second?: boolean } = {}): Promise<N
     if (options.second === true) {
       await bridge(names.lan2, `${lan2.bridge}/24 broadcast ${lan2.prefix}.255`);
       await plug(names.lan, names.rt, 'rt', 'lan1', [`${lan.router}/24 broadcast ${lan.prefix}.255`]);
-      await plug(names.lan2, names.rt, 'rt', 'lan2', [`${lan2.router}/24 broadcast ${lan2.prefix}.255`]);
+      await plug(names.lan2, names.rt, 'rt', 'lan2', [
+        `${lan2.router}/24 broadcast ${lan2.prefix}.255`,
+        'fd77::2/64 nodad',
+      ]);
       await writeProc(names.rt, '/proc/sys/net/ipv4/ip_forward', '1');
+      // Directed broadcasts are let through where both are set (RFC 2644 has them dropped unless told otherwise).
+      if (options.directedBroadcast === true)
+        for (const where of ['all', 'lan1'])
+          await writeProc(names.rt, `/proc/sys/net/ipv4/conf/${where}/bc_forwarding`, '1');
       // Without this route replies to the relay's far address are lost.
       await batch(names.srv, [`route add ${lan2.prefix}.0/24 via ${lan.router}`]);
       await batch(names.dhcp, [`route add ${lan2.prefix}.0/24 via ${lan.router}`]);

@@ -50,7 +50,9 @@ export async function inScene(
     const supplies = await makeSupplies(join(lab.folder, 'operator'), names, options);
     const knownHosts = join(lab.folder, 'known_hosts');
     const dhcp =
-      options.dhcp === 'foreign' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
+      options.dhcp === 'foreign' || options.beyond === true
+        ? ['--dhcp', 'proxy']
+        : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
     const args = [
       ...runArguments(supplies, lab.writeHosts(options.hosts ?? names, options.hostKeys), knownHosts),
       ...dhcp,
@@ -76,6 +78,31 @@ export function stagesOf(run: NixieRun, host: string): Stage[] {
   return run.events
     .filter((event): event is Extract<RunEvent, { event: 'stage' }> => event.event === 'stage' && event.host === host)
     .map((event) => event.stage);
+}
+
+/** In each stage that lasted, its percentage moved, and neither that nor the one of the whole way ever went back. */
+export function assertMoved(run: NixieRun, host: string): void {
+  const stages: { stage: Stage; at: number; percents: number[] }[] = [];
+  let overall = 0;
+  for (const event of run.events) {
+    if (!('host' in event) || event.host !== host) continue;
+    const at = Date.parse(event.at);
+    if (event.event === 'stage' && event.stage !== stages.at(-1)?.stage) {
+      if (event.stage === 'loading' || event.stage === 'firmware') overall = 0; // it may have begun anew
+      stages.push({ stage: event.stage, at, percents: [] });
+    } else if (event.event === 'progress' && event.percent !== undefined && event.stage === stages.at(-1)?.stage) {
+      stages.at(-1)!.percents.push(event.percent);
+      assert.ok((event.overall_percent ?? 0) >= overall, `${host}: ${event.stage} went back: ${JSON.stringify(event)}`);
+      overall = event.overall_percent ?? overall;
+    }
+  }
+  for (const [i, { stage, at, percents }] of stages.entries()) {
+    const seconds = ((stages[i + 1]?.at ?? at) - at) / 1000;
+    const sorted = [...percents].sort((a, b) => a - b);
+    assert.deepEqual(percents, sorted, `${host}: ${stage} went back`);
+    if (seconds >= 3)
+      assert.ok(new Set(percents).size > 1, `${host}: ${stage} stood at ${percents} for ${seconds.toFixed(1)} s`);
+  }
 }
 
 /** Every host of the run is proved, by Nixie's word and without it; it was woken once, and went through its life in order. */
@@ -104,6 +131,7 @@ export async function assertProved(scene: Scene, run: NixieRun, hosts: readonly 
       [...places].sort((a, b) => a - b),
       `${host} went forward only: ${passed.join(' ')}`,
     );
+    assertMoved(run, host);
     for (const stage of ['waking', 'registered', 'disko', 'install', 'rebooting', 'proving'] as const)
       assert.ok(passed.includes(stage), `${host} passed ${stage}: ${passed.join(' ')}`);
   }
