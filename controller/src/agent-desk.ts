@@ -44,8 +44,8 @@ export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
   /** Of each host: a report costs time and a write to our disk. */
   const reports = new Map<string, TokenBucket>();
   return {
-    onRegister(request, peer) {
-      const answer = admission.register(request, peer);
+    onRegister(request, place) {
+      const answer = admission.register(request, place);
       if (!('refused' in answer) && request.inventory !== undefined) inventories.set(answer.host, request.inventory);
       return answer;
     },

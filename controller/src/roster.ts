@@ -95,8 +95,10 @@ export class Roster {
     }
     for (const wanted of this.#wanted.values()) {
       if (book.named(wanted.name) !== undefined) continue;
-      const other = wanted.macs.map((mac) => book.withMac(mac)).find((each) => each !== undefined);
-      const address = book.all().find((each) => each.address !== undefined && each.address === wanted.address);
+      const other = wanted.macs.map((mac) => book.withMac(mac, wanted.relay)).find((each) => each !== undefined);
+      const address = book
+        .all()
+        .find(({ address, relay }) => address !== undefined && address === wanted.address && relay === wanted.relay);
       const holder = other ?? address;
       if (holder !== undefined) {
         this.#say(wanted.name, `it waits for the end of ${holder.name}, which still has its MAC or address`);

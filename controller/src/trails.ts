@@ -9,8 +9,13 @@ import type { RunEvent } from './machine/event.ts';
 import { type Mac, parseMac } from './machine/mac.ts';
 import { entryLine, runLine } from './store/trail-log.ts';
 
+/** Which host has a MAC; behind a relay, or absent on our own networks. */
+export interface HostOfMac {
+  get(mac: Mac, relay?: string): string | undefined;
+}
+
 export interface TrailsWorld {
-  readonly hostOfMac: { get(mac: Mac): string | undefined };
+  readonly hostOfMac: HostOfMac;
   readonly journal: { write(entry: Record<string, unknown>): void };
   /** Milliseconds of the wall clock. */
   now(): number;
@@ -67,16 +72,16 @@ export class Trails {
   agents(core: AgentCore): AgentCore {
     return {
       ...core,
-      onRegister: (request, peer) => {
-        const answer = core.onRegister(request, peer);
+      onRegister: (request, place) => {
+        const answer = core.onRegister(request, place);
         const mac = parseMac(request.mac);
-        const host = 'refused' in answer ? mac && this.#world.hostOfMac.get(mac) : answer.host;
+        const host = 'refused' in answer ? mac && this.#world.hostOfMac.get(mac, place.relay) : answer.host;
         if (host === undefined) return answer;
         if ('refused' in answer)
           this.#book.note(host, {
             kind: 'agent-refused',
             why: answer.refused,
-            detail: `${answer.why}, at ${peer.replace(/:\d+$/, '')}`,
+            detail: `${answer.why}, at ${place.address}`,
           });
         else this.#book.note(host, { kind: 'agent-registered' });
         return answer;
@@ -92,6 +97,11 @@ export class Trails {
         core.onSessionDown(host, why);
       },
     };
+  }
+
+  /** The binary cache was offered to it, and not used. */
+  cacheUnused(host: string, detail: string): void {
+    this.#book.note(host, { kind: 'cache-unused', detail });
   }
 
   /** Whether offers of other servers are heard on an interface. */

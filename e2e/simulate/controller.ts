@@ -20,6 +20,7 @@ import type { RunEvent } from '../../controller/src/machine/event.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import { patience } from '../../controller/src/machine/life.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
+import { placeOf } from '../../controller/src/machine/relay.ts';
 import { isEnd, type Stage } from '../../controller/src/machine/stage.ts';
 import { type Token, TokenBook } from '../../controller/src/machine/token.ts';
 import type { Installer } from '../../controller/src/nix/types.ts';
@@ -294,7 +295,7 @@ export class ControllerLife {
   }
 
   register(request: RegisterRequest, peer: string) {
-    const answer = this.#admission.register(request, peer);
+    const answer = this.#admission.register(request, placeOf(peer));
     if (!('refused' in answer) && request.inventory !== undefined)
       this.#inventories.set(answer.host, request.inventory);
     return answer;

@@ -4,6 +4,7 @@ import type { Instruction, InstructionResult, RegisterRequest } from '@nixie/pro
 import { refusal } from '../../agent/src/link-disk.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
+import { placeOf } from '../../controller/src/machine/relay.ts';
 import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import { lease } from './dhcp-client.ts';
 import { type Content, type Disk, hostKeyOf, inventoryOf } from './disk.ts';
@@ -351,7 +352,7 @@ export class Machine {
     const over = Promise.withResolvers<void>();
     const session = controller.open(credential, {
       bootId: request.bootId,
-      peer: `${this.address}:${random.int(32_768, 60_000)}`,
+      place: placeOf(`${this.address}:${random.int(32_768, 60_000)}`),
       address: this.address ?? '',
       agentKey: request.agentKey,
       instruct: (instruction) => void this.#carryOut(instruction, signal),

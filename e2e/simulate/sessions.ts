@@ -2,6 +2,7 @@
 // their way over reconnects.
 import type { Instruction, InstructionResult } from '@nixie/proto/agent';
 import { Instructor } from '../../controller/src/listen/instructor.ts';
+import type { Place } from '../../controller/src/machine/relay.ts';
 
 export interface Session {
   result(result: InstructionResult): void;
@@ -11,7 +12,7 @@ export interface Session {
 /** What an agent says and wants when it opens one. */
 export interface Opening {
   readonly bootId: string;
-  readonly peer: string;
+  readonly place: Place;
   readonly address: string;
   readonly agentKey: Uint8Array;
   readonly instruct: (instruction: Instruction) => void;

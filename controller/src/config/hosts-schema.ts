@@ -1,6 +1,7 @@
 // The shape of the hosts file: the validator and, made from it, the JSON Schema for editors. What concerns several hosts is in hosts.ts.
 import * as z from 'zod';
 import { parseMac } from '../machine/mac.ts';
+import { relayNameAccepted, relayNamePattern } from '../machine/relay.ts';
 import { ipv4Pattern, isHostIpv4, parseIpv4 } from './ipv4.ts';
 import { secretsSchema } from './secrets-schema.ts';
 import { parseSize, sizePattern } from './sizes.ts';
@@ -160,6 +161,11 @@ const hostFields = {
     'the cidr of a declared subnet, or the name of its relay',
     '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,90}$',
     'The subnet that the machine is in, and no other: its cidr in $subnets, or the name of its relay.',
+  ).optional(),
+  relay: text(
+    relayNameAccepted,
+    relayNamePattern,
+    'The nixie relay whose networks the machine is in; none when the controller reaches them itself.',
   ).optional(),
   expect_disks: z
     .array(disk, list('objects, one for each disk'))

@@ -107,15 +107,19 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
   if (root.kind === 'object') {
     const entries = value as Record<string, unknown>;
     subnets = readSubnets(entries[subnetsName], complain, lineOf);
-    const macs = new Map<Mac, { name: string; path: Path }>();
+    const macs = new Map<string, { name: string; path: Path }>();
     const addresses = new Map<string, { name: string; path: Path }>();
     // By the tree: an object puts names that are numbers first.
     for (const name of new Set(root.members.map((member) => member.key))) {
       if (ownKeys.includes(name)) continue;
       const entry = entries[name];
+      const subnet = subnetOf(name, entry, subnets, complain);
+      const relay = relayOf(name, entry, subnet, complain);
+      // Two sites may have the same private addresses, and even the same MAC.
+      const there = (word: string) => (relay === undefined ? word : `${relay} ${word}`);
       for (const { path, mac } of macsOf(name, entry)) {
-        const before = macs.get(mac);
-        if (before === undefined) macs.set(mac, { name, path });
+        const before = macs.get(there(mac));
+        if (before === undefined) macs.set(there(mac), { name, path });
         else if (before.name !== name)
           complain(
             path,
@@ -124,16 +128,15 @@ export function parseHosts(bytes: Uint8Array, file: string): HostsResult {
       }
       const address = (entry as { address?: unknown } | null)?.address;
       if (typeof address === 'string') {
-        const before = addresses.get(address);
-        if (before === undefined) addresses.set(address, { name, path: [name, 'address'] });
+        const before = addresses.get(there(address));
+        if (before === undefined) addresses.set(there(address), { name, path: [name, 'address'] });
         else
           complain(
             [name, 'address'],
             `${show(address)} is already that of ${show(before.name)} (${lineOf(before.path)})`,
           );
       }
-      const subnet = subnetOf(name, entry, subnets, complain);
-      if (checked.success) hosts.push(toHost(name, entry as HostEntry, subnet));
+      if (checked.success) hosts.push(toHost(name, entry as HostEntry, subnet, relay));
     }
   }
   if (problems.length === 0) return { ok: true, hosts, subnets };
@@ -220,7 +223,24 @@ function subnetOf(
   return subnet;
 }
 
-function toHost(name: string, entry: HostEntry, subnet: Subnet | undefined): Host {
+/** The relay that an entry names, itself or by its subnet; it may be wrong elsewhere. */
+function relayOf(
+  name: string,
+  entry: unknown,
+  subnet: Subnet | undefined,
+  complain: (path: Path, text: string) => void,
+): string | undefined {
+  const { relay } = (entry ?? {}) as { relay?: unknown };
+  if (typeof relay !== 'string') return subnet?.relay;
+  if (subnet !== undefined && subnet.relay !== relay)
+    complain(
+      [name, 'relay'],
+      `found ${show(relay)}, and ${subnet.cidr}, its subnet, ${subnet.relay === undefined ? 'is behind none' : `is behind ${show(subnet.relay)}`}; accepted: the relay of its subnet`,
+    );
+  return relay;
+}
+
+function toHost(name: string, entry: HostEntry, subnet: Subnet | undefined, relay: string | undefined): Host {
   const words = [...(entry.mac_address === undefined ? [] : [entry.mac_address]), ...(entry.mac_addresses ?? [])];
   return {
     name,
@@ -231,6 +251,7 @@ function toHost(name: string, entry: HostEntry, subnet: Subnet | undefined): Hos
     boot: entry.boot ?? [],
     ...(entry.address !== undefined && { address: entry.address }),
     ...(subnet !== undefined && { subnet: subnetKey(subnet) }),
+    ...(relay !== undefined && { relay }),
     expectDisks: (entry.expect_disks ?? []).map(toDisk),
     ...(entry.disk !== undefined && { disk: toHints(entry.disk) }),
     ...(entry.inventory !== undefined && { inventory: entry.inventory }),

@@ -7,6 +7,7 @@ import type { RunEvent } from '../machine/event.ts';
 import type { Host } from '../machine/host.ts';
 import { type HappeningKind, patience } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
+import { placeOf } from '../machine/relay.ts';
 import { TokenBook } from '../machine/token.ts';
 import type { KeptRegistration } from '../store/registrations.ts';
 import { Admission } from './admission.ts';
@@ -111,11 +112,11 @@ function house(registrations = new Map<string, KeptRegistration>()) {
           agentKey: Buffer.from(agent),
           inventory: Inventory.fromPartial({ nics: [{ mac }, { mac: secondCard }] }),
         }),
-        peer,
+        placeOf(peer),
       ),
   };
 }
-const session = { mac, bootId: 'b1', peer: '10.0.0.9:4001', address: '10.0.0.9' };
+const session = { mac, bootId: 'b1', place: placeOf('10.0.0.9:4001'), address: '10.0.0.9' };
 
 test('a neighbour gets no script, however often it asks, and the operator hears of it once', () => {
   const { walk, script, events } = house();

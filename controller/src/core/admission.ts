@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
-import { BootCount, scriptRefusals, whichScript } from '../answer/script-policy.ts';
+import { BootCount, mostBoots, scriptRefusals, whichScript } from '../answer/script-policy.ts';
 import type { RunEvent } from '../machine/event.ts';
 import type { Host, System } from '../machine/host.ts';
 import { marked, moves, offerIn } from '../machine/life.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
+import { type Place, placeText } from '../machine/relay.ts';
 import { isEnd } from '../machine/stage.ts';
 import { type Credential, makeCredential, readCredential, type TokenBook } from '../machine/token.ts';
 import type { KeptRegistration, Registrations } from '../store/registrations.ts';
@@ -51,6 +52,7 @@ interface Refused {
 }
 
 const heartbeatMs = 5000;
+const boots = 'it fetched its boot script more than six times in ten minutes: it boots in a circle';
 
 export class Admission {
   readonly #world: AdmissionWorld;
@@ -118,7 +120,7 @@ export class Admission {
       case 'loop':
         core.happened(name, {
           kind: 'failed',
-          reason: 'it fetched its boot script more than six times in ten minutes: it boots in a circle',
+          reason: boots,
         });
         return { script: localScript(name) };
     }
@@ -146,9 +148,10 @@ export class Admission {
     return host.subnet === undefined ? undefined : `it belongs to ${host.subnet}`;
   }
 
-  /** @param peer `ip:port` of the connection */
-  register(request: RegisterRequest, peer: string): RegisterResponse | Refused {
-    const { core, tokens, ticks } = this.#world;
+  /** @param place where the connection comes from */
+  register(request: RegisterRequest, place: Place): RegisterResponse | Refused {
+    const { core, hosts, tokens, ticks } = this.#world;
+    const peer = placeText(place);
     const mac = parseMac(request.mac);
     if (mac === undefined) return { refused: 'invalid', why: 'mac: not a MAC address' };
     if (!/^ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2}$/.test(request.sshHostKey))
@@ -158,7 +161,7 @@ export class Admission {
     if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
     const key = createHash('sha256').update(request.agentKey).digest('hex');
     const taken = tokens.check(request.token, mac, key, ticks());
-    const address = addressOf(peer) ?? request.address;
+    const address = place.address === '' ? request.address : place.address;
     switch (taken.verdict) {
       case 'unknown':
       case 'expired':
@@ -166,7 +169,7 @@ export class Admission {
         return { refused: 'unauthenticated', why: `the token is ${taken.verdict}` };
       case 'used':
       case 'other-mac':
-        if (!(taken.verdict === 'used' && taken.newest && this.#twoClaim(taken.host, mac, peer)))
+        if (!(taken.verdict === 'used' && taken.newest && this.#twoClaim(taken.host, mac, place)))
           this.#warn(
             taken.host,
             `a registration for ${mac} from ${peer} was refused: ${taken.verdict === 'used' ? 'its token was used by another agent' : 'its token belongs to another MAC'}`,
@@ -181,14 +184,19 @@ export class Admission {
     }
     if (!isIPv4(address)) return { refused: 'invalid', why: 'address: not an IPv4 address' };
     const host = taken.host;
-    if (this.#world.hosts.withMac(mac)?.name !== host)
+    if (hosts.named(host)?.macs.includes(mac) !== true)
       return { refused: 'denied', why: 'this machine is not of this run any more' };
+    const elsewhere = this.#otherSite(host, place);
+    if (elsewhere !== undefined) {
+      this.#warn(host, `a registration for ${mac} from ${peer} was refused: ${elsewhere}`);
+      return { refused: 'denied', why: elsewhere };
+    }
     const life = core.life(host);
     if (life?.bootId !== undefined && life.bootId !== request.bootId) {
       const alive = this.#world.alive?.(host) === true;
       // In the place of one that is not heard any more comes only what may be the same machine.
-      if (alive || !this.#mayBe(host, peer)) {
-        if (!alive || !this.#twoClaim(host, mac, peer))
+      if (alive || !this.#mayBe(host, place)) {
+        if (!alive || !this.#twoClaim(host, mac, place))
           this.#warn(
             host,
             `a registration for ${mac} from ${peer} was refused: the machine at ${life.address} has registered as ${host}`,
@@ -230,16 +238,16 @@ export class Admission {
    * that began goes on. Whoever has read a script but hasn't the MAC can't be the machine, and stops nobody.
    * @returns whether the operator was told
    */
-  #twoClaim(host: string, mac: Mac, peer: string): boolean {
+  #twoClaim(host: string, mac: Mac, place: Place): boolean {
     const life = this.#world.core.life(host);
-    if (life === undefined || isEnd(life.stage) || !this.#mayBe(host, peer)) return false;
+    if (life === undefined || isEnd(life.stage) || !this.#mayBe(host, place)) return false;
     if (life.stage === 'registered' || life.stage === 'preflight') {
-      const reason = `two machines claim ${mac}: one at ${life.address} and one at ${addressOf(peer)}; nothing was written to either`;
+      const reason = `two machines claim ${mac}: one at ${life.address} and one at ${place.address}; nothing was written to either`;
       this.#world.core.happened(host, { kind: 'failed', reason });
     } else
       this.#warn(
         host,
-        `a second machine at ${peer} claims ${mac}; the one at ${life.address} is being installed: make sure that it is yours`,
+        `a second machine at ${placeText(place)} claims ${mac}; the one at ${life.address} is being installed: make sure that it is yours`,
       );
     return true;
   }
@@ -248,14 +256,15 @@ export class Admission {
    * Does the peer have a MAC of this machine, by the neighbour table? One that it registered with before counts, too. Beyond a router nobody sees
    * MACs: a peer there may be it when the machine itself is there.
    */
-  #mayBe(host: string, peer: string): boolean {
+  #mayBe(host: string, place: Place): boolean {
     const { core, hosts, macAt, contradicts, registrations } = this.#world;
-    const address = addressOf(peer);
-    const seen = address === undefined ? undefined : macAt(address);
+    if (this.#otherSite(host, place) !== undefined) return false;
+    const { address } = place;
+    const seen = place.relay !== undefined ? place.mac : address === '' ? undefined : macAt(address);
     const own = core.life(host)?.address;
     if (seen === 'foreign') {
       const entry = hosts.named(host);
-      if (entry !== undefined && contradicts?.(entry, entry.macs, address!) !== undefined) return false;
+      if (entry !== undefined && contradicts?.(entry, entry.macs, address) !== undefined) return false;
       return own !== undefined && macAt(own) === 'foreign';
     }
     if (seen === undefined) return false;
@@ -264,16 +273,43 @@ export class Admission {
     return nics.some(({ mac, permanentMac }) => mac === seen || permanentMac === seen);
   }
 
+  /** Why a machine that is seen there isn't this host: a relay speaks for the machines of its own networks, and for no other. */
+  #otherSite(host: string, { relay }: Place): string | undefined {
+    const own = this.#world.hosts.named(host)?.relay;
+    if (own === relay) return undefined;
+    return own === undefined ? 'this machine is behind no relay' : `this machine is behind ${own}`;
+  }
+
+  /** A relay has given a machine of its networks a boot script. Not believed of any other. */
+  scriptServed(relay: string, { machine, mac, token }: { machine: string; mac: string; token: string }): void {
+    const { core, hosts, tokens, ticks } = this.#world;
+    const host = hosts.named(machine);
+    if (host === undefined || host.relay !== relay || !host.macs.some((each) => each === mac)) return;
+    // Without a token it was told to wait, or to boot its disk.
+    if (token === '' || !tokens.served(token, machine, ticks())) return;
+    this.#world.tokensChanged?.();
+    if (this.#boots.lately(machine, ticks()) >= mostBoots) {
+      core.happened(machine, { kind: 'failed', reason: boots });
+      return;
+    }
+    this.#boots.add(machine, ticks());
+    const life = core.life(machine);
+    if (life !== undefined && !isEnd(life.stage) && moves[life.stage]['script-fetched'] !== undefined)
+      core.happened(machine, { kind: 'script-fetched' });
+  }
+
   /** A session of this boot goes on; one of an earlier life of the controller takes up its registration again. */
-  session(host: string, about: { mac: string; bootId: string; peer: string; address: string }): Refused | undefined {
+  session(host: string, about: { mac: string; bootId: string; place: Place; address: string }): Refused | undefined {
     const { core, registrations } = this.#world;
     const life = core.life(host);
     if (life === undefined) return { refused: 'denied', why: 'no machine of this run has this name' };
     // Its MAC may be another host's by now, or nobody's.
     const mac = parseMac(about.mac);
-    if (mac === undefined || this.#world.hosts.withMac(mac)?.name !== host)
+    if (mac === undefined || this.#world.hosts.named(host)?.macs.includes(mac) !== true)
       return { refused: 'denied', why: 'this machine is not of this run any more' };
-    const address = addressOf(about.peer) ?? about.address;
+    const elsewhere = this.#otherSite(host, about.place);
+    if (elsewhere !== undefined) return { refused: 'denied', why: elsewhere };
+    const address = about.place.address === '' ? about.address : about.place.address;
     if (isIPv4(address)) this.#addresses.set(about.bootId, address);
     if (life.bootId === about.bootId) return undefined;
     const kept = registrations.get(host);
@@ -300,7 +336,7 @@ export class Admission {
     const { core, hosts, registrations } = this.#world;
     const life = core.life(host);
     const kept = registrations.get(host);
-    if (kept === undefined || hosts.withMac(kept.mac)?.name !== host) return;
+    if (kept === undefined || hosts.named(host)?.macs.includes(kept.mac) !== true) return;
     if (life?.stage !== 'waking' || bootId !== kept.bootId || life.address !== undefined) return;
     const address = this.#addresses.get(kept.bootId);
     if (address !== undefined) core.happened(host, { kind: 'agent-registered', ...registered(kept), address });
@@ -319,10 +355,4 @@ export class Admission {
 
 function registered({ mac, sshHostKey, bootId }: KeptRegistration) {
   return { mac, sshHostKey, bootId };
-}
-
-/** `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711` → `10.0.0.7` */
-function addressOf(peer: string): string | undefined {
-  const text = /^\[?(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?:\d+$/.exec(peer)?.[1];
-  return text !== undefined && isIPv4(text) ? text : undefined;
 }

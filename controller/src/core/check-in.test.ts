@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import type { CheckInRequest } from '@nixie/proto/host';
 import { type Happening, newLife } from '../machine/life.ts';
+import { placeOf } from '../machine/relay.ts';
 import type { Stage } from '../machine/stage.ts';
 import { CheckIns, checkInText } from './check-in.ts';
 
@@ -21,7 +22,7 @@ const placed = makeKey('placed');
 const another = makeKey('another');
 const toplevel = `/nix/store/${'a'.repeat(32)}-nixos-system-m1`;
 const fingerprint = 'f'.repeat(64);
-const peer = '10.0.0.7:4711';
+const peer = placeOf('10.0.0.7:4711');
 
 function scene(stage: Stage = 'proving') {
   const told: (Happening | string)[] = [];

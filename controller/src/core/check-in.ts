@@ -1,12 +1,14 @@
 // Installed systems that say that they have booted: is it the machine that holds the host key which Nixie placed, and is it said now?
 import { createHash, createHmac, createPublicKey, timingSafeEqual, verify } from 'node:crypto';
-import { isIPv4 } from 'node:net';
 import type { CheckInRequest } from '@nixie/proto/host';
 import type { Happening, Life } from '../machine/life.ts';
+import type { Place } from '../machine/relay.ts';
 import { decodeSshsig, type SshSignature, SshsigError, signedBytes } from '../wire/sshsig/signature.ts';
 
 export interface CheckInWorld {
   readonly life: (host: string) => Life | undefined;
+  /** The relay that a host is behind; undefined: none. Absent: no host is. */
+  readonly relayOf?: (host: string) => string | undefined;
   /** Store path of what was built for it. */
   readonly toplevel: (host: string) => string | undefined;
   /** `ssh-ed25519 AAAA…` of the key that was placed on it; undefined: none was. Only read, never made. */
@@ -65,8 +67,7 @@ export class CheckIns {
     return createHmac('sha256', this.#world.secret).update('check-in challenge').update(body).digest().subarray(0, 16);
   }
 
-  /** @param peer `ip:port` of the connection */
-  async checkIn(request: CheckInRequest, peer: string): Promise<CheckInRefusal | undefined> {
+  async checkIn(request: CheckInRequest, place: Place): Promise<CheckInRefusal | undefined> {
     const { host, bootId, bootedSystem } = request;
     if (!/^[0-9a-f-]{1,64}$/.test(bootId))
       return { refused: 'invalid', why: 'boot_id: accepted are hexadecimal digits' };
@@ -85,13 +86,13 @@ export class CheckIns {
     const stranger = denied('no host of this name has this key');
     if (!holds(signature, checkInText(request, this.#world.fingerprint)))
       return denied('the signature is not over this');
-    if (this.#world.life(host) === undefined) return stranger;
+    if (this.#world.life(host) === undefined || this.#world.relayOf?.(host) !== place.relay) return stranger;
     const placed = await this.#world.placedKey(host);
     if (placed === undefined || placed !== signature.publicKey) return stranger;
     // Asked again: another call may have come in between.
     const again = this.#late(request.challenge) ?? this.#use(request.challenge);
     if (again !== undefined) return again;
-    this.#believe(request, placed, addressOf(peer));
+    this.#believe(request, placed, place.address === '' ? undefined : place.address);
     return undefined;
   }
 
@@ -140,10 +141,4 @@ function holds(signature: SshSignature, text: string): boolean {
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
   const digest = createHash(signature.hash).update(text).digest();
   return verify(null, signedBytes(signature, digest), key, signature.signature);
-}
-
-/** `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711` → `10.0.0.7` */
-function addressOf(peer: string): string | undefined {
-  const text = /^\[?(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?:\d+$/.exec(peer)?.[1];
-  return text !== undefined && isIPv4(text) ? text : undefined;
 }

@@ -6,14 +6,16 @@ import type { Mac } from '../machine/mac.ts';
 export interface Hosts {
   all(): readonly Host[];
   named(name: string): Host | undefined;
-  withMac(mac: Mac): Host | undefined;
+  /** @param relay behind which the MAC was seen; absent: on our own networks. Two sites may have the same MAC. */
+  withMac(mac: Mac, relay?: string): Host | undefined;
   /** It is to be left alone, but what was begun on its disks is brought to its end: it gets no boot file any more. */
   isLeaving(name: string): boolean;
 }
 
 export class HostBook implements Hosts {
   readonly #hosts = new Map<string, Host>();
-  readonly #byMac = new Map<Mac, Host>();
+  /** By `macKey`. */
+  readonly #byMac = new Map<string, Host>();
   readonly #leaving = new Set<string>();
 
   constructor(hosts: readonly Host[] = []) {
@@ -28,8 +30,8 @@ export class HostBook implements Hosts {
     return this.#hosts.get(name);
   }
 
-  withMac(mac: Mac): Host | undefined {
-    return this.#byMac.get(mac);
+  withMac(mac: Mac, relay?: string): Host | undefined {
+    return this.#byMac.get(macKey(mac, relay));
   }
 
   isLeaving(name: string): boolean {
@@ -39,12 +41,12 @@ export class HostBook implements Hosts {
   /** Takes a host in, in place of one of that name. @throws Error when another host has one of its MACs */
   put(host: Host): void {
     const other = host.macs
-      .map((mac) => this.#byMac.get(mac))
+      .map((mac) => this.#byMac.get(macKey(mac, host.relay)))
       .find((each) => each !== undefined && each.name !== host.name);
     if (other !== undefined) throw new Error(`take in ${host.name}: ${other.name} has one of its MACs`);
     this.remove(host.name);
     this.#hosts.set(host.name, host);
-    for (const mac of host.macs) this.#byMac.set(mac, host);
+    for (const mac of host.macs) this.#byMac.set(macKey(mac, host.relay), host);
   }
 
   /** Puts them into this order; those that are not named stay behind the others. */
@@ -66,8 +68,13 @@ export class HostBook implements Hosts {
   }
 
   remove(name: string): void {
-    for (const mac of this.#hosts.get(name)?.macs ?? []) this.#byMac.delete(mac);
+    const host = this.#hosts.get(name);
+    for (const mac of host?.macs ?? []) this.#byMac.delete(macKey(mac, host?.relay));
     this.#hosts.delete(name);
     this.#leaving.delete(name);
   }
+}
+
+function macKey(mac: Mac, relay: string | undefined): string {
+  return relay === undefined ? mac : `${mac} ${relay}`;
 }

@@ -74,7 +74,7 @@ export function planNetwork(
   if (wish.mode === 'range' && owner !== undefined) {
     const { address, prefixLength } = owner;
     const here = hosts
-      .filter(({ subnet }) => subnet === undefined)
+      .filter(({ subnet, relay }) => subnet === undefined && relay === undefined)
       .map((host) => (ranged.some((each) => isIn(host.address ?? '', each)) ? withoutAddress(host) : host));
     addresses = assign({ hosts: here, address, prefixLength, range: wish, previous }, []);
   }
@@ -83,7 +83,7 @@ export function planNetwork(
     const key = subnetKey(subnet);
     if (range === undefined) return { key, subnet, addresses: {} };
     const there = hosts
-      .filter((host) => host.subnet === undefined || host.subnet === key)
+      .filter((host) => host.relay === subnet.relay && (host.subnet === undefined || host.subnet === key))
       .map((host) => (isIn(host.address ?? '', subnet) ? host : withoutAddress(host)));
     const before = problems.length;
     const given = assign(

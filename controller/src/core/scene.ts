@@ -22,6 +22,8 @@ export function makeScene(
   const machineOfMac: Record<Mac, string> = {};
   const machines: Record<string, SceneMachine> = {};
   for (const host of hosts) {
+    // Its relay answers it, and nobody else.
+    if (host.relay !== undefined) continue;
     const addresses: Record<Mac, string> = {};
     for (const mac of host.macs) {
       machineOfMac[mac] = host.name;

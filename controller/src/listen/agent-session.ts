@@ -2,6 +2,7 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { Hello, Instruction, LogBatch, SessionRequest, SessionResponse } from '@nixie/proto/agent';
+import { type Place, placeText } from '../machine/relay.ts';
 import type { Credential } from '../machine/token.ts';
 import { cleanLine } from './log-line.ts';
 
@@ -11,8 +12,8 @@ export interface SessionUp {
   readonly bootId: string;
   /** Of the machine, as its agent saw it. */
   readonly address: string;
-  /** Of the connection, as we see it: `ip:port`. */
-  readonly peer: string;
+  /** Of the connection, as we see it. */
+  readonly place: Place;
   /** An older session that ends with this one. */
   readonly replaces?: SessionUp;
 }
@@ -74,18 +75,21 @@ export class AgentSession {
   #unread = 0;
   readonly #stream: ServerDuplexStream<SessionRequest, SessionResponse>;
   readonly #events: SessionEvents;
+  readonly #place: Place;
   readonly #peer: string;
   readonly #helloTimer: NodeJS.Timeout;
 
   constructor(
     stream: ServerDuplexStream<SessionRequest, SessionResponse>,
+    place: Place,
     helloMs: number,
     readCredential: (text: string) => Credential | undefined,
     events: SessionEvents,
   ) {
     this.#stream = stream;
     this.#events = events;
-    this.#peer = stream.getPeer();
+    this.#place = place;
+    this.#peer = placeText(place);
     this.#helloTimer = setTimeout(() => this.end(status.DEADLINE_EXCEEDED, 'no hello'), helloMs);
     const bearer = /^Bearer (\S+)$/.exec(String(stream.metadata.get('authorization')[0] ?? ''))?.[1];
     stream.on('data', (request: SessionRequest) => {
@@ -127,7 +131,7 @@ export class AgentSession {
       mac: credential.mac,
       bootId: credential.bootId,
       address: cleanLine(message.value.address, 64),
-      peer: this.#peer,
+      place: this.#place,
     };
     clearTimeout(this.#helloTimer);
     const refusal = this.#events.up(credential.host, about);

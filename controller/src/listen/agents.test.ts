@@ -235,7 +235,7 @@ test('a newer session takes over without a gap, unless the core refuses it', asy
   const two = new Peer(client(), first.bearer);
   two.say(first.hello());
   assert.equal((await one.ended).code, status.ABORTED);
-  assert.equal(seen.ups[1]!.replaces?.peer, seen.ups[0]!.peer);
+  assert.deepEqual(seen.ups[1]!.replaces?.place, seen.ups[0]!.place);
   assert.deepEqual(seen.downs, []);
   refuse = true;
   const other = agent('m1', 'boot-2');

@@ -25,6 +25,7 @@ import {
   type SessionResponse,
 } from '@nixie/proto/agent';
 import { HostServiceService } from '@nixie/proto/host';
+import { type Place, placeOf as placeOfPeer, placeText } from '../machine/relay.ts';
 import type { Credential } from '../machine/token.ts';
 import { AgentSession, type SessionUp } from './agent-session.ts';
 import { type CheckInDesk, hostService } from './check-ins.ts';
@@ -45,7 +46,7 @@ export type Registration = RegisterResponse;
 
 /** What the core decides and hears. Everything is called synchronously; what throws costs the one agent its call or stream. */
 export interface AgentCore {
-  onRegister(request: RegisterRequest, peer: string): Registration | Refusal;
+  onRegister(request: RegisterRequest, place: Place): Registration | Refusal;
   /** Undefined for a credential that is not ours. */
   readCredential(text: string): Credential | undefined;
   /** A session whose signature was right. It replaces an older one of the host unless it is refused. */
@@ -74,6 +75,8 @@ export interface AgentServerOptions {
   readonly port: number;
   readonly tls: { readonly certPem: string; readonly keyPem: string };
   readonly core: AgentCore;
+  /** Where a peer (`IP:port`) is. Absent: on our own networks, each. */
+  readonly placeOf?: (peer: string) => Place;
   /** Answers installed systems at the same door. Absent: they find no such service. */
   readonly checkIns?: CheckInDesk;
   readonly mostSessions?: number;
@@ -122,25 +125,27 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     }
   };
 
+  const { placeOf = placeOfPeer } = options;
+
   const register: handleUnaryCall<RegisterRequest, RegisterResponse> = (call, callback) => {
-    const peer = call.getPeer();
+    const place = placeOf(call.getPeer());
     try {
-      const answer = core.onRegister(call.request, peer);
+      const answer = core.onRegister(call.request, place);
       if ('refused' in answer) callback(failure(codes[answer.refused], answer.why));
       else callback(null, answer);
     } catch (error) {
-      odd(peer, `register: ${(error as Error).message}`);
+      odd(placeText(place), `register: ${(error as Error).message}`);
       callback(failure(status.INTERNAL, 'the controller failed to handle the registration'));
     }
   };
 
   const session = (stream: ServerDuplexStream<SessionRequest, SessionResponse>): void => {
     if (open.size >= mostSessions) {
-      odd(stream.getPeer(), `more than ${mostSessions} sessions`);
+      odd(placeText(placeOf(stream.getPeer())), `more than ${mostSessions} sessions`);
       stream.emit('error', failure(status.RESOURCE_EXHAUSTED, 'too many sessions'));
       return;
     }
-    const made = new AgentSession(stream, helloMs, core.readCredential.bind(core), {
+    const made = new AgentSession(stream, placeOf(stream.getPeer()), helloMs, core.readCredential.bind(core), {
       up: (host, about) => {
         const older = byHost.get(host);
         const refusal = core.onSessionUp(host, older?.about ? { ...about, replaces: older.about } : about);
@@ -189,7 +194,8 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     'grpc.enable_channelz': 0,
   });
   server.addService(AgentServiceService, { register, session });
-  if (options.checkIns !== undefined) server.addService(HostServiceService, hostService(options.checkIns, odd));
+  if (options.checkIns !== undefined)
+    server.addService(HostServiceService, hostService(options.checkIns, placeOf, odd));
   const credentials = ServerCredentials.createSsl(null, [
     { private_key: Buffer.from(options.tls.keyPem), cert_chain: Buffer.from(options.tls.certPem) },
   ]);

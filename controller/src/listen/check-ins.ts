@@ -7,13 +7,13 @@ import type {
   CheckInResponse,
   HostServiceServer,
 } from '@nixie/proto/host';
+import { type Place, placeText } from '../machine/relay.ts';
 
 export interface CheckInDesk {
   challenge(): Uint8Array;
-  /** @param peer `ip:port` */
   checkIn(
     request: CheckInRequest,
-    peer: string,
+    place: Place,
   ): Promise<{ readonly refused: 'denied' | 'invalid' | 'unavailable'; readonly why: string } | undefined>;
 }
 
@@ -24,13 +24,18 @@ const codes = {
 } as const;
 
 /** @param odd is told of every check-in that was refused */
-export function hostService(desk: CheckInDesk, odd: (peer: string, what: string) => void): HostServiceServer {
+export function hostService(
+  desk: CheckInDesk,
+  placeOf: (peer: string) => Place,
+  odd: (peer: string, what: string) => void,
+): HostServiceServer {
   const fail = (code: status, details: string): Partial<ServiceError> => ({ code, details });
   const challenge: handleUnaryCall<ChallengeRequest, ChallengeResponse> = (_call, callback) =>
     callback(null, { challenge: Buffer.from(desk.challenge()) });
   const checkIn: handleUnaryCall<CheckInRequest, CheckInResponse> = (call, callback) => {
-    const peer = call.getPeer();
-    desk.checkIn(call.request, peer).then(
+    const place = placeOf(call.getPeer());
+    const peer = placeText(place);
+    desk.checkIn(call.request, place).then(
       (refusal) => {
         if (refusal === undefined) return callback(null, {});
         odd(peer, `a check-in was refused: ${refusal.why}`);

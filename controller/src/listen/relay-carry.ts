@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { Carried, FromMachine } from '@nixie/proto/relay';
 import { parseMac } from '../machine/mac.ts';
-import type { Place } from '../machine/relay.ts';
+import { type Place, placeOf } from '../machine/relay.ts';
 import { parseAddress, sameNetwork } from '../wire/dhcp4/address.ts';
 import { type CarriedStream, type Carrying, carry } from './carry.ts';
 import type { RelaySession } from './relay-session.ts';
@@ -40,13 +40,6 @@ export class Places {
     if (direct.address !== '127.0.0.1') return direct;
     return this.#byPort.get(direct.port ?? 0) ?? { ...direct, relay: '?' };
   }
-}
-
-/** `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711`. What is no IPv4 address is no address. */
-export function placeOf(peer: string): Place {
-  const [, address, port] = /^\[?(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?:(\d+)$/.exec(peer) ?? [];
-  if (address === undefined || parseAddress(address) === undefined) return { address: '' };
-  return { address, port: Number(port) };
 }
 
 export interface CarryWorld {

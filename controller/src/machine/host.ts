@@ -79,6 +79,8 @@ export interface Host {
   readonly address?: string;
   /** `subnetKey` of the declared subnet that it is in, and no other. Absent: wherever it is seen. */
   readonly subnet?: string;
+  /** The `nixie relay` whose networks it is in. Absent: ours. */
+  readonly relay?: string;
   /** Each entry must be met by exactly as many disks of the machine as it says. */
   readonly expectDisks: readonly ExpectDisk[];
   /** Which disk its layout means by /dev/nixie/disk. Absent: it names its disks itself. */

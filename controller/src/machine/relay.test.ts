@@ -8,6 +8,8 @@ import {
   parseEndpoint,
   parseJoinToken,
   parseRelayUrl,
+  placeOf,
+  placeText,
   relayHelloText,
   TokenUnreadable,
 } from './relay.ts';
@@ -86,4 +88,11 @@ test('names of relays are of the form of names of machines', () => {
 
 test('what a relay signs names it, the controller and the challenge', () => {
   assert.equal(Buffer.from(relayHelloText('a', 'ff', Uint8Array.of(0x41, 0x42))).toString(), 'nixie-relay\na\nff\nAB');
+});
+
+test('places are read from what gRPC says of peers', () => {
+  assert.deepEqual(placeOf('10.0.0.7:4711'), { address: '10.0.0.7', port: 4711 });
+  assert.deepEqual(placeOf('[::ffff:10.0.0.7]:4711'), { address: '10.0.0.7', port: 4711 });
+  for (const odd of ['', 'unknown', '[fd00::1]:2', '999.0.0.1:2']) assert.deepEqual(placeOf(odd), { address: '' });
+  assert.equal(placeText({ relay: 'rack7', address: '10.0.0.7', port: 4711 }), '10.0.0.7:4711 behind rack7');
 });

@@ -1,4 +1,5 @@
 // Relays by name, the token by which one joins its controller, and where a connection comes from. Pure.
+import { parseAddress } from '../wire/dhcp4/address.ts';
 import type { Mac } from './mac.ts';
 
 /** A relay's name, of the form of machines' names. */
@@ -25,6 +26,13 @@ export interface Place {
   readonly mac?: Mac;
   /** Card of the relay. */
   readonly interface?: string;
+}
+
+/** Of a peer on our own networks: `10.0.0.7:4711`, `[::ffff:10.0.0.7]:4711`. What is no IPv4 address is no address. */
+export function placeOf(peer: string): Place {
+  const [, address, port] = /^\[?(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?:(\d+)$/.exec(peer) ?? [];
+  if (address === undefined || parseAddress(address) === undefined) return { address: '' };
+  return { address, port: Number(port) };
 }
 
 /** `10.0.0.7:4711`, `10.0.0.7:4711 behind rack7` */

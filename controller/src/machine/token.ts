@@ -18,6 +18,8 @@ export interface Token {
   readonly usedBy?: string;
   /** When it was used, as `issuedAt`. */
   readonly usedAt?: number;
+  /** It lies with a relay for a boot to come, and is good for so many milliseconds after its issue. */
+  readonly stockedMs?: number;
 }
 
 /**
@@ -59,11 +61,41 @@ export class TokenBook {
   /** A new token for one boot script. Earlier ones of the machine stay good: firmware may fetch a script twice and run the first. */
   issue(mac: Mac, host: string, now: number): string {
     this.#forget(now);
-    const same = [...this.#tokens.values()].filter((entry) => entry.mac === mac);
+    const same = [...this.#tokens.values()].filter(
+      (entry) => entry.mac === mac && entry.host === host && entry.stockedMs === undefined,
+    );
     for (const { token } of same.slice(0, Math.max(0, same.length - this.#mostPerMac + 1))) this.#tokens.delete(token);
+    return this.#put({ mac, host, issuedAt: now });
+  }
+
+  /** One that a relay keeps for a boot to come. Whoever issues it takes it back by `revokeOne` when it is to be used no more. */
+  stock(mac: Mac, host: string, now: number, stockedMs: number): string {
+    return this.#put({ mac, host, issuedAt: now, stockedMs });
+  }
+
+  /** A relay has given it out in a script: from now on it is as one that we gave out ourselves. @returns false for one that isn't this host's, or was told of before */
+  served(token: string, host: string, now: number): boolean {
+    const entry = this.#tokens.get(token);
+    if (entry === undefined || entry.host !== host || entry.stockedMs === undefined) return false;
+    const { stockedMs: _, ...given } = entry;
+    this.#tokens.set(token, { ...given, issuedAt: now });
+    return true;
+  }
+
+  /** Takes one back that lies in stock. */
+  revokeOne(token: string): void {
+    if (this.#tokens.get(token)?.stockedMs !== undefined) this.#tokens.delete(token);
+  }
+
+  /** Is it good for a boot to come? */
+  isStocked(token: string): boolean {
+    return this.#tokens.get(token)?.stockedMs !== undefined && this.#tokens.get(token)?.usedBy === undefined;
+  }
+
+  #put(entry: Omit<Token, 'token'>): string {
     while (this.#tokens.size >= this.#most) this.#tokens.delete(this.#tokens.keys().next().value!);
     const token = Buffer.from(this.#random(16)).toString('hex');
-    this.#tokens.set(token, { token, mac, host, issuedAt: now });
+    this.#tokens.set(token, { token, ...entry });
     return token;
   }
 
@@ -75,7 +107,7 @@ export class TokenBook {
     const entry = this.#tokens.get(token);
     if (!entry) return { verdict: 'unknown' };
     const { host } = entry;
-    if (now - entry.issuedAt > this.#lifeMs) return { verdict: 'expired', host };
+    if (now - entry.issuedAt > (entry.stockedMs ?? this.#lifeMs)) return { verdict: 'expired', host };
     if (entry.mac !== mac) return { verdict: 'other-mac', host };
     if (entry.usedBy === agentKey) return { verdict: 'again', host };
     if (entry.usedBy !== undefined) return { verdict: 'used', host, newest: this.#newestUsed(host) === token };
@@ -109,7 +141,13 @@ export class TokenBook {
   /** A boot script of this machine was given out, and its agent may still come with the token in it. */
   expects(host: string, now: number): boolean {
     for (const each of this.#tokens.values())
-      if (each.host === host && each.usedBy === undefined && now - each.issuedAt <= this.#lifeMs) return true;
+      if (
+        each.host === host &&
+        each.usedBy === undefined &&
+        each.stockedMs === undefined &&
+        now - each.issuedAt <= this.#lifeMs
+      )
+        return true;
     return false;
   }
 
@@ -138,8 +176,8 @@ export class TokenBook {
 
   /** Expired ones are kept for one more life, so that a late agent hears `expired` and not `unknown`. */
   #forget(now: number): void {
-    for (const { token, issuedAt } of this.#tokens.values())
-      if (now - issuedAt > 2 * this.#lifeMs) this.#tokens.delete(token);
+    for (const { token, issuedAt, stockedMs } of this.#tokens.values())
+      if (now - issuedAt > 2 * (stockedMs ?? this.#lifeMs)) this.#tokens.delete(token);
   }
 }
 

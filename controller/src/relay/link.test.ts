@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { connect as tlsConnect, createServer as tlsServer } from 'node:tls';
 import type { BootPlan, RelayInterface } from '@nixie/proto/relay';
-import { Places, placeOf } from '../listen/relay-carry.ts';
+import { Places } from '../listen/relay-carry.ts';
 import { bytesToFetch } from '../listen/relay-fetch.ts';
 import type { RelaySession, RelayWord } from '../listen/relay-session.ts';
 import { type RelayDoor, startRelayDoor } from '../listen/relays.ts';

@@ -16,12 +16,13 @@ export function readTokens(file: string): Token[] {
 
 function readToken(entry: unknown): Token | undefined {
   if (typeof entry !== 'object' || entry === null) return undefined;
-  const { token, mac, host, issuedAt, usedBy, usedAt } = entry as Record<string, unknown>;
+  const { token, mac, host, issuedAt, usedBy, usedAt, stockedMs } = entry as Record<string, unknown>;
   const parsed: Mac | undefined = typeof mac === 'string' ? parseMac(mac) : undefined;
   if (typeof token !== 'string' || !/^[0-9a-f]{32}$/.test(token) || parsed === undefined) return undefined;
   if (typeof host !== 'string' || typeof issuedAt !== 'number') return undefined;
   if (usedBy !== undefined && typeof usedBy !== 'string') return undefined;
   if (usedAt !== undefined && typeof usedAt !== 'number') return undefined;
+  if (stockedMs !== undefined && typeof stockedMs !== 'number') return undefined;
   return {
     token,
     mac: parsed,
@@ -29,6 +30,7 @@ function readToken(entry: unknown): Token | undefined {
     issuedAt,
     ...(usedBy === undefined ? {} : { usedBy }),
     ...(usedAt === undefined ? {} : { usedAt }),
+    ...(stockedMs === undefined ? {} : { stockedMs }),
   };
 }
 

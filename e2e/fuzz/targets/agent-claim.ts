@@ -87,13 +87,13 @@ export const target: Target = {
     for (const alive of [true, false]) {
       for (const stranger of strangers) {
         const { admission, happened } = scene(alive);
-        const answer = admission.register(asked, `${stranger}:4711`);
+        const answer = admission.register(asked, { address: stranger, port: 4711 });
         must(happened.length === 0, 'a stranger stops nobody and takes nobody’s place');
         // The machine itself may come once more by another way: it alone has its key.
         must('refused' in answer || isMachine, 'a stranger is not believed');
       }
       const { admission, happened } = scene(alive);
-      admission.register(asked, `${own}:4711`);
+      admission.register(asked, { address: own, port: 4711 });
       must(happened.length <= 1, 'one claim moves a machine once');
       must(
         happened.every(({ kind }) => kind === (alive ? 'failed' : 'agent-registered') || kind === 'failed'),

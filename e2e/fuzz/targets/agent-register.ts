@@ -75,7 +75,7 @@ export const target: Target = {
   allowed: [WireError],
   run(bytes) {
     const asked = decoded(RegisterRequest, bytes);
-    const answer = admission().register(asked, '10.0.0.7:4711');
+    const answer = admission().register(asked, { address: '10.0.0.7', port: 4711 });
     if ('refused' in answer) return;
     must(asked.token === token, 'only the token lets in');
     must(readCredential(secret, answer.credential)?.host === 'machine1', 'the credential is ours');

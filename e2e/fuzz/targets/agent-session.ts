@@ -75,6 +75,7 @@ export const target: Target = {
     const heard: string[] = [];
     const session = new AgentSession(
       stream as unknown as ServerDuplexStream<SessionRequest, SessionResponse>,
+      { address: '10.0.0.7', port: 4711 },
       1000,
       (text) => readCredential(secret, text),
       {
