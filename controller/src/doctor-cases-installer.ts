@@ -85,6 +85,13 @@ export const installerCases = {
     },
   },
   'machine-refused': { make: (lab) => lab.stage('preflight').stage('refused', '/dev/vda holds data') },
+  'cache-unused': {
+    make(lab) {
+      lab.stage('registered').stage('preflight').stage('copy').stage('install');
+      lab.trails.cacheUnused(host, '3 of 5 paths were pushed by ssh');
+      return lab;
+    },
+  },
   'partitioning-failed': { make: (lab) => lab.stage('disko').stage('failed', 'the disko script failed (status 1)') },
   'copy-failed': { make: (lab) => lab.stage('copy').stage('failed', 'copying to 10.77.0.120 failed') },
   'install-failed': { make: (lab) => lab.stage('install').stage('failed', 'nixos-install failed (status 1)') },

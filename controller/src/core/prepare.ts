@@ -149,7 +149,8 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     else if (unused !== undefined) failures.set(host.name, { cause: 'unknown', text: unused, log: [] });
     else {
       try {
-        sums.set(host.name, { host, system, closure: await closure(system.toplevel.out) });
+        const [whole, disko] = await Promise.all([closure(system.toplevel.out), closure(system.diskoScript.out)]);
+        sums.set(host.name, { host, system, closure: whole, diskoClosure: disko });
       } catch (error) {
         failures.set(host.name, { cause: 'unknown', text: (error as Error).message, log: [] });
       }

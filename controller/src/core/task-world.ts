@@ -19,6 +19,7 @@ import type { Closure } from '../nix/closure.ts';
 import type { HostSystem } from '../nix/types.ts';
 import type { Begun } from '../store/begun.ts';
 import type { Marks } from '../store/marks.ts';
+import type { CacheOffers } from './cache-offer.ts';
 import type { FreeLook } from './disk-look.ts';
 import type { Recorded } from './hardware-check.ts';
 import type { Finder } from './place.ts';
@@ -31,6 +32,8 @@ export interface Plan {
   readonly host: Host;
   readonly system: HostSystem;
   readonly closure: Closure;
+  /** Of the disko script. Absent: not known; it is pushed. */
+  readonly diskoClosure?: Closure;
 }
 
 /** The way to the agent of a machine. */
@@ -115,6 +118,10 @@ export interface TaskWorld {
   consentUsed?(host: Host): void;
   /** Also of a machine that may lose its data it is asked first what it runs: a service that starts anew must not install what it has installed. */
   readonly asksFirst?: boolean;
+  /** Absent: there is no binary cache. */
+  readonly cache?: CacheOffers;
+  /** It was offered to a machine, and not used. */
+  cacheUnused?(host: string, why: string): void;
   readonly runKey: KeyPair;
   readonly proofKey: KeyPair;
   /** Private keys for the proof, best first. */

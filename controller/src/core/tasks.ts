@@ -9,6 +9,7 @@ import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
 import { halfWritten, type Life } from '../machine/life.ts';
 import { bootsAnew } from './boots-anew.ts';
+import { type Copied, checkUse, complains, offerCache } from './cache-offer.ts';
 import { iso, type Task } from './core.ts';
 import { lookAgain, lookAtDisks } from './disk-look.ts';
 import { linkHinted, targetDisk } from './linked-disk.ts';
@@ -72,6 +73,8 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
     );
     world.keysGiven?.(bootId);
   }
+  if (signal.aborted) return;
+  await offerCache(world, life);
   if (signal.aborted) return;
   const begun = world.begun?.get(life.host, bootId);
   if (begun !== undefined) {
@@ -262,6 +265,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
         signal,
         ...(as === undefined ? {} : { as }),
       });
+    const copied: Copied = { fetched: 0, pushed: 0 };
     const result = await tools.runPhase({
       plan: planPhase({
         phase: name,
@@ -281,14 +285,17 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       ...(keys === undefined ? {} : { descriptors: keys.descriptors }),
       address,
       ...(master === undefined ? {} : { login: master }),
-      sizes: plan.closure.sizes,
+      sizes: (name === 'disko' ? plan.diskoClosure : undefined)?.sizes ?? plan.closure.sizes,
       signal,
       onEvent: (event) => {
         const at = iso(world.now());
-        if (event.kind === 'line') world.emit({ event: 'log', at, host: life.host, source: name, text: event.text });
-        else if (event.kind === 'step' && event.step === 'extra-files')
+        if (event.kind === 'line') {
+          complains(copied, event.text);
+          world.emit({ event: 'log', at, host: life.host, source: name, text: event.text });
+        } else if (event.kind === 'step' && event.step === 'extra-files')
           world.tell(life.host, { kind: 'install-began' });
-        else if (event.kind === 'copy' && event.step === 'copy')
+        else if (event.kind === 'copy' && event.step === 'copy') {
+          Object.assign(copied, { fetched: event.fetched, pushed: event.pushed });
           world.emit({
             event: 'progress',
             at,
@@ -298,8 +305,10 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
             path_bytes: event.pathBytes,
             ...(event.totalBytes === undefined ? {} : { total_bytes: event.totalBytes }),
           });
+        }
       },
     });
+    if (result.ok && name === 'install') checkUse(world, life, copied);
     return result;
   } finally {
     master?.close();

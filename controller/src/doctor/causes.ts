@@ -251,6 +251,12 @@ export const causes = {
     cause: 'disko could not do what the layout says',
     advice: 'read the last lines of its log; nixie retry NAME begins anew',
   },
+  'cache-unused': {
+    symptom: 'told of the binary cache, and its copy was pushed by ssh',
+    cause: 'TCP 7480 is closed once the installer runs, its image sets other limits for nix, or its agent is too old',
+    advice:
+      'allow TCP 7480 from the machines to this computer; build the installer image anew with this release; --no-cache says no more of it',
+  },
   'copy-failed': {
     symptom: 'failed while the closure was copied',
     cause: 'the connection or the new disk gave out, or another machine answered at its address',

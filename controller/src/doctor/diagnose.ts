@@ -3,7 +3,15 @@ import type { Stage } from '../machine/stage.ts';
 import { type CauseId, causes } from './causes.ts';
 import { firmwareRules } from './firmware-rules.ts';
 import { installerRules } from './installer-rules.ts';
-import { besideRules, endRules, reasonRule, rebootRules, sessionRules, silenceRules } from './life-rules.ts';
+import {
+  besideRules,
+  cacheRules,
+  endRules,
+  reasonRule,
+  rebootRules,
+  sessionRules,
+  silenceRules,
+} from './life-rules.ts';
 import { type Found, Look } from './look.ts';
 import type { Entry, StageEntry, Trail } from './trail.ts';
 import { describe } from './words.ts';
@@ -69,7 +77,7 @@ export function diagnose(trail: Trail, now: number): Diagnosis {
 
 function found(look: Look): Found[] {
   const { stage } = look;
-  if (stage?.stage === 'proved' || stage?.stage === 'skipped') return [];
+  if (stage?.stage === 'proved' || stage?.stage === 'skipped') return cacheRules(look);
   const end = endRules(look);
   if (end.length > 0) return end[0]!.id === 'cancelled' ? end : [...end, ...besideRules(look)];
   const main = [

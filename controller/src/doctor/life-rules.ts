@@ -108,7 +108,14 @@ export function besideRules(look: Look): Found[] {
     (shown) => `more came than is looked at (noticed ${often(shown)})`,
     around.filter(({ kind, last }) => kind === 'dhcp-flood' && last >= begun),
   );
-  return found;
+  return [...found, ...cacheRules(look)];
+}
+
+/** What slowed a copy down and broke nothing. */
+export function cacheRules(look: Look): Found[] {
+  const unused = look.of('cache-unused');
+  const last = unused.at(-1);
+  return last === undefined ? [] : [{ id: 'cache-unused', says: last.detail ?? 'its copy was pushed', shown: unused }];
 }
 
 /** The last resort: what failed says why. */

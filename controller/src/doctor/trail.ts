@@ -28,6 +28,7 @@ export const noteKinds = [
   'agent-refused',
   'agent-up',
   'agent-down',
+  'cache-unused', // the binary cache was offered to it, and not used; `detail` says why
   'listening', // of no machine: whether offers of other servers can be heard here; `why` is `yes` or `no`
 ] as const;
 export type NoteKind = (typeof noteKinds)[number];

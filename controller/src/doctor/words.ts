@@ -58,5 +58,6 @@ const kindNames: Readonly<Partial<Record<Entry['kind'], string>>> = {
   'agent-refused': 'agent refused',
   'agent-up': "agent's session began",
   'agent-down': "agent's session ended",
+  'cache-unused': 'binary cache not used',
   listening: 'offers of other servers can be heard',
 };
