@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
 import { makeAgentDesk } from './agent-desk.ts';
 import type { InstallerFiles } from './answer/script.ts';
+import { openCache } from './cache.ts';
 import { killAllGroups } from './child/groups.ts';
 import { after, sleep } from './clock.ts';
 import { readRecorded, recordedFile } from './config/recorded-inventory.ts';
@@ -13,6 +14,7 @@ import type { RunConfig } from './config/run-config.ts';
 import { Account } from './core/account.ts';
 import { Admission } from './core/admission.ts';
 import { Answers } from './core/answers.ts';
+import { CacheOffers } from './core/cache-offer.ts';
 import { CheckIns } from './core/check-in.ts';
 import { Consent } from './core/consent.ts';
 import { Core, iso } from './core/core.ts';
@@ -42,6 +44,8 @@ import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfa
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
 import { hearOtherServers } from './listen/other-servers.ts';
+import { watchRelayRoutes } from './listen/relay-routes.ts';
+import type { Seen } from './listen/seen.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Host, System } from './machine/host.ts';
@@ -307,7 +311,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     // One that was added since is none any more, nor is one that --only leaves out.
     const leftOut = new Set(endless ? [] : config.allHosts.flatMap(({ macs }) => macs));
     const unlisted = () => strangers.all().filter(({ mac }) => book.withMac(mac) === undefined && !leftOut.has(mac));
-    const seen = trails.follow(sightings);
+    const taken = trails.follow(sightings);
+    const relayRoutes = watchRelayRoutes({ onSeen: taken, ticks });
+    const seen = (each: Seen) => {
+      taken(each);
+      relayRoutes(each);
+    };
 
     // Sockets.
     signal.throwIfAborted();
@@ -330,10 +339,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     closers.push(() => others.close());
     const own = [...new Set([...links, ...alsoAt].map(({ address }) => address))];
+    const cache = config.cache ? openCache({ stateDir, env, rights, warn: notice }) : undefined;
+    closers.push(() => cache?.door.close());
+    const serveClosures = () =>
+      cache?.paths.serve(
+        [...plans.values()].flatMap(({ closure, diskoClosure }) => [closure, diskoClosure ?? []].flat()),
+      );
     const http = await startHttp({
       addresses: own,
       port: httpPort,
       script: (ask) => admission.script(ask),
+      ...given('nix', cache?.door.answer),
       loaders: found.files,
       onSeen: seen,
       onProgress: (progress) => {
@@ -479,6 +495,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         warn: (host, text) => account.notice('warning', text, host),
       }),
       ...given('childUser', rights.as),
+      ...given('cache', cache && new CacheOffers({ port: httpPort, path: '/nix', publicKey: cache.paths.publicKey })),
+      cacheUnused: (host, why) => trails.cacheUnused(host, why),
       nixosAnywhere: programs.nixosAnywhere,
       realSsh: programs.ssh,
       searchPath,
@@ -555,7 +573,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       // Its children get the signal, too; a moment later they are killed.
       preparing = preparation.catch(() => undefined);
       const prepared = await preparation;
-      if (!signal.aborted) launch(launchWorld, wanted.hosts, prepared);
+      if (signal.aborted) return;
+      launch(launchWorld, wanted.hosts, prepared);
+      serveClosures();
     };
     let preparing: Promise<unknown> = Promise.resolve();
     closers.push(() => preparing.then(() => undefined));
@@ -591,6 +611,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         forget(host, why) {
           for (const memory of [plans, inventories, checkedIn]) memory.delete(host);
+          serveClosures();
           account.forgetLog(host);
           account.log.remove(host);
           admission.forget(host);

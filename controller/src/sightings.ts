@@ -85,7 +85,7 @@ function relayWarning(
 ): string | undefined {
   if (giaddr === undefined) return undefined;
   if (kind === 'dhcp-unsent')
-    return `answers to the relay ${giaddr} can't be sent from ${name} (${detail}): this computer needs a route to it there`;
+    return `answers don't reach the relay ${giaddr}, which asks by ${name}: ${detail}; this computer needs a route to it by ${name}`;
   if (undeclared !== true) return undefined;
   const own = world.network().interfaces.find((each) => each.name === name)?.address;
   const silent = why === 'undeclared subnet';

@@ -18,6 +18,9 @@ export interface Fault {
     readonly hosts?: readonly string[];
     /** More keys in the hosts file, by host. */
     readonly hostKeys?: Readonly<Record<string, Record<string, unknown>>>;
+    /** The machines are in another subnet, behind a relay; `$subnets` of the hosts file. */
+    readonly beyond?: boolean;
+    readonly subnets?: readonly Readonly<Record<string, string>>[];
   };
   /** The arguments of this run. */
   args?(scene: Scene): readonly string[];

@@ -45,7 +45,11 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
   const hosts = wish?.hosts ?? machines.map(({ name }) => name);
   let outcome: Outcome | undefined;
   const hostKeys = wish?.hostKeys ?? {};
-  await inScene({ machines, hosts, hostKeys, dhcp: 'foreign', ra: true }, async (scene) => {
+  const where = {
+    ...(wish?.beyond === undefined ? {} : { beyond: wish.beyond }),
+    ...(wish?.subnets === undefined ? {} : { subnets: wish.subnets }),
+  };
+  await inScene({ machines, hosts, hostKeys, ...where, dhcp: 'foreign', ra: true }, async (scene) => {
     const args = (together.args ?? faults.find((fault) => fault.args !== undefined)?.args)?.(scene);
     const wrapper = faults.find((fault) => fault.wrap !== undefined);
     const field = new Field(scene, args, (argv) => wrapper?.wrap?.(scene, argv) ?? argv);

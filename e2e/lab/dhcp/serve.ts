@@ -2,6 +2,7 @@
 import type { Scene } from '../../../controller/src/answer/scene.ts';
 import { startBootServer } from '../../../controller/src/listen/boot-server.ts';
 import { chooseInterfaces, listInterfaces } from '../../../controller/src/listen/interfaces.ts';
+import { watchRelayRoutes } from '../../../controller/src/listen/relay-routes.ts';
 
 const scene = JSON.parse(process.argv[2]!) as Scene;
 const say = (line: object): void => console.log(JSON.stringify(line));
@@ -9,11 +10,15 @@ const all = listInterfaces();
 const interfaces = Object.values(scene.interfaces).flatMap(({ name, address }) =>
   chooseInterfaces(all, { interfaces: [name], address }),
 );
+const routes = watchRelayRoutes({ onSeen: (seen) => say({ seen }), ticks: () => performance.now() });
 const server = await startBootServer({
   scene,
   loaderFiles: new Map([['snponly.efi', new Uint8Array(1000)]]),
   interfaces,
-  onSeen: (seen) => say({ seen }),
+  onSeen(seen) {
+    say({ seen });
+    routes(seen);
+  },
   onFailure: (error) => {
     say({ failure: error.message });
     process.exit(1);
