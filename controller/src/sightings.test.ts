@@ -13,6 +13,7 @@ function world(stage: 'waking' | 'restarting' | 'disko' = 'waking', strangers?: 
   const events: RunEvent[] = [];
   const warnings: string[] = [];
   const avoided: string[] = [];
+  const heard: (string | undefined)[][] = [];
   const plan = (address: string): NetworkPlan => ({ interfaces: [], subnets: [], addresses: { [mac]: address } });
   let network = plan('10.0.0.100');
   const seen = makeSightings({
@@ -29,9 +30,10 @@ function world(stage: 'waking' | 'restarting' | 'disko' = 'waking', strangers?: 
     },
     now: () => 0,
     ticks: () => 0,
+    whereabouts: { heard: (_mac, { interface: link, giaddr, address }) => void heard.push([link, giaddr, address]) },
     ...(strangers === undefined ? {} : { strangers }),
   });
-  return { seen, told, events, warnings, avoided };
+  return { seen, told, events, warnings, avoided, heard };
 }
 
 test('firmware that asks for a boot file is a sign of life; a lease for an operating system is none', () => {
@@ -105,4 +107,43 @@ test('who asks to boot and is none of ours is remembered, however many strangers
     200,
     'one of ours is no stranger, and one that wants an address only is nobody to list',
   );
+});
+
+const giaddr = '10.78.0.254';
+const relayed = { kind: 'dhcp-answered', mac, machine: 'm1', interface: 'eth0', giaddr } as const;
+
+test('a relay that is in no declared subnet is told of once, with what to write', () => {
+  const { seen, warnings, events } = world();
+  for (let i = 0; i < 3; i++) seen({ ...relayed, undeclared: true, asked: 'DISCOVER', why: 'proxy offer' });
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /at 10\.78\.0\.254.*offered.*"\$subnets": \[\{"cidr": "10\.78\.0\.0\/24"\}\]/);
+  seen({ ...relayed, kind: 'dhcp-silent', why: 'undeclared subnet', undeclared: true });
+  assert.match(warnings[1]!, /they get no answer/);
+  const first = events[0]!;
+  assert.equal(first.event === 'seen' && first.giaddr, giaddr);
+  const { machine: _ours, ...nobody } = relayed;
+  seen({ ...nobody, undeclared: true, mac: '52:54:00:00:00:99' as Mac });
+  assert.equal(warnings.length, 2, 'of strangers nothing is said');
+});
+
+test('an answer that does not reach its relay is told of once', () => {
+  const { seen, warnings } = world();
+  for (let i = 0; i < 3; i++) seen({ ...relayed, kind: 'dhcp-unsent', detail: 'no route from eth0' });
+  assert.deepEqual(warnings, [
+    "answers don't reach the relay 10.78.0.254, which asks by eth0: no route from eth0; this computer needs a route to it by eth0",
+  ]);
+});
+
+test('where DHCP hears a machine is remembered; what it was refused is not', () => {
+  const { seen, heard } = world();
+  seen({ ...relayed, asked: 'DISCOVER' });
+  seen({ ...relayed, asked: 'REQUEST', address: '10.78.0.7', kind: 'dhcp-silent', why: 'another server was chosen' });
+  seen({ ...relayed, asked: 'REQUEST', address: '10.78.0.8', why: 'address refused' });
+  seen({ ...relayed, asked: 'REQUEST', address: '10.78.0.9', kind: 'dhcp-silent', why: 'another network' });
+  seen({ ...relayed, asked: 'RELEASE', kind: 'dhcp-silent', why: 'released' });
+  seen({ kind: 'tftp-started', mac, machine: 'm1', interface: 'eth0', address: '10.78.0.10' });
+  assert.deepEqual(heard, [
+    ['eth0', giaddr, undefined],
+    ['eth0', giaddr, '10.78.0.7'],
+  ]);
 });

@@ -68,6 +68,8 @@ function house(registrations = new Map<string, KeptRegistration>()) {
       needsBytes: 1,
     }),
     macAt: (address) => (address.startsWith('10.0.0.') ? neighbours[address] : 'foreign'),
+    contradicts: (_host, macs, address) =>
+      macs.includes(mac) && address === '203.0.113.66' ? 'by DHCP it is elsewhere' : undefined,
     alive: () => alive,
     authorizedKeys: ['ssh-ed25519 AAAA run'],
     credentialSecret: randomBytes(32),
@@ -316,4 +318,34 @@ test('a host that leaves gets no script; a MAC that is not its own any more neit
     'this machine is not of this run any more',
   ]);
   assert.equal(admission.session('m1', session)?.why, 'this machine is not of this run any more');
+});
+
+test('beyond a router the script goes to whom nothing contradicts, and no other is taken for the machine', () => {
+  const { script, walk, events, register, token } = house();
+  walk('begin', 'found-nobody');
+  assert.match(script('203.0.113.66'), /^refused/);
+  const warning = events.find((event) => event.event === 'notice');
+  assert.match(
+    warning?.event === 'notice' ? warning.text : '',
+    /203\.0\.113\.66 \(by DHCP it is elsewhere\) asked for/,
+  );
+  assert.match(script('203.0.113.9'), /nixie\.token=/);
+  const given = token();
+  assert.ok('credential' in register(given, 'b1', 'agent 1', '203.0.113.9:4000'));
+  assert.ok('refused' in register(given, 'b2', 'agent 2', '203.0.113.66:4000'));
+  assert.equal(
+    events.some((event) => event.event === 'stage' && event.stage === 'failed'),
+    false,
+    'it stops nobody',
+  );
+});
+
+test('a machine of one subnet gets no script on our own networks, whoever has its MAC there', () => {
+  const { book, script, walk, events } = house();
+  book.put({ ...host, subnet: '203.0.113.0/24' });
+  walk('begin', 'found-nobody');
+  assert.match(script('10.0.0.9'), /^refused/);
+  const warning = events.find((event) => event.event === 'notice');
+  assert.match(warning?.event === 'notice' ? warning.text : '', /it belongs to 203\.0\.113\.0\/24/);
+  assert.match(script('203.0.113.9'), /nixie\.token=/);
 });
