@@ -94,6 +94,7 @@ export function addRunOptions(command: Command): Command {
       one('--inventory-dir <dir>', 'NAME/inventory.json in it is what was recorded of a host: differences are told'),
     )
     .addOption(one('--strict-hardware', 'refuse machines whose hardware is not what was recorded'))
+    .addOption(one('--no-cache', 'no binary cache: closures are pushed over ssh, and nobody can read them by HTTP'))
     .addOption(one('--known-hosts <file>', 'add the proved SSH host keys to this file'))
     .addOption(one('--jobs <n>', `installs that run at the same time (default: ${defaultJobs})`));
   for (const { option, description } of timeouts)

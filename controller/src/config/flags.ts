@@ -27,6 +27,8 @@ export interface InstallOptions {
   readonly logDir?: string;
   readonly inventoryDir?: string;
   readonly strictHardware?: boolean;
+  /** False: `--no-cache`. */
+  readonly cache?: boolean;
   readonly knownHosts?: string;
   readonly jobs?: string;
   readonly only?: readonly string[];
@@ -187,6 +189,7 @@ export function readInstallOptions(
     logDir: logDir!,
     ...(inventoryDir !== undefined && { inventoryDir }),
     strictHardware,
+    cache: options.cache ?? true,
     ...(knownHosts !== undefined && { knownHosts }),
     jobs,
     reinstall,

@@ -86,6 +86,7 @@ export function readInventoryRun(options: InventoryOnlyOptions, around: Surround
   for (const [key, option] of Object.entries(pointless))
     if (options[key as keyof typeof pointless] !== undefined)
       no(option, 'has no meaning with --inventory-only: nothing is installed');
+  if (options.cache === false) no('--no-cache', 'has no meaning with --inventory-only: nothing is installed');
 
   const read = options.hosts === undefined ? undefined : readHostsFile(path(options.hosts), options.hosts, around);
   if (read?.ok === false) problems.push(...read.problems);
@@ -194,7 +195,7 @@ export function allowedAs({ hosts, prefixes }: Allowed, mac: Mac): Host | 'any' 
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `1h30m` → milliseconds, above 0 and up to 7 days. */
-function readDuration(text: string): number | undefined {
+export function readDuration(text: string): number | undefined {
   if (!/^(?:\d{1,9}[smhd])+$/.test(text)) return undefined;
   let sum = 0;
   for (const [, count, unit] of text.matchAll(/(\d+)([smhd])/g)) sum += Number(count) * unitMs[unit!]!;

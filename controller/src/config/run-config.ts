@@ -50,6 +50,8 @@ export interface RunConfig {
   readonly inventoryDir?: string;
   /** Hardware that isn't what was recorded is not installed. */
   readonly strictHardware: boolean;
+  /** Machines may fetch what they lack from our binary cache. */
+  readonly cache: boolean;
   /** Absolute; proved host keys are added there. */
   readonly knownHosts?: string;
   /** How many installs write at the same time. */

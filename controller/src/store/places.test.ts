@@ -19,6 +19,7 @@ import fc from 'fast-check';
 import { installedHostKey, keygen, proofKey } from '../install/keys.ts';
 import type { Mac } from '../machine/mac.ts';
 import { openBegun } from './begun.ts';
+import { loadCacheKey } from './cache-key.ts';
 import { openConsents } from './consents.ts';
 import { openHardware } from './hardware.ts';
 import { openJournal } from './journal.ts';
@@ -58,6 +59,7 @@ function folder(t: { after(call: () => void): void }): string {
 async function writeAll(state: string): Promise<void> {
   const release = takeLock(state);
   await loadTls(state);
+  loadCacheKey(placeIn(state, 'cacheKey'));
   writeLeases(placeIn(state, 'leases'), { [mac]: '10.0.0.9' });
   openLastAddresses(placeIn(state, 'lastAddresses'), () => {}).put('m1', '10.0.0.9');
   writeDeclined(placeIn(state, 'declined'), new Map([['10.0.0.8', 5]]));

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 export const places = {
   /** Key and certificate of the controller (tls.ts). */
   tls: { name: 'tls.pem', kind: 'file' },
+  /** What signs the binary cache (cache-key.ts). */
+  cacheKey: { name: 'cache-key', kind: 'file' },
   /** Address by MAC (leases.ts). */
   leases: { name: 'leases.json', kind: 'file' },
   /** Where hosts were proved last, by name (last-addresses.ts). */
