@@ -42,12 +42,18 @@ in
     slim = mkOption {
       type = types.bool;
       default = true;
-      description = "In Nixie's image: leave out documentation, nixpkgs, compilers, sudo and polkit.";
+      description = "In Nixie's image: leave out documentation, nixpkgs, compilers, sudo, polkit, and firmware of what is neither a wired network card nor a disk controller.";
     };
     zfs = mkOption {
       type = types.bool;
       default = false;
       description = "In Nixie's image: ZFS, for machines whose disks get it. Some 30 MB, and a kernel that ZFS is built for.";
+    };
+    facter = mkOption {
+      type = types.bool;
+      default = !cfg.slim;
+      defaultText = lib.literalExpression "!config.services.nixie-agent.slim";
+      description = "Bring nixos-facter along, for `nixie inventory --format facter`. Some 20 MB.";
     };
     extraArgs = mkOption {
       type = types.listOf types.str;
@@ -68,14 +74,25 @@ in
         ConditionKernelCommandLine = lib.mkIf (cfg.controller == null) "nixie.controller";
         StartLimitIntervalSec = 0;
       };
-      # For the inventory; systemd-notify, systemctl and udevadm are there always.
-      path = with pkgs; [
-        ethtool
-        iproute2
-        kmod
-        lldpd
-        util-linux
-      ];
+      # systemd-notify, systemctl and udevadm are there always; what the system has is not.
+      path =
+        with pkgs;
+        [
+          # inventory
+          ethtool
+          iproute2
+          ipmitool
+          kmod
+          lldpd
+          smartmontools
+          # letting go of disks that a broken-off install left open
+          cryptsetup
+          lvm2
+          mdadm
+          util-linux
+        ]
+        ++ lib.optional cfg.facter nixos-facter
+        ++ lib.optional (config.boot.supportedFilesystems.zfs or false) config.boot.zfs.package;
       environment.HOME = "/root";
       serviceConfig = {
         Type = "notify";

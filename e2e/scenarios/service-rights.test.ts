@@ -1,5 +1,5 @@
 // The rights of nixie.service where systemd hands no sockets over (installer-nix/controller/unit.nix): an unknown user with one capability opens
-// every door on its interface. With them it has none: handed-sockets.test.ts. That the unit says so: e2e/nix/modules.test.ts.
+// every door on its interface. With them it has none: handed-sockets.test.ts. That the unit says so: e2e/nix/controller-module.test.ts.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';

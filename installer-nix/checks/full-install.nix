@@ -26,7 +26,7 @@ in
     controller.start()
     controller.wait_for_unit("multi-user.target")
     machine = create_machine("${import ./vm.nix { inherit pkgs mac; }}")
-    machine.start()
+    machine.start(allow_reboot=True)
     # its exit status says it: 0 only when the machine is proved to run its system
     controller.succeed("HOME=/root timeout 1800 /etc/run-nixie >&2", timeout=2000)
     # and a second run leaves it alone

@@ -28,7 +28,7 @@ in
     controller.wait_for_unit("multi-user.target")
     controller.succeed("systemd-run --unit=run -E HOME=/root -E PATH=$PATH /etc/run-nixie")
     machine = create_machine("${import ./vm.nix { inherit pkgs mac; }}")
-    machine.start()
+    machine.start(allow_reboot=True)
     controller.wait_until_succeeds("journalctl -u run -o cat | grep -q registered", timeout=900)
     controller.wait_until_succeeds("journalctl -u run -o cat | grep -q refused", timeout=300)
   '';

@@ -5,11 +5,25 @@ let
   hosts = import ./hosts.nix { inherit lib; };
   plain = mac: builtins.replaceStrings [ ":" "-" "." ] [ "" "" "" ] (lib.toLower mac);
   macsOf = h: lib.optional (h.macAddress != null) h.macAddress ++ h.macAddresses;
+  # Two sites may have the same MAC.
+  siteOf =
+    h:
+    let
+      subnet = lib.findFirst (s: h.subnet != null && (s.cidr == h.subnet || s.relay == h.subnet)) { relay = null; } cfg.subnets;
+    in
+    if h.relay != null then h.relay else subnet.relay;
   # Of one host the same address may stand in both options.
   all = lib.concatLists (
-    lib.mapAttrsToList (name: h: map (mac: { inherit name mac; }) (lib.unique (map plain (macsOf h)))) cfg.hosts
+    lib.mapAttrsToList (
+      name: h:
+      map (mac: {
+        inherit name mac;
+        site = siteOf h;
+      }) (lib.unique (map plain (macsOf h)))
+    ) cfg.hosts
   );
-  twice = lib.unique (map (one: one.mac) (lib.filter (one: lib.any (other: other.mac == one.mac && other.name != one.name) all) all));
+  same = one: other: other.mac == one.mac && other.site == one.site && other.name != one.name;
+  twice = lib.unique (map (one: one.mac) (lib.filter (one: lib.any (same one) all) all));
   owners = mac: lib.concatMapStringsSep ", " (one: one.name) (lib.filter (one: one.mac == mac) all);
   named = lib.concatMap hosts.sourcesOf (lib.attrValues cfg.hosts);
   credentials = map (lib.removePrefix "credential:") (lib.filter (lib.hasPrefix "credential:") named);

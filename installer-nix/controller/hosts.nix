@@ -81,6 +81,9 @@ let
       example = "10.20.0.0/24";
       description = "The subnet that the machine is in, and no other: its `cidr` in `services.nixie.subnets`, or the name of its relay.";
     };
+    relay = optional types.str {
+      description = "The nixie relay whose networks the machine is in; `null` when the controller reaches them itself.";
+    };
     expectDisks = list (types.submodule disk) {
       description = "Nothing is written unless each entry is met by exactly one disk of the machine, or as many as it says.";
     };
@@ -164,6 +167,7 @@ in
         boot
         address
         subnet
+        relay
         inventory
         ;
       system = if h.system == "x86_64-linux" then null else h.system;

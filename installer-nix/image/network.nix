@@ -13,8 +13,9 @@
     matchConfig.Type = "ether";
     networkConfig = {
       DHCP = "yes";
-      LLDP = true;
-      EmitLLDP = "nearest-bridge";
+      # lldpd's work
+      LLDP = false;
+      EmitLLDP = false;
       IPv6AcceptRA = true;
       LinkLocalAddressing = "ipv6";
     };

@@ -1,7 +1,9 @@
 # Programs that must be on the machine itself: for nixos-anywhere (it asks for tar, cpio and setsid before anything else), for disko's
-# scripts in the form that brings no programs along, and for the inventory.
-{ pkgs, ... }:
+# scripts in the form that brings no programs along, and for whoever logs in to see what is wrong. The agent brings its own.
+{ lib, pkgs, ... }:
 {
+  # Neighbours at the switch, for the inventory; it hears and speaks on every wired card.
+  services.lldpd.enable = lib.mkDefault true;
   environment.systemPackages = with pkgs; [
     # nixos-anywhere
     bash
@@ -23,11 +25,10 @@
     parted
     xfsprogs
     btrfs-progs
-    # inventory; the agent reads /sys itself and says what it could not see without them
+    # people
     dmidecode
     ethtool
     iproute2
-    lldpd
     nvme-cli
     pciutils
     smartmontools

@@ -33,16 +33,19 @@ let
     "gnutar"
     "gptfdisk"
     "gzip"
-    "ipxe"
+    "ipmitool"
     "iproute2"
+    "ipxe"
     "jq"
     "kmod"
+    "linux-firmware"
     "lldpd"
     "lvm2"
     "mdadm"
     "nix"
     "nixfmt-tree"
     "nixos-anywhere"
+    "nixos-facter"
     "nixos-install-tools"
     "nodejs-slim_24"
     "nodejs_24"
@@ -110,7 +113,7 @@ let
       mkShell = arguments: stub "shell" { packages = arguments.packages; };
       runCommand =
         name: environment: script:
-        derivation ({ inherit name system script; builder = "/no-builder"; } // environment);
+        derivation ({ inherit name system script; builder = "/no-builder"; } // removeAttrs environment [ "passthru" ]) // environment.passthru or { };
       writeText = name: text: derivation { inherit name system text; builder = "/no-builder"; };
       writeShellScript = final.writeText;
       # Its script is looked at, so that what it refers to is there.

@@ -1,4 +1,10 @@
-# Plain functions of lists, sets and strings, as nixpkgs has them.
+# Plain functions of lists, sets and strings, as nixpkgs has them; nothing that it hasn't.
+let
+  chars = text: builtins.genList (i: builtins.substring i 1 text) (builtins.stringLength text);
+  upper = chars "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  lower = chars "abcdefghijklmnopqrstuvwxyz";
+  replaceChars = builtins.replaceStrings;
+in
 rec {
   inherit (builtins)
     all
@@ -22,7 +28,6 @@ rec {
     length
     listToAttrs
     mapAttrs
-    match
     partition
     pathExists
     sort
@@ -40,19 +45,27 @@ rec {
   optionals = condition: list: if condition then list else [ ];
   optionalAttrs = condition: set: if condition then set else { };
   optionalString = condition: text: if condition then text else "";
+  findFirst =
+    holds: none: list:
+    let
+      found = filter holds list;
+    in
+    if found == [ ] then none else head found;
   flatten = x: if isList x then concatMap flatten x else [ x ];
   unique = foldl' (seen: x: if elem x seen then seen else seen ++ [ x ]) [ ];
   importJSON = path: builtins.fromJSON (builtins.readFile path);
-  toLower = replaceChars (upper ++ [ ]) lower;
-  upper = chars "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  lower = chars "abcdefghijklmnopqrstuvwxyz";
-  chars = text: genList (i: builtins.substring i 1 text) (builtins.stringLength text);
-  replaceChars = builtins.replaceStrings;
+  toLower = replaceChars upper lower;
   replaceStrings = builtins.replaceStrings;
   hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+  hasSuffix =
+    suffix: text:
+    let
+      rest = builtins.stringLength text - builtins.stringLength suffix;
+    in
+    rest >= 0 && builtins.substring rest (-1) text == suffix;
   removePrefix =
     prefix: text: if hasPrefix prefix text then builtins.substring (builtins.stringLength prefix) (-1) text else text;
-  hasInfix = infix: text: match ".*${escapeRegex infix}.*" text != null;
+  hasInfix = infix: text: builtins.match ".*${escapeRegex infix}.*" text != null;
   escapeRegex = replaceChars (chars "\\[{()^$?*+|.") (map (c: "\\" + c) (chars "\\[{()^$?*+|."));
   escapeShellArg = text: "'${replaceChars [ "'" ] [ "'\\''" ] (toString text)}'";
   escapeShellArgs = list: concatStringsSep " " (map escapeShellArg list);

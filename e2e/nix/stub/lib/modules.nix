@@ -26,6 +26,8 @@ let
     else
       {
         file = name;
+        # A file that is imported from two places is one module; functions and sets are not compared.
+        key = called.key or (if isPath then from else null);
         imports = called.imports or [ ];
         options = called.options or { };
         config =
@@ -38,15 +40,19 @@ let
   # Arguments that only `_module.args` gives are looked up when they are used.
   callArgs = args: f: args.given // builtins.mapAttrs (name: _: args.given.${name} or args.late.${name}) (builtins.functionArgs f);
 
-  collect =
+  collect = context: modules: once (collectAll context modules);
+  collectAll =
     context: modules:
     concatMap (
       module:
       let
         loaded = load context module;
       in
-      collect (context // { inherit (loaded) file; }) loaded.imports ++ [ loaded ]
+      collectAll (context // { inherit (loaded) file; }) loaded.imports ++ [ loaded ]
     ) modules;
+  once = builtins.foldl' (
+    kept: module: if module.key != null && builtins.any (other: other.key == module.key) kept then kept else kept ++ [ module ]
+  ) [ ];
 
   # Conditions and priorities of a set become those of its attributes; its content decides which attributes there are.
   pushDown =
@@ -120,7 +126,7 @@ let
       held = discharge (defs ++ default);
       merged = mergeOne (typeOf option) loc held;
     in
-    if option.readOnly or false && length (discharge defs) > 1 then
+    if option.readOnly or false && length (defs ++ default) > 1 then
       throw "The option `${at loc}' is read-only, but it's set multiple times."
     else if option ? apply then
       option.apply merged
@@ -141,7 +147,9 @@ let
           loc = prefix ++ [ name ];
           option = builtins.foldl' (a: b: a // b) { } decls;
         in
-        if builtins.any isOption decls then
+        if builtins.any isOption decls && length decls > 1 then
+          throw "The option `${at loc}' is declared twice${if builtins.all isOption decls then "" else ", once as a set of options"}"
+        else if builtins.any isOption decls then
           {
             options = option // { type = typeOf option; inherit loc; };
             config = evalOption loc option (under name);

@@ -55,6 +55,8 @@ let
       check = builtins.isAttrs;
       merge = _: defs: builtins.foldl' (a: def: a // def.value) { } defs;
     };
+    addCheck = type: check: type // { check = value: type.check value && check value; };
+    functionTo = type: mk { description = "function that evaluates to a(n) ${type.description}"; check = lib.isFunction; merge = same; };
     enum = values: simple "one of ${lib.concatMapStringsSep ", " builtins.toJSON values}" (value: builtins.elem value values);
     nullOr = type: mk {
       description = "null or ${type.description}";
@@ -94,15 +96,22 @@ let
       getSubOptions = prefix: type.getSubOptions (prefix ++ [ "<name>" ]);
     };
     lazyAttrsOf = self.attrsOf;
-    submodule = module: self.submoduleWith { modules = lib.toList module; };
-    submoduleWith = { modules, ... }: mk {
+    # A value of it that is a set is all configuration, also one with a field `options`.
+    submodule = module: self.submoduleWith { shorthandOnlyDefinesConfig = true; modules = lib.toList module; };
+    submoduleWith = { modules, shorthandOnlyDefinesConfig ? false }: mk {
       description = "submodule";
       check = value: builtins.isAttrs value || builtins.isFunction value;
       merge =
         loc: defs:
         (lib.evalModules {
           prefix = loc;
-          modules = modules ++ [ { _module.args.name = lib.modules.last loc; } ] ++ map (def: lib.setDefaultModuleLocation def.file def.value) defs;
+          modules = modules ++ [ { _module.args.name = lib.modules.last loc; } ] ++ map (
+            def:
+            if shorthandOnlyDefinesConfig && builtins.isAttrs def.value then
+              { _file = def.file; config = def.value; }
+            else
+              lib.setDefaultModuleLocation def.file def.value
+          ) defs;
         }).config;
       getSubOptions = prefix: (lib.evalModules { inherit modules prefix; }).options;
     };

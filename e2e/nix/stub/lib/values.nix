@@ -23,7 +23,21 @@ rec {
   };
   mkBefore = mkOrder 500;
   mkAfter = mkOrder 1500;
-  mkOption = option: option // { _type = "option"; };
+  # A closed set, as there: an argument by another name is a mistake.
+  mkOption =
+    {
+      default ? null,
+      defaultText ? null,
+      example ? null,
+      description ? null,
+      type ? null,
+      apply ? null,
+      internal ? null,
+      visible ? null,
+      readOnly ? null,
+      relatedPackages ? null,
+    }@option:
+    option // { _type = "option"; };
   mkEnableOption =
     name:
     mkOption {

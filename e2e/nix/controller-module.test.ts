@@ -1,11 +1,8 @@
-// The modules: defaults, what is refused, the text of the units, and that the hosts' options say what hosts.json says.
+// services.nixie: defaults, what is refused, the text of the units, and that the hosts' options say what hosts.json says.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { readCommand } from '../../agent/src/settings.ts';
 import { type Handlers, runProgram } from '../../controller/src/cli/program.ts';
 import type { Surroundings } from '../../controller/src/config/flags.ts';
 import { parseHosts } from '../../controller/src/config/hosts.ts';
@@ -13,58 +10,10 @@ import type { RunConfig } from '../../controller/src/config/run-config.ts';
 import { timeouts } from '../../controller/src/config/timeouts.ts';
 import { needPrograms, skipUnless } from '../lab/need.ts';
 import { isReal, makeNixBox, type NixBox, root, skip } from './nix.ts';
+import { fingerprint, settings, system, unitOf, verify, withController, words } from './units.ts';
 
 const box: NixBox | undefined = skip ? undefined : makeNixBox();
 after(() => box?.remove());
-
-const fingerprint = 'a1'.repeat(32);
-
-/** A system with the modules, and `config` as the body of a module. */
-const system = (config: string) => `(lib.nixosSystem { system = "x86_64-linux"; modules = [
-  nixie.nixosModules.default
-  { system.stateVersion = "25.11"; fileSystems."/".device = "/dev/x"; boot.loader.grub.enable = false; }
-  (${config})
-]; })`;
-const one = (services: string) =>
-  system(
-    `{ services.nixie = { enable = true; flake = "/etc/nixos"; hosts.m1.macAddress = "aa:bb:cc:dd:ee:01"; } // ${services}; }`,
-  );
-
-const unitOf = (of: string, name: string, kind = 'service') => `${of}.config.systemd.units."${name}.${kind}".text`;
-
-/** `Name=value` lines of a unit, by name. */
-function settings(unit: string): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  for (const line of unit.split('\n')) {
-    const [, name, value] = /^([A-Za-z0-9]+)=(.*)$/.exec(line) ?? [];
-    if (name !== undefined) found.set(name, [...(found.get(name) ?? []), value!]);
-  }
-  return found;
-}
-
-/** A command line of a unit as systemd takes it apart. */
-function words(line: string): string[] {
-  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map((match) =>
-    (match[1] ?? match[2]!).replaceAll('%%', '%').replaceAll('$$', '$'),
-  );
-}
-
-/** What systemd says against a set of units, by file name; empty: nothing. */
-function verify(units: Readonly<Record<string, string>>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'nixie-unit-'));
-  try {
-    // Their programs are nowhere here; everything else is judged.
-    for (const [name, unit] of Object.entries(units))
-      writeFileSync(join(folder, name), unit.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'));
-    const files = Object.keys(units).map((name) => join(folder, name));
-    const argv = ['verify', '--man=no', '--recursive-errors=no', ...files];
-    const ran = spawnSync('systemd-analyze', argv, { encoding: 'utf8', timeout: 30_000 });
-    // What it ignores it says, and is content.
-    return ran.status === 0 ? ran.stderr : ran.stderr || `ended with ${ran.status}`;
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 const full = `{
   hosts = {
@@ -85,7 +34,7 @@ const full = `{
 }`;
 
 test('services.nixie: as little as can be said', { skip }, async () => {
-  const unit = await box!.value<string>(unitOf(one('{ }'), 'nixie'));
+  const unit = await box!.value<string>(unitOf(withController('{ }'), 'nixie'));
   const s = settings(unit);
   const [program, ...args] = words(s.get('ExecStart')![0]!);
   assert.match(program!, /^\/nix\/store\/.*-nixie-[\d.]+\/bin\/nixie$/);
@@ -118,7 +67,7 @@ test('services.nixie: as little as can be said', { skip }, async () => {
 });
 
 test('services.nixie: everything said', { skip }, async () => {
-  const of = one(full);
+  const of = withController(full);
   const all = await box!.value<{ unit: string; hosts: string; firewall: unknown; closed: unknown }>(`{
     unit = ${unitOf(of, 'nixie')};
     hosts = ${of}.config.environment.etc."nixie/hosts.json".source.text;
@@ -220,15 +169,15 @@ function sshKey(): Uint8Array {
 test('services.nixie: systemd opens the sockets of named interfaces, and the service has no right to any', {
   skip,
 }, async () => {
-  const many = one('{ interfaces = [ "eth1" "eth1.20" ]; }');
+  const many = withController('{ interfaces = [ "eth1" "eth1.20" ]; }');
   const all = await box!.value<Record<string, string>>(`{
     service = ${unitOf(many, 'nixie')};
     eth1 = ${unitOf(many, 'nixie-eth1', 'socket')};
     vlan = ${unitOf(many, 'nixie-eth1.20', 'socket')};
-    addressed = ${unitOf(one('{ interfaces = [ "eth1" ]; address = "10.0.0.1"; }'), 'nixie-eth1', 'socket')};
-    tftp = ${unitOf(one('{ interfaces = [ "eth1" ]; dhcp.mode = "off"; }'), 'nixie-eth1', 'socket')};
-    hearing = ${unitOf(one('{ interfaces = [ "eth1" ]; hearOtherServers = true; }'), 'nixie')};
-    all = ${unitOf(one('{ hearOtherServers = true; }'), 'nixie')};
+    addressed = ${unitOf(withController('{ interfaces = [ "eth1" ]; address = "10.0.0.1"; }'), 'nixie-eth1', 'socket')};
+    tftp = ${unitOf(withController('{ interfaces = [ "eth1" ]; dhcp.mode = "off"; }'), 'nixie-eth1', 'socket')};
+    hearing = ${unitOf(withController('{ interfaces = [ "eth1" ]; hearOtherServers = true; }'), 'nixie')};
+    all = ${unitOf(withController('{ hearOtherServers = true; }'), 'nixie')};
   }`);
   const service = settings(all.service!);
   const sockets = 'nixie-eth1.socket nixie-eth1.20.socket';
@@ -314,12 +263,30 @@ test('services.nixie: what is refused, and how', { skip }, async () => {
     ['{ hosts.a.macAdress = "x"; }', /services\.nixie\.hosts\.a\.macAdress' does not exist/],
     ['{ hosts.a.secrets.diskKeys."/k" = "hunter2"; }', /services\.nixie\.hosts\.a\.secrets\.diskKeys/],
   ] as const) {
-    const shown = box!.value(`${one(config)}.config.system.build.toplevel.drvPath`);
+    const shown = box!.value(`${withController(config)}.config.system.build.toplevel.drvPath`);
     await assert.rejects(
       shown,
       (error: Error) => pattern.test(error.message) || assert.fail(`${config}: ${error.message}`),
     );
   }
+});
+
+test('services.nixie: one MAC may be at two sites, and in one site once', { skip }, async () => {
+  const subnets = '[ { cidr = "10.20.0.0/24"; relay = "hall"; } { cidr = "10.30.0.0/24"; } ]';
+  const failing = (hosts: string) =>
+    box!.value<string[]>(
+      `map (a: a.message) (lib.filter (a: !a.assertion && lib.hasPrefix "services.nixie" a.message) ${system(
+        `{ services.nixie = { enable = true; flake = "x"; subnets = ${subnets}; hosts = { ${hosts} }; }; }`,
+      )}.config.assertions)`,
+    );
+  const mac = 'macAddress = "aa:bb:cc:dd:ee:01";';
+  assert.deepEqual(await failing(`a.${mac} b = { ${mac} relay = "hall"; };`), []);
+  assert.deepEqual(await failing(`a = { ${mac} relay = "yard"; }; b = { ${mac} subnet = "10.20.0.0/24"; };`), []);
+  for (const hosts of [
+    `a = { ${mac} relay = "hall"; }; b = { ${mac} subnet = "10.20.0.0/24"; };`,
+    `a.${mac} b = { ${mac} subnet = "10.30.0.0/24"; };`,
+  ])
+    assert.match((await failing(hosts)).join(), /aabbccddee01 is of a, b/);
 });
 
 test('the options of a host mirror hosts.schema.json', { skip }, async () => {
@@ -346,7 +313,7 @@ test('the options of a host mirror hosts.schema.json', { skip }, async () => {
 
 test('the time limits are those of the command line', { skip }, async () => {
   const accepted = await box!.value<string[]>(
-    `map (a: a.message) (lib.filter (a: !a.assertion) ${one(
+    `map (a: a.message) (lib.filter (a: !a.assertion) ${withController(
       `{ timeouts = { ${timeouts.map(({ key }) => `${key.replace('Timeout', '')} = 1;`).join(' ')} }; }`,
     )}.config.assertions)`,
   );
@@ -354,99 +321,6 @@ test('the time limits are those of the command line', { skip }, async () => {
     accepted.filter((message) => message.includes('nixie')),
     [],
   );
-});
-
-test('the agent in an image of ours', { skip }, async () => {
-  const image = (config: string) => `(nixie.lib.mkInstaller { system = "x86_64-linux"; modules = [ (${config}) ]; })`;
-  const all = await box!.value<{
-    plain: string;
-    told: string;
-    ssh: Record<string, unknown>;
-    keys: { type: string }[];
-    substituters: string[];
-    variant: string;
-    zfs: boolean[];
-    docs: boolean[];
-    network: Record<string, unknown>;
-    firewall: boolean;
-    bundle: string;
-  }>(`let plain = ${image('{ }')}; in {
-    plain = ${unitOf('plain', 'nixie-agent')};
-    told = ${unitOf(image('{ services.nixie-agent = { controller = "10.0.0.1:7481"; refused = "wait"; }; }'), 'nixie-agent')};
-    ssh = { inherit (plain.config.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
-    keys = plain.config.services.openssh.hostKeys;
-    inherit (plain.config.nix.settings) substituters;
-    variant = plain.config.system.nixos.variant_id;
-    zfs = map (i: i.config.boot.supportedFilesystems.zfs) [ plain ${image('{ services.nixie-agent.zfs = true; }')} ];
-    docs = map (i: i.config.documentation.enable) [ plain ${image('{ services.nixie-agent.slim = false; }')} ];
-    network = plain.config.systemd.network.networks."10-nixie".dhcpV4Config;
-    firewall = plain.config.networking.firewall.enable;
-    bundle = plain.config.system.build.nixie.drvPath;
-  }`);
-  const s = settings(all.plain);
-  assert.match(s.get('ExecStart')![0]!, /bin\/nixie-agent'?$/);
-  for (const [name, value] of [
-    ['Type', 'notify'],
-    ['NotifyAccess', 'all'],
-    ['Restart', 'always'],
-    ['OOMScoreAdjust', '-900'],
-    ['ConditionKernelCommandLine', 'nixie.controller'],
-    ['StartLimitIntervalSec', '0'],
-  ] as const)
-    assert.deepEqual(s.get(name), [value], name);
-  assert.ok(Number(s.get('WatchdogSec')) >= 60);
-  // It waits for network and sshd by itself, beside them.
-  assert.equal(s.has('After') || s.has('Wants'), false);
-  const told = settings(all.told);
-  assert.deepEqual(words(told.get('ExecStart')![0]!).slice(1), ['--controller', '10.0.0.1:7481', '--refused', 'wait']);
-  assert.equal(told.has('ConditionKernelCommandLine'), false);
-  assert.deepEqual(all.ssh, {
-    PasswordAuthentication: false,
-    KbdInteractiveAuthentication: false,
-    PermitRootLogin: 'prohibit-password',
-  });
-  assert.deepEqual(
-    all.keys.map(({ type }) => type),
-    ['ed25519'],
-  );
-  assert.deepEqual(all.substituters, ['auto?trusted=1']);
-  assert.equal(all.variant, 'installer');
-  assert.deepEqual(all.zfs, [false, true]);
-  assert.deepEqual(all.docs, [false, true]);
-  assert.equal(all.network.ClientIdentifier, 'mac');
-  assert.equal(all.firewall, false);
-  assert.match(all.bundle, /nixie-installer-x86_64-linux\.drv$/);
-});
-
-test("the agent in somebody else's image", { skip }, async () => {
-  const unit = await box!.value<string>(unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent'));
-  assert.match(unit, /nixie-agent-[\d.]+\/bin\/nixie-agent/);
-});
-
-test('the word of an installed system', { skip }, async () => {
-  const unit = await box!.value<string>(
-    unitOf(
-      system(
-        `{ networking.hostName = "web1"; services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`,
-      ),
-      'nixie-host',
-    ),
-  );
-  const s = settings(unit);
-  const [, ...args] = words(s.get('ExecStart')![0]!);
-  const command = readCommand(args);
-  assert.ok(command.kind === 'check-in');
-  assert.deepEqual(command.settings, {
-    controllers: ['10.0.0.1:7481'],
-    fingerprint,
-    host: 'web1',
-    root: '/',
-    sshHostKeyFile: '/etc/ssh/ssh_host_ed25519_key',
-  });
-  // Once: what it leaves behind keeps the unit from being started again.
-  assert.equal(s.get('ConditionPathExists')![0], '!/var/lib/nixie-host/told');
-  assert.match(s.get('ExecStartPost')![0]!, /touch \/var\/lib\/nixie-host\/told$/);
-  assert.deepEqual(s.get('Type'), ['oneshot']);
 });
 
 // Units of a real nixpkgs name files of a real store.
@@ -462,9 +336,9 @@ test('systemd takes each unit', { skip: analyze }, async () => {
   assert.match(verify({ 'bad.service': '[Service]\nExecStart=/bin/true\n', 'bad.socket': socket }), /'0\.0\.0\.0:x'/);
   const host = `{ services.nixie-host = { enable = true; controller = "10.0.0.1:7481"; fingerprint = "${fingerprint}"; }; }`;
   const units = await box!.value<Record<string, string>>(`{
-    "nixie.service" = ${unitOf(one(full), 'nixie')};
-    "nixie-eth1.socket" = ${unitOf(one(full), 'nixie-eth1', 'socket')};
-    "nixie-eth2.socket" = ${unitOf(one(full), 'nixie-eth2', 'socket')};
+    "nixie.service" = ${unitOf(withController(full), 'nixie')};
+    "nixie-eth1.socket" = ${unitOf(withController(full), 'nixie-eth1', 'socket')};
+    "nixie-eth2.socket" = ${unitOf(withController(full), 'nixie-eth2', 'socket')};
     "nixie-agent.service" = ${unitOf(system('{ services.nixie-agent.enable = true; }'), 'nixie-agent')};
     "nixie-host.service" = ${unitOf(system(host), 'nixie-host')};
   }`);

@@ -1,0 +1,2 @@
+/** See commit.js. */
+export function checkedOutCommit(root: string): string;
