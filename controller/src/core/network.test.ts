@@ -61,7 +61,8 @@ test('a MAC has an address in each range where it may be, and the same ones each
   const site: Subnet = { ...far, relay: 'site-b' };
   const range: DhcpWish = { mode: 'range', from: '10.0.0.100', to: '10.0.0.110' };
   const pinned = host('m2', 2, { subnet: '10.78.0.0/24' });
-  const made = plan([host('m1', 1), pinned], [far, site], range);
+  const beyond = host('m3', 1, { relay: 'site-b' });
+  const made = plan([host('m1', 1), pinned, beyond], [far, site], range);
   const [mac1, mac2] = ['52:54:00:00:00:01', '52:54:00:00:00:02'] as [Mac, Mac];
   assert.deepEqual(Object.keys(made.addresses), [mac1]);
   assert.deepEqual(
@@ -71,7 +72,7 @@ test('a MAC has an address in each range where it may be, and the same ones each
       ['site-b:10.78.0.0/24', [mac1]],
     ],
   );
-  assert.deepEqual(plan([pinned, host('m1', 1)], [site, far], range).addresses, made.addresses);
+  assert.deepEqual(plan([pinned, beyond, host('m1', 1)], [site, far], range).addresses, made.addresses);
   assert.equal(leasedTo(made, mac1).length, 3);
   assert.equal(leasedTo(made, mac2).length, 1);
 });

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { BootPlan } from '@nixie/proto/relay';
+import type { Mac } from '../machine/mac.ts';
+import { type RelayLink, Relays } from './relays.ts';
+
+const empty: Omit<BootPlan, 'version'> = {
+  fingerprint: '',
+  httpPort: 1,
+  agentPort: 2,
+  interfaces: [],
+  machines: [],
+  installers: [],
+  loaders: [],
+  ahead: [],
+  cacheKey: '',
+};
+
+function lab() {
+  let now = 100;
+  let content = 'a';
+  let due: (() => void) | undefined;
+  const relays = new Relays({
+    plan: () => (content === '' ? undefined : { ...empty, cacheKey: content }),
+    firstVersion: 1000n,
+    ticks: () => now,
+    after: (_ms, call) => {
+      due = call;
+      return () => {
+        due = undefined;
+      };
+    },
+    onUp: () => {},
+    onDown: () => {},
+  });
+  const plans: BootPlan[] = [];
+  const link = (): RelayLink => ({
+    name: 'rack7',
+    version: '1',
+    peer: '',
+    interfaces: [],
+    sendPlan: (plan) => plans.push(plan),
+    find: async () => ['10.0.0.9'],
+    wake: async () => ({ sent: 2, failures: ['x'] }),
+  });
+  return {
+    relays,
+    plans,
+    link,
+    decide(text: string) {
+      content = text;
+      relays.changed();
+      due?.();
+    },
+    at: (time: number) => {
+      now = time;
+    },
+  };
+}
+
+const settled = async (promise: Promise<unknown>) => {
+  let done = false;
+  void promise.then(
+    () => {
+      done = true;
+    },
+    () => {},
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  return done;
+};
+const never = new AbortController().signal;
+
+test('a plan is sent when a relay comes and when it changes, not otherwise; versions grow', () => {
+  const { relays, plans, link, decide } = lab();
+  decide('a');
+  assert.equal(plans.length, 0);
+  relays.up(link());
+  decide('a');
+  decide('b');
+  assert.deepEqual(
+    plans.map(({ version, cacheKey }) => [version, cacheKey]),
+    [
+      [1001n, 'a'],
+      [1002n, 'b'],
+    ],
+  );
+  relays.up(link());
+  assert.equal(plans.at(-1)?.version, 1003n);
+});
+
+test('what was decided is waited for until the relay answers by it', async () => {
+  const { relays, link, decide } = lab();
+  const early = relays.current('rack7', never);
+  assert.equal(await settled(early), false);
+  relays.up(link());
+  assert.equal(await settled(early), false);
+  relays.planTaken('rack7', 1001n);
+  assert.equal(await settled(early), true);
+
+  decide('b');
+  const later = relays.current('rack7', never);
+  relays.planTaken('rack7', 1001n);
+  assert.equal(await settled(later), false);
+  relays.planTaken('rack7', 9999n);
+  assert.equal(await settled(later), false, 'a version that was never sent is none');
+  relays.planTaken('rack7', 1002n);
+  assert.equal(await settled(later), true);
+});
+
+test('an acknowledgement by an earlier link is worth nothing', async () => {
+  const { relays, link } = lab();
+  relays.up(link());
+  relays.planTaken('rack7', 1001n);
+  relays.down('rack7', 'cut');
+  const waiting = relays.current('rack7', never);
+  assert.equal(await settled(waiting), false);
+  relays.up(link());
+  assert.equal(await settled(waiting), false);
+  relays.planTaken('rack7', 1002n);
+  assert.equal(await settled(waiting), true);
+});
+
+test('a wait ends at its signal', async () => {
+  const { relays } = lab();
+  const stop = new AbortController();
+  const waiting = relays.whenUp('rack7', stop.signal);
+  stop.abort();
+  await assert.rejects(waiting, /called off/);
+});
+
+test('a cut is one until it is over, and for whoever began before', () => {
+  const { relays, link, at } = lab();
+  assert.equal(relays.cutSince('rack7', 0), true);
+  relays.up(link());
+  at(200);
+  assert.equal(relays.cutSince('rack7', 150), false);
+  relays.down('rack7', 'cut');
+  assert.equal(relays.cutSince('rack7', 250), true);
+  at(300);
+  relays.up(link());
+  assert.equal(relays.cutSince('rack7', 150), true);
+  assert.equal(relays.cutSince('rack7', 301), false);
+});
+
+test('without a link nobody is found, and who wakes is told why', async () => {
+  const { relays, link } = lab();
+  const mac = '52:54:00:00:00:01' as Mac;
+  assert.deepEqual(await relays.find('rack7', [mac]), []);
+  assert.match((await relays.wake('rack7', [mac])).failures.join(), /rack7 is not connected/);
+  relays.up(link());
+  assert.deepEqual(await relays.find('rack7', [mac]), ['10.0.0.9']);
+  assert.deepEqual(await relays.wake('rack7', [mac, mac]), { sent: 4, failures: ['x'] });
+});
+
+test('names in refused greetings are bounded', () => {
+  const { relays } = lab();
+  for (let i = 0; i < 2000; i++) relays.refused(`r${i}`, 'unknown');
+  assert.ok(relays.names().length <= 1000);
+});
