@@ -54,6 +54,7 @@ test('every nixie command line in the documents is understood', async (t) => {
       inventoryOnly: async () => 0,
       logs: async () => 0,
       doctor: async () => 0,
+      relay: async () => 0,
       names: async () => [],
     };
     const lines = pages

@@ -16,6 +16,7 @@ import { inventory } from './inventory.ts';
 import { inventoryOnly } from './inventory-only.ts';
 import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
+import { relay } from './relay.ts';
 import { doctorInterfaces } from './survey.ts';
 
 const { stdout, stderr, env } = process;
@@ -73,6 +74,7 @@ const handlers: Handlers = {
     request.of === 'machines'
       ? doctorMachines(request, { out, err, paint, now: Date.now })
       : doctorInterfaces(request, { env, out, paint }),
+  relay: (request) => relay(request, { env, uid, version, out, exit: runWorld.exit }),
   inventoryOnly: (run) => inventoryOnly(run, { ...runWorld, out, terminal: openTerminal }),
   inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),
   names,

@@ -22,6 +22,7 @@ const handlers: Handlers = {
   inventoryOnly: never,
   logs: never,
   doctor: never,
+  relay: never,
   names: never,
 };
 const around = { cwd: '/', uid: 0, env: {}, readFile: () => new Uint8Array(), look: () => undefined };
@@ -53,6 +54,7 @@ test('bash: what is offered at each place', (t) => {
     'install',
     'inventory',
     'logs',
+    'relay',
     'retry',
     'serve',
     'status',

@@ -4,25 +4,34 @@ import type { Surroundings } from '../config/flags.ts';
 import type { InventoryRun } from '../config/inventory-run.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { RunConfig } from '../config/run-config.ts';
+import { joinTokenText } from '../machine/relay.ts';
 import type { DoctorRequest } from './doctor-request.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { InventoryRequest } from './inventory-request.ts';
 import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
+import type { RelayRequest } from './relay-request.ts';
 import type { WakeRequest } from './wake-request.ts';
 
 const hostsText =
   '{"web1": {"mac_address": "02:00:00:00:00:01"}, "web2": {"mac_addresses": ["02:00:00:00:00:02", "02:00:00:00:00:03"]}}';
+const joinToken = joinTokenText({
+  name: 'rack7',
+  url: 'https://192.0.2.7',
+  fingerprint: 'a'.repeat(64),
+  secret: new Uint8Array(32),
+});
 const around: Surroundings = {
   cwd: '/w',
   uid: 1000,
   env: { HOME: '/h' },
   readFile: (path) => {
+    if (path.endsWith('.token')) return new TextEncoder().encode(joinToken);
     if (!path.endsWith('hosts.json')) throw Object.assign(new Error('no'), { code: 'ENOENT' });
     return new TextEncoder().encode(hostsText);
   },
-  look: () => undefined,
+  look: (path) => (path.endsWith('.token') ? { kind: 'file', mode: 0o100600, uid: 1000 } : undefined),
 };
 
 interface Call {
@@ -36,7 +45,8 @@ interface Call {
     | LogsRequest
     | DoctorRequest
     | InventoryRequest
-    | InventoryRun;
+    | InventoryRun
+    | RelayRequest;
   readonly warnings?: readonly string[];
 }
 
@@ -59,6 +69,7 @@ async function run(line: string, code: ExitCode = 0) {
     inventoryOnly: (given) => took({ command: 'inventory-only', given }),
     logs: (given) => took({ command: 'logs', given }),
     doctor: (given) => took({ command: 'doctor', given }),
+    relay: (given) => took({ command: 'relay', given }),
     names: async ({ socket }) => [`of ${socket}`],
   };
   let out = '';
@@ -246,7 +257,7 @@ test('an unknown command is named, with the nearest', async () => {
   );
   await assert.rejects(
     run('frobnicate'),
-    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, doctor, completion, help$/,
+    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, doctor, relay, completion, help$/,
   );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });

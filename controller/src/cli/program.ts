@@ -30,6 +30,7 @@ import {
 } from './inventory-request.ts';
 import { type LogsOptions, type LogsRequest, readLogs } from './logs-request.ts';
 import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
+import { defaultCacheSize, defaultPlanLife, type RelayOptions, type RelayRequest, readRelay } from './relay-request.ts';
 import {
   addConfigOptions,
   addInstallOptions,
@@ -73,6 +74,7 @@ export interface Handlers {
   inventoryOnly(run: InventoryRun): Promise<ExitCode>;
   logs(request: LogsRequest): Promise<ExitCode>;
   doctor(request: DoctorRequest): Promise<ExitCode>;
+  relay(request: RelayRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
   names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
 }
@@ -108,6 +110,7 @@ Examples:
   $ sudo nixie inventory web1
   $ sudo nixie retry web1 web2
   $ sudo nixie cancel web1
+  $ sudo nixie relay --controller 192.0.2.7 --token /etc/nixie/rack7.token --interface eth1
 `;
 const exitHelp = `
 Exit status:
@@ -119,6 +122,17 @@ It ends by SIGTERM, with 0. A bad hosts file is said in full, and what held befo
 
 Example:
   $ sudo nixie serve --installer .#installer --flake . --hosts /etc/nixie/hosts.json --dhcp proxy
+`;
+const relayHelp = `
+The relay answers DHCP (beside another server, or as the only one where the controller's hosts file gives it a range), TFTP and HTTP for the hosts that
+the hosts file puts behind it (relay: "NAME"), keeps the installer's files near them, and carries their connections. It connects to the controller
+(TCP 7482); nothing has to reach it from there. While the controller is away it answers on by what it knows.
+
+Examples:
+  $ sudo nixie relay --controller 192.0.2.7 --token /etc/nixie/rack7.token --interface eth1
+  $ sudo nixie relay --token rack7.token --interface eth1 --interface eth2 --cache-size 50G --json
+
+Exit status: 0 ended by SIGTERM; 1 a part failed; 2 usage; 3 this machine can not serve: port, interface, rights, state folder; 130 ended by SIGINT
 `;
 const operatorExits = `
 Exit status: 0 done; 1 the controller refused, and said why; 2 it has no such host; 3 no controller answers there
@@ -330,6 +344,27 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addHelpText('after', doctorHelp)
     .action(async (host: string | undefined, options: DoctorOptions) => {
       settle(await handlers.doctor(readDoctor(host, options, world.around)));
+    });
+
+  command('relay', 'serve the machines of another subnet on behalf of a controller (as root)')
+    .option('--controller <host[:port]>', 'where the controller is reached (default: as the join token says)')
+    .option('--token <file>', 'join token, made at the controller by nixie relay-token')
+    .addOption(interfaceOption())
+    .option(
+      '--state <dir>',
+      'where key and cache are (default: /var/lib/nixie-relay as root, else $XDG_STATE_HOME/nixie-relay)',
+    )
+    .option('--cache-size <size>', `what the cache may take of the disk (default: ${defaultCacheSize})`)
+    .option(
+      '--plan-life <duration>',
+      `how long machines are still offered the installer when the controller is away (default: ${defaultPlanLife})`,
+    )
+    .addOption(jsonOption('print one JSON object a line'))
+    .addHelpText('after', relayHelp)
+    .action(async (options: RelayOptions) => {
+      const read = readRelay(options, world.around);
+      if (!read.ok) throw new ConfigError(read.problems);
+      settle(await handlers.relay(read.request));
     });
 
   command('completion', 'print a completion script for your shell')

@@ -22,6 +22,7 @@ export const offers: Readonly<Record<string, Offer>> = {
   'inventory-dir': 'folder',
   out: 'folder',
   'known-hosts': 'file',
+  token: 'file',
   stage: [...waySteps, ...ends],
   format: ['table', 'json', 'facter', 'runtime-info', 'nix'],
   only: 'host',

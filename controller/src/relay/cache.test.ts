@@ -393,8 +393,10 @@ test('what the controller has not is said at once to those who wait', async (t) 
 
 test('a reader that goes away while nothing comes ends, and with the last of them the fetch', async (t) => {
   const { ref } = content(200_000);
+  let begun = false;
   let ended = false;
   const fetch: FetchBytes = async function* (_what, _offset, signal) {
+    begun = true;
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     ended = true;
     yield* [];
@@ -403,10 +405,10 @@ test('a reader that goes away while nothing comes ends, and with the last of the
   const cache = open();
   const hold = cache.hold(ref);
   const next = hold.read(0, 1)[Symbol.asyncIterator]().next();
-  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 5000 && !begun; i++) await new Promise((resolve) => setImmediate(resolve));
   hold.release();
   await assert.rejects(next);
-  for (let i = 0; i < 1000 && !ended; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 5000 && !ended; i++) await new Promise((resolve) => setImmediate(resolve));
   assert.ok(ended);
 });
 

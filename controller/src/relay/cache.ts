@@ -145,17 +145,16 @@ export class Cache {
   /** All of a small file; on a full disk as well. @throws WrongContent, or what else stands in the way */
   async bytes(ref: CacheRef, signal: AbortSignal): Promise<Uint8Array> {
     const hold = this.hold(ref);
+    signal.addEventListener('abort', hold.release, { once: true });
     try {
+      signal.throwIfAborted();
       const pieces: Uint8Array[] = [];
-      if (ref.bytes > 0)
-        for await (const piece of hold.read(0, ref.bytes - 1)) {
-          signal.throwIfAborted();
-          pieces.push(piece);
-        }
+      for await (const piece of hold.read(0, ref.bytes - 1)) pieces.push(piece);
       const bytes = Buffer.concat(pieces);
       if (createHash('sha256').update(bytes).digest('hex') === ref.sha256) return bytes;
       throw new WrongContent(`file ${ref.sha256.slice(0, 12)}…: its ${bytes.length} bytes have another SHA-256`);
     } finally {
+      signal.removeEventListener('abort', hold.release);
       hold.release();
     }
   }

@@ -43,14 +43,12 @@ export async function* fetchPieces(
   },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted();
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) stop.abort();
   const stopped = new Promise<never>((_, reject) => {
-    const say = () => reject(new Error('the fetch was stopped'));
-    stop.signal.addEventListener('abort', say, { once: true });
-    if (stop.signal.aborted) say();
+    stop.signal.addEventListener('abort', () => reject(new Error('the fetch was stopped')), { once: true });
   });
   stopped.catch(() => undefined);
   const pieces = world.fetch(what, offset, stop.signal)[Symbol.asyncIterator]();

@@ -1,0 +1,134 @@
+// The boot scripts that a relay gives out, by its plan and out of its stock of tokens. Whoever gets which is decided by the same function as at the
+// controller.
+import type { ScriptServed } from '@nixie/proto/relay';
+import { installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
+import { BootCount, type ScriptVerdict, scriptRefusals, whichScript } from '../answer/script-policy.ts';
+import type { AnswerScript, ScriptAsk } from '../listen/http.ts';
+import type { Mac } from '../machine/mac.ts';
+import { offerOf, type PlannedMachine, type RelayPlan } from './plan.ts';
+
+export interface ScriptsWorld {
+  /** The controller was not heard of for too long. */
+  stale(): boolean;
+  /** By the neighbour table. */
+  macAt(address: string): Mac | undefined;
+  readonly httpPort: number;
+  readonly agentPort: number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly ticks: () => number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  say(served: ScriptServed): void;
+  /** For the log. `stranger`: it was refused. */
+  told(ask: ScriptAsk, machine: string | undefined, verdict: ScriptVerdict | 'unknown'): void;
+}
+
+export class Scripts {
+  readonly #world: ScriptsWorld;
+  readonly #boots = new BootCount();
+  /** Tokens that were given out and that a plan may still name: it was made before the controller heard of it. */
+  #spent = new Set<string>();
+  #plan: RelayPlan | undefined;
+
+  constructor(world: ScriptsWorld) {
+    this.#world = world;
+  }
+
+  /** From now on this plan holds. */
+  take(plan: RelayPlan): void {
+    const before = this.#plan;
+    this.#plan = plan;
+    const named = new Set<string>();
+    for (const { name, offer, cards } of plan.machines.values()) {
+      // It begins anew by the operator's word: what was counted of it is forgotten.
+      const earlier = before?.machines.get(name)?.offer;
+      if (earlier === 'local' && offer !== 'local') this.#boots.forget(name);
+      for (const { tokens } of cards) for (const token of tokens) if (this.#spent.has(token)) named.add(token);
+    }
+    this.#spent = named;
+  }
+
+  /** Tokens that are left for a machine's MAC. */
+  tokensOf(mac: Mac): readonly string[] {
+    const name = this.#plan?.machineOfMac.get(mac);
+    const card = this.#plan?.machines.get(name ?? '')?.cards.find((each) => each.mac === mac);
+    return (card?.tokens ?? []).filter((token) => !this.#spent.has(token));
+  }
+
+  readonly answer: AnswerScript = (ask) => {
+    const { told } = this.#world;
+    const plan = this.#plan;
+    const name = plan?.machineOfMac.get(ask.mac);
+    const machine = plan?.machines.get(name ?? '');
+    if (plan === undefined || machine === undefined) {
+      told(ask, undefined, 'unknown');
+      return {
+        refuse: plan === undefined ? 'this relay has heard nothing of its controller yet' : scriptRefusals.unknown,
+      };
+    }
+    const { ticks, now, say } = this.#world;
+    const tokens = this.tokensOf(ask.mac);
+    const installer = plan.installers.get(machine.system);
+    const verdict = whichScript({
+      seen: this.#world.macAt(ask.remoteAddress),
+      macs: machine.cards.map(({ mac }) => mac),
+      offer: offerOf(machine, this.#world.stale()),
+      leaving: false,
+      hasInstaller: installer !== undefined,
+      fetchedLately: this.#boots.lately(machine.name, ticks()),
+      hasToken: tokens.length > 0,
+    });
+    told(ask, machine.name, verdict);
+    if (verdict === 'stranger' || verdict === 'leaving') return { refuse: scriptRefusals[verdict] };
+    const token = verdict === 'installer' ? tokens[0]! : '';
+    const script = this.#text(ask, machine, plan, verdict, token);
+    if (token !== '') {
+      this.#spent.add(token);
+      this.#boots.add(machine.name, ticks());
+    }
+    say({
+      machine: machine.name,
+      mac: ask.mac,
+      token,
+      address: ask.remoteAddress,
+      unixMs: BigInt(Math.round(now())),
+      verdict,
+    });
+    return { script };
+  };
+
+  #text(
+    { mac, localAddress }: ScriptAsk,
+    { name, offer, system, boot }: PlannedMachine,
+    plan: RelayPlan,
+    verdict: Exclude<ScriptVerdict, 'stranger' | 'leaving'>,
+    token: string,
+  ): string {
+    const { httpPort, agentPort } = this.#world;
+    const at = { address: localAddress, httpPort, mac };
+    const files = plan.installers.get(system);
+    switch (verdict) {
+      case 'local':
+      case 'loop':
+        return localScript(name);
+      case 'installer-runs':
+        return waitScript(name, at);
+      case 'no-token':
+        return waitScript(name, at, 'has to wait until the relay hears of its controller');
+      case 'not-ready':
+        return refusalScript(
+          offer === 'silent'
+            ? `${name} is not ready to be installed yet`
+            : `${name} can not be installed now: the relay has not heard of its controller for too long`,
+        );
+    }
+    if (verdict === 'no-installer' || files === undefined) return refusalScript(`there is no installer for ${system}`);
+    const { fingerprint } = plan;
+    try {
+      const facing = { address: localAddress, httpPort, grpcPort: agentPort };
+      return installerScript(files, { machine: name, mac, fingerprint, token, boot, ...facing });
+    } catch (error) {
+      return refusalScript((error as Error).message);
+    }
+  }
+}
