@@ -28,7 +28,9 @@ export interface LifeParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly power: Power;
-  readonly inventory: (reachedBy: string | undefined) => Promise<Inventory>;
+  /** The inventory will be wanted. */
+  readonly beginInventory: () => void;
+  readonly inventory: (reachedBy: string) => Promise<Inventory>;
   readonly vitals: () => { uptimeMs: number; memoryAvailableBytes: number };
   /** Told before each session: `IP:port` that it is held with. */
   readonly holding: (endpoint: string) => void;
@@ -61,7 +63,9 @@ export async function live(parts: LifeParts): Promise<void> {
   // It starts beside the network, not behind it.
   if (ownAddresses().length === 0) await pause(5000, clock, signal);
   while (!signal.aborted) {
-    const reached = await reach(settings);
+    const reaching = reach(settings);
+    if (!identity.credential) parts.beginInventory();
+    const reached = await reaching;
     if ('pinned' in reached) {
       const client = makeClient(reached.pinned.endpoint, reached.pinned.credentials);
       try {

@@ -1,7 +1,7 @@
 // nixie-agent: the program in the installer image.
 import './threads.ts';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, readFileSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startupSnapshot } from 'node:v8';
@@ -11,6 +11,7 @@ import { writeInventoryJson } from '@nixie/proto/inventory-json';
 import { installKeys } from './authorized-keys.ts';
 import { checkIn } from './check-in.ts';
 import { killAllChildren, run } from './child.ts';
+import { diskNamesNow, FirstInventory } from './first-inventory.ts';
 import { HardwareReports } from './hardware-report.ts';
 import { type Log, realClock } from './host.ts';
 import { loadIdentity } from './identity.ts';
@@ -166,6 +167,16 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     log,
     signal: stop.signal,
   });
+  const first = new FirstInventory(
+    async () => {
+      if (existsSync('/run/udev/queue')) await settle();
+      // Whether disks are blank is asked right before they are written to; here it would keep a machine from its registration.
+      return await collectInventory({ root, bootMac: settings.bootMac, proveBlank: false });
+    },
+    // While udev has work, names are still to come.
+    () => (existsSync('/run/udev/queue') ? String(clock.ticks()) : diskNamesNow(root)),
+    clock,
+  );
   let following = false;
   await live({
     settings,
@@ -175,10 +186,10 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     clock,
     log,
     power,
-    inventory: async (localAddress) => {
+    beginInventory: () => first.begin(),
+    inventory: (localAddress) => {
       reachedBy = localAddress;
-      await settle();
-      return collectInventory({ root, bootMac: settings.bootMac, reachedBy });
+      return first.take(localAddress);
     },
     vitals: () => readVitals(root),
     holding: (endpoint) => {

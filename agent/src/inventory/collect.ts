@@ -7,7 +7,7 @@ import { collectBmc } from './bmc.ts';
 import { collectBoot } from './boot.ts';
 import { collectCpu, collectCpuDetails } from './cpu.ts';
 import { withDeadline } from './deadline.ts';
-import { collectDisks, type FindSystem } from './disks.ts';
+import { collectDisks, disksMs, type FindSystem, lookBriefly, lookInto } from './disks.ts';
 import { hashHardware } from './hardware-hash.ts';
 import { collectKernelErrors } from './kernel-errors.ts';
 import { collectMemory } from './memory.ts';
@@ -41,6 +41,8 @@ export interface CollectOptions {
   readonly sectionMs?: number;
   /** For programs that ask other machines, controllers and disks: the slowest is a BMC. */
   readonly slowMs?: number;
+  /** False: a disk on which nothing is found is not read further, and not called blank. */
+  readonly proveBlank?: boolean;
   /** Tells whose NixOS a file system holds; absent: nobody asks. */
   readonly findSystem?: FindSystem;
 }
@@ -78,8 +80,8 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     section('system', sectionMs, collectSystem),
     section('cpu', sectionMs, collectCpu),
     section('memory', sectionMs, collectMemory),
-    section('disks', diskDeadlineMs + (findSystem === undefined ? 4000 : 13_000), (tree) =>
-      collectDisks(tree, diskDeadlineMs, undefined, findSystem),
+    section('disks', disksMs(diskDeadlineMs, findSystem !== undefined), (tree) =>
+      collectDisks(tree, diskDeadlineMs, options.proveBlank === false ? lookBriefly : lookInto, findSystem),
     ),
     section('nics', full ? slowMs : 2 * sectionMs, (tree) => collectNics(tree, { bootMac, reachedBy, full })),
   ]);

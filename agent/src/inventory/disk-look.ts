@@ -8,7 +8,7 @@ export interface Look {
   table?: 'gpt' | 'dos' | 'none';
   partitions: Partition[];
   signatures: string[];
-  /** Undefined when a part that had to be read could not be, and nothing was found elsewhere. */
+  /** Undefined when a part that had to be read could not be, or was not to be, and nothing was found elsewhere. */
   hasData?: boolean;
   /** The first read that failed. */
   error?: unknown;
@@ -20,8 +20,14 @@ const mostProbed = 32;
 /**
  * @param size bytes of the disk
  * @param logicalBlockBytes as the disk says; a table written on other sectors (a disk moved out of a USB case) is found too
+ * @param proveBlank a disk on which nothing is found is read in a hundred places more, some 75 MB; without it, nobody says that it is blank
  */
-export async function lookAtDisk(size: number, logicalBlockBytes: number, readAt: ReadAt): Promise<Look> {
+export async function lookAtDisk(
+  size: number,
+  logicalBlockBytes: number,
+  readAt: ReadAt,
+  proveBlank = true,
+): Promise<Look> {
   const look: Look = { partitions: [], signatures: [] };
   /** Nothing that lies on the disk may lead a read beyond its ends, and one bad place costs only what lies there. */
   const read = async (at: number, length: number): Promise<Uint8Array> => {
@@ -82,7 +88,7 @@ export async function lookAtDisk(size: number, logicalBlockBytes: number, readAt
     });
   }
   if ((look.table !== undefined && look.table !== 'none') || look.signatures.length > 0) look.hasData = true;
-  else {
+  else if (proveBlank) {
     const blank = await attempt(() => isBlank(size, read));
     if (blank === false) look.hasData = true;
     else if (blank === true && look.error === undefined) look.hasData = false;

@@ -51,12 +51,25 @@ interface Surroundings extends NicSurroundings {
   readonly neighbours: ReadonlyMap<string, readonly LldpNeighbour[]>;
 }
 
+/** Has some card another address than it came with? Only then `ip` knows what files don't tell. */
+async function anyRenamed(tree: Tree, names: readonly string[]): Promise<boolean> {
+  for (const name of names) {
+    const base = `/sys/class/net/${name}`;
+    if ((await tree.count(`${base}/addr_assign_type`)) !== 0 && (await tree.real(`${base}/device`)) !== undefined)
+      return true;
+  }
+  return false;
+}
+
 export async function collectNics(tree: Tree, around: NicSurroundings): Promise<Nic[]> {
   const names = (await tree.list('/sys/class/net')).slice(0, 1024);
   const routes = await tree.text('/proc/net/route');
   const surroundings: Surroundings = {
     ...around,
-    permanent: readPermanent((await tree.program(['ip', '-d', '-j', 'link'], 1500)) ?? ''),
+    permanent:
+      around.full || (await anyRenamed(tree, names))
+        ? readPermanent((await tree.program(['ip', '-d', '-j', 'link'], 1500)) ?? '')
+        : new Map(),
     addresses: tree.source.addresses(),
     routed: defaultRoute(routes ?? ''),
     routesKnown: routes !== undefined,

@@ -6,6 +6,7 @@ import { type Outcome, run } from '../child.ts';
 import type { KernelRecord } from '../kmsg.ts';
 import type { Look } from './disk-look.ts';
 import { readKernelErrors } from './kernel-errors.ts';
+import { linkNow, listNow, looksAtOnce, readNow, readsAtOnce, realNow } from './kernel-memory.ts';
 
 export type RecordedError = Omit<KernelRecord, 'sequence'>;
 
@@ -39,10 +40,10 @@ const mostOutput = 12 << 20;
 /** This machine. */
 export const machineSource: Source = {
   root: '/',
-  read: (path) => readFile(path),
-  list: async (path) => (await readdir(path)).sort(),
-  link: (path) => readlink(path),
-  real: (path) => realpath(path),
+  read: async (path) => (readsAtOnce(path) ? readNow(path) : await readFile(path)),
+  list: async (path) => (looksAtOnce(path) ? listNow(path) : (await readdir(path)).sort()),
+  link: async (path) => (looksAtOnce(path) ? linkNow(path) : await readlink(path)),
+  real: async (path) => (looksAtOnce(path) ? realNow(path) : await realpath(path)),
   run: (argv, deadlineMs) => run(argv, { deadlineMs, most: mostOutput }),
   arch: machine,
   now: Date.now,
