@@ -1,7 +1,6 @@
 // The lab's images by themselves: the installer boots, the phases of an install are done by hand over ssh, the machine boots its disk.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -9,7 +8,7 @@ import { buildAgent } from '../../agent/build.mjs';
 import { stopAll } from '../lab/child.ts';
 import { type Lab, prepareLab } from '../lab/image/build.ts';
 import { checkInventory } from '../lab/image/inventory-check.ts';
-import { powerOn, soloHardware } from '../lab/image/solo.ts';
+import { freePort, powerOn, soloHardware } from '../lab/image/solo.ts';
 import { needFiles, needMemory, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
 
 const needs = [
@@ -60,17 +59,6 @@ async function build(lab: Lab, machine: string): Promise<Made> {
     toplevel: found.toplevel!,
     disko: found.disko!,
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 async function installByHand(t: TestContext, firmware: 'uefi' | 'bios'): Promise<void> {

@@ -1,6 +1,7 @@
 // A machine without network firmware or a controller: QEMU loads kernel and initrd itself, and its user network forwards one port of this
 // computer to the machine's sshd. For trying the images alone.
 import { copyFileSync, existsSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Child, run, start } from '../child.ts';
 
@@ -13,6 +14,8 @@ export interface SoloOptions {
   diskSerial: string;
   /** what to boot; the disk without it */
   kernel?: { kernel: string; initrd: string; words: string };
+  /** files that the machine sees as further disks, in this order behind its own: /dev/vdb, /dev/vdc …; it can't write to them */
+  readOnlyDisks?: readonly string[];
   deadlineMs: number;
 }
 
@@ -38,6 +41,18 @@ export const soloHardware = {
   diskBytes: 4 * 2 ** 30,
 } as const;
 
+/** Of 127.0.0.1, free at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
 /** Powers a machine on; its folder gets a blank 4 GiB disk when it has none. A reboot ends it. */
 export async function powerOn(options: SoloOptions): Promise<Solo> {
   const { folder, firmware, kernel } = options;
@@ -60,6 +75,10 @@ export async function powerOn(options: SoloOptions): Promise<Solo> {
   argv.push('-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`);
   argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${disk}`);
   argv.push('-device', `virtio-blk-pci,drive=d0,serial=${options.diskSerial},bootindex=1`);
+  for (const [i, file] of (options.readOnlyDisks ?? []).entries()) {
+    argv.push('-drive', `if=none,id=r${i},format=raw,readonly=on,file=${file}`);
+    argv.push('-device', `virtio-blk-pci,drive=r${i},serial=READ${i}`);
+  }
   if (kernel) argv.push('-kernel', kernel.kernel, '-initrd', kernel.initrd, '-append', kernel.words);
 
   const poweredOn = performance.now();
