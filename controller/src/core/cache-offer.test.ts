@@ -71,6 +71,7 @@ test('a copy that was pushed all the same is told, with the first reason that ni
   assert.deepEqual(told, []);
   const copied: Copied = { fetched: 2, pushed: 3 };
   for (const line of [
+    "disabling binary cache 'http://10.0.0.1:7480/nix' for 60 seconds",
     "copying path '/nix/store/x' from 'http://10.0.0.1:7480/nix'...",
     "warning: the substitute for '/nix/store/y' from 'http://10.0.0.1:7480/nix' is not signed by any of the keys",
     "error: unable to download 'http://10.0.0.1:7480/nix/nar/x.nar': HTTP error 503",

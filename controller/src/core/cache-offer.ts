@@ -65,9 +65,10 @@ export interface Copied {
 const complaints =
   /^(?:warning: the substitute for|warning: unable to download|error: unable to download|error: (?:bad archive|hash mismatch)|disabling binary cache)/;
 
-/** Notes the first line by which nix says why it does without the cache. */
+/** Notes the first line by which nix says why it does without the cache. That it does so now comes first, and says the least. */
 export function complains(copied: Copied, text: string): void {
-  if (copied.complaint === undefined && complaints.test(text)) copied.complaint = text.slice(0, 300);
+  const known = copied.complaint !== undefined && !copied.complaint.startsWith('disabling');
+  if (!known && complaints.test(text)) copied.complaint = text.slice(0, 300);
 }
 
 /** After a copy: something was pushed although the machine had taken the offer. */

@@ -3,9 +3,10 @@
 import type { ServerResponse } from 'node:http';
 import { startHttp } from '../../../controller/src/listen/http.ts';
 import { type NixDoor, storeDoor } from '../../../controller/src/listen/http-nix.ts';
-import { BinaryCache, type PathTable } from '../../../controller/src/nix/binary-cache.ts';
+import { BinaryCache, type PathTable, type ServedPath } from '../../../controller/src/nix/binary-cache.ts';
 import { closureOf } from '../../../controller/src/nix/closure.ts';
 import { nixRunner } from '../../../controller/src/nix/command.ts';
+import { narOf } from '../../../controller/src/nix/nar.ts';
 import { makeCacheKey } from '../../../controller/src/nix/narinfo.ts';
 import { loadCacheKey } from '../../../controller/src/store/cache-key.ts';
 
@@ -26,16 +27,17 @@ const table: PathTable = {
 const door = storeDoor({ table, env });
 let asked = 0;
 
-/** Other bytes of the same length, or fewer. */
-function wrongBytes(response: ServerResponse, size: number): void {
-  response.writeHead(200, { 'Content-Type': 'application/x-nix-nar', 'Content-Length': size });
-  const piece = Buffer.alloc(Math.min(size, 65_536), 'wrong bytes ');
+/** One byte is another, or the second half is missing. */
+async function wrongBytes(response: ServerResponse, { path, narSize }: ServedPath): Promise<void> {
+  const nar = await narOf(path, narSize);
+  const middle = Math.floor(nar.length / 2);
+  response.writeHead(200, { 'Content-Type': 'application/x-nix-nar', 'Content-Length': nar.length });
   if (lie === 'truncated') {
-    response.write(piece.subarray(0, Math.max(1, Math.floor(piece.length / 2))), () => response.destroy());
+    response.write(nar.subarray(0, middle), () => response.destroy());
     return;
   }
-  for (let left = size; left > 0; left -= piece.length) response.write(piece.subarray(0, Math.min(left, piece.length)));
-  response.end();
+  nar[middle]! ^= 1;
+  response.end(nar);
 }
 
 const nix: NixDoor = (request, response, ask) => {
@@ -43,8 +45,8 @@ const nix: NixDoor = (request, response, ask) => {
   if (served !== undefined) asked++;
   if (lie === 'dies' && served !== undefined && asked > 2) dead = true;
   if (dead) request.socket.destroy();
-  else if (served !== undefined && (lie === 'bytes' || lie === 'truncated')) wrongBytes(response, served.narSize);
-  else if (served !== undefined && lie === 'one' && asked === 2) wrongBytes(response, served.narSize);
+  else if (served !== undefined && (lie === 'bytes' || lie === 'truncated')) void wrongBytes(response, served);
+  else if (served !== undefined && lie === 'one' && asked === 2) void wrongBytes(response, served);
   else if (lie === 'missing' && ask.kind !== 'info') response.writeHead(404, { 'Content-Length': 0 }).end();
   else door.answer(request, response, ask);
 };
