@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { collectInventory } from './collect.ts';
 import { multipath } from './fixtures/others.ts';
-import type { Laid } from './lay-tree.ts';
+import { type Laid, layTree } from './lay-tree.ts';
 import { codes, printed } from './printed.ts';
+import { recordedSource } from './recorded.ts';
+import type { Source } from './source.ts';
 
 test('a disk over several ways: one NVMe namespace, LUNs that are shown once, and disks that only share a name', async () => {
   const told = await printed(multipath);
@@ -89,4 +92,48 @@ test('joining the ways does not make it other hardware, losing the LUN does', as
   assert.equal(await word(bare), before);
   const { 'sys/block/sdc': ___, 'sys/block/sdd': ____, ...less } = multipath;
   assert.notEqual(await word(less), before);
+});
+
+test('a device whose ways have all gone hangs, and costs only itself', async () => {
+  const { root, remove } = layTree(multipath);
+  try {
+    const whole = recordedSource(root);
+    const never = new Promise<never>(() => {});
+    const source: Source = {
+      ...whole,
+      lookAt: (path, look) => (/mpatha|sde/.test(path) ? never : whole.lookAt(path, look)),
+    };
+    const { disks, errors } = await collectInventory({ root, source, diskDeadlineMs: 50 });
+    const of = (path: string) => disks.find((disk) => disk.path === path);
+    assert.deepEqual([of('/dev/sde')?.hasData, of('/dev/sdf')?.hasData], [undefined, false]);
+    // Its partition is there, whatever can be read.
+    const mpatha = of('/dev/mapper/mpatha');
+    assert.deepEqual([mpatha?.hasData, mpatha?.table, mpatha?.paths.length], [true, undefined, 2]);
+    const late = errors.filter(({ code }) => code === 'deadline').map(({ path }) => path);
+    assert.deepEqual(late, ['/dev/mapper/mpatha', '/dev/sde']);
+  } finally {
+    remove();
+  }
+});
+
+test('a disk of NVMe that multipathd holds all the same is what multipathd made of it', async () => {
+  const disk = 'sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1';
+  const { disks } = await printed({
+    ...multipath,
+    [`${disk}/holders/dm-7`]: '→ ../../../../nowhere',
+    'sys/class/block/dm-7': '→ ../../devices/virtual/block/dm-7',
+    'sys/block/dm-7': '→ ../devices/virtual/block/dm-7',
+    'sys/devices/virtual/block/dm-7/dm/uuid': 'mpath-eui.3655\n',
+    'sys/devices/virtual/block/dm-7/dm/name': 'odd.name\n',
+    'sys/devices/virtual/block/dm-7/size': '7501476528\n',
+  });
+  const found = disks.filter(({ serial }: { serial?: string }) => serial === 'S55FNE0R100001');
+  assert.deepEqual(
+    found.map(({ path, multipath: by, paths }: { path: string; multipath: string; paths: { name: string }[] }) => [
+      path,
+      by,
+      paths.map(({ name }) => name),
+    ]),
+    [['/dev/dm-7', 'odd.name', ['nvme0n1']]],
+  );
 });

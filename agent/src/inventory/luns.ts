@@ -38,10 +38,10 @@ async function groupLegs(tree: Tree, disks: readonly Disk[]): Promise<{ holder: 
   const groups: { holder: string | undefined; legs: Disk[] }[] = [];
   const rest: Disk[] = [];
   for (const disk of [...disks].sort(byPlace)) {
-    // NVMe has joined its own already.
-    if (disk.multipath !== undefined) continue;
     const holder = await multipathHolder(tree, disk.holders);
     const group = groups.find((each) => each.holder === holder);
+    // NVMe has joined its own already.
+    if (holder === undefined && disk.multipath !== undefined) continue;
     if (holder === undefined) rest.push(disk);
     else if (group === undefined) groups.push({ holder, legs: [disk] });
     else group.legs.push(disk);
