@@ -138,6 +138,7 @@ test('magic packets go everywhere, or where the host is', () => {
   assert.deepEqual(places(), { links, beyond: [{ broadcast: '10.78.0.255', from: '10.0.0.1' }] });
   assert.deepEqual(places('10.78.0.0/24'), { links: [], beyond: [{ broadcast: '10.78.0.255', from: '10.0.0.1' }] });
   assert.deepEqual(places('b:10.78.0.0/24'), { links: [], beyond: [] });
+  assert.deepEqual(wakePlaces({ relay: 'b' }, links, [far], []), { links: [], beyond: [] });
 });
 
 test('an address of ours that is on no served interface is listened at on those by which it is reached', () => {

@@ -176,13 +176,14 @@ export function alsoReachedAt(
   });
 }
 
-/** Where magic packets for a host go: everywhere, or into the one subnet that it is in. Those of a `nixie relay` are sent by it. */
+/** Where magic packets for a host go: everywhere, or into the one subnet that it is in. Behind a `nixie relay` that one sends them. */
 export function wakePlaces<L extends Link>(
-  host: Pick<Host, 'subnet'> | undefined,
+  host: Pick<Host, 'subnet' | 'relay'> | undefined,
   links: readonly L[],
   subnets: readonly Subnet[],
   ownAddresses: readonly string[],
 ): { links: readonly L[]; beyond: { broadcast: string; from?: string }[] } {
+  if (host?.relay !== undefined) return { links: [], beyond: [] };
   const wanted = subnets.filter((each) => host?.subnet === undefined || subnetKey(each) === host.subnet);
   const beyond = wanted
     .filter(({ relay }) => relay === undefined)
