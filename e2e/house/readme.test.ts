@@ -10,7 +10,7 @@ import type { Surroundings } from '../../controller/src/config/flags.ts';
 import { parseHosts } from '../../controller/src/config/hosts.ts';
 
 const root = join(import.meta.dirname, '../..');
-const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md'];
+const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'docs/subnets.md'];
 const text = (page: string) => readFileSync(join(root, page), 'utf8');
 
 /** Lines of code blocks and code spans. */
@@ -55,6 +55,7 @@ test('every nixie command line in the documents is understood', async (t) => {
       logs: async () => 0,
       doctor: async () => 0,
       relay: async () => 0,
+      relayToken: async () => 0,
       names: async () => [],
     };
     const lines = pages
