@@ -22,7 +22,7 @@ export function inventoryTable(all: readonly NamedInventory[]): string[] {
         : [
             clean(host, 64),
             words([inventory.system?.vendor, inventory.system?.product]),
-            words([inventory.cpu?.threads === undefined ? undefined : `${inventory.cpu.threads} threads`]),
+            words([counted(inventory.cpu?.threads, 'thread')]),
             memoryOf(inventory),
             inventory.disks.map((disk) => size(Number(disk.sizeBytes))).join(' ') || 'none',
             String(inventory.nics.length),
