@@ -17,6 +17,7 @@ import { inventoryOnly } from './inventory-only.ts';
 import { logs } from './logs.ts';
 import { cancel, names, retry, status } from './operate.ts';
 import { relay } from './relay.ts';
+import { relayToken } from './relay-token.ts';
 import { doctorInterfaces } from './survey.ts';
 
 const { stdout, stderr, env } = process;
@@ -74,6 +75,7 @@ const handlers: Handlers = {
     request.of === 'machines'
       ? doctorMachines(request, { out, err, paint, now: Date.now })
       : doctorInterfaces(request, { env, out, paint }),
+  relayToken: (request) => relayToken(request, { out, err, now: Date.now }),
   relay: (request) => relay(request, { env, uid, version, out, exit: runWorld.exit }),
   inventoryOnly: (run) => inventoryOnly(run, { ...runWorld, out, terminal: openTerminal }),
   inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),

@@ -23,6 +23,7 @@ const handlers: Handlers = {
   logs: never,
   doctor: never,
   relay: never,
+  relayToken: never,
   names: never,
 };
 const around = { cwd: '/', uid: 0, env: {}, readFile: () => new Uint8Array(), look: () => undefined };
@@ -55,6 +56,7 @@ test('bash: what is offered at each place', (t) => {
     'inventory',
     'logs',
     'relay',
+    'relay-token',
     'retry',
     'serve',
     'status',

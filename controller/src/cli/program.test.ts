@@ -12,6 +12,7 @@ import type { LogsRequest } from './logs-request.ts';
 import type { OperatorRequest, StatusRequest } from './operator-request.ts';
 import { type ExplainRequest, type Handlers, runProgram, UsageError } from './program.ts';
 import type { RelayRequest } from './relay-request.ts';
+import type { RelayTokenRequest } from './relay-token-request.ts';
 import type { WakeRequest } from './wake-request.ts';
 
 const hostsText =
@@ -46,7 +47,8 @@ interface Call {
     | DoctorRequest
     | InventoryRequest
     | InventoryRun
-    | RelayRequest;
+    | RelayRequest
+    | RelayTokenRequest;
   readonly warnings?: readonly string[];
 }
 
@@ -70,6 +72,7 @@ async function run(line: string, code: ExitCode = 0) {
     logs: (given) => took({ command: 'logs', given }),
     doctor: (given) => took({ command: 'doctor', given }),
     relay: (given) => took({ command: 'relay', given }),
+    relayToken: (given) => took({ command: 'relay-token', given }),
     names: async ({ socket }) => [`of ${socket}`],
   };
   let out = '';
@@ -257,7 +260,7 @@ test('an unknown command is named, with the nearest', async () => {
   );
   await assert.rejects(
     run('frobnicate'),
-    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, doctor, relay, completion, help$/,
+    /commands: install, serve, check, explain, wake, retry, cancel, inventory, status, logs, doctor, relay, relay-token, completion, help$/,
   );
   await assert.rejects(run('completion tcsh'), /accepted: bash, zsh, fish/);
 });

@@ -31,6 +31,7 @@ import {
 import { type LogsOptions, type LogsRequest, readLogs } from './logs-request.ts';
 import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
 import { defaultCacheSize, defaultPlanLife, type RelayOptions, type RelayRequest, readRelay } from './relay-request.ts';
+import { type RelayTokenOptions, type RelayTokenRequest, readRelayToken } from './relay-token-request.ts';
 import {
   addConfigOptions,
   addInstallOptions,
@@ -75,6 +76,7 @@ export interface Handlers {
   logs(request: LogsRequest): Promise<ExitCode>;
   doctor(request: DoctorRequest): Promise<ExitCode>;
   relay(request: RelayRequest): Promise<ExitCode>;
+  relayToken(request: RelayTokenRequest): Promise<ExitCode>;
   /** Names of the hosts of the controller that runs; none when there is no such. */
   names(request: Pick<OperatorRequest, 'socket'>): Promise<readonly string[]>;
 }
@@ -110,6 +112,7 @@ Examples:
   $ sudo nixie inventory web1
   $ sudo nixie retry web1 web2
   $ sudo nixie cancel web1
+  $ sudo nixie relay-token rack7 --url https://192.0.2.7:7482 --out rack7.token
   $ sudo nixie relay --controller 192.0.2.7 --token /etc/nixie/rack7.token --interface eth1
 `;
 const exitHelp = `
@@ -133,6 +136,17 @@ Examples:
   $ sudo nixie relay --token rack7.token --interface eth1 --interface eth2 --cache-size 50G --json
 
 Exit status: 0 ended by SIGTERM; 1 a part failed; 2 usage; 3 this machine can not serve: port, interface, rights, state folder; 130 ended by SIGINT
+`;
+const relayTokenHelp = `
+Whoever has the token first is this relay: bring it there by a safe way (with --out it is written for root alone). Its first use binds it to the relay's
+key. A new token of a name takes the place of the older one. A controller that runs takes notice of either within two seconds.
+
+Examples:
+  $ sudo nixie relay-token rack7 --url https://192.0.2.7:7482 --out rack7.token
+  $ sudo nixie relay-token --list
+  $ sudo nixie relay-token rack7 --revoke
+
+Exit status: 0 done; 2 usage, or there is no such token
 `;
 const operatorExits = `
 Exit status: 0 done; 1 the controller refused, and said why; 2 it has no such host; 3 no controller answers there
@@ -365,6 +379,19 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       const read = readRelay(options, world.around);
       if (!read.ok) throw new ConfigError(read.problems);
       settle(await handlers.relay(read.request));
+    });
+
+  command('relay-token', 'make the token by which a relay joins the controller; list tokens, or revoke one')
+    .argument('[name]', "the relay's name, as the hosts file has it")
+    .option('--url <url>', 'where the relay reaches this controller, like https://192.0.2.7:7482')
+    .option('--out <file>', 'write the token to this file, for its owner alone (default: standard output)')
+    .option('--list', 'say which relays have a token')
+    .option('--revoke', 'let the relay in no more; its link ends')
+    .addOption(stateOption())
+    .addOption(jsonOption('print JSON objects'))
+    .addHelpText('after', relayTokenHelp)
+    .action(async (name: string | undefined, options: RelayTokenOptions) => {
+      settle(await handlers.relayToken(readRelayToken(name, options, world.around)));
     });
 
   command('completion', 'print a completion script for your shell')

@@ -88,6 +88,12 @@ export function addRunOptions(command: Command): Command {
     .addOption(addressOption())
     .addOption(interfaceOption())
     .addOption(dhcpOption())
+    .addOption(
+      one(
+        '--relay-listen <ip[:port]>',
+        'where relays connect to (default: TCP 7482 of each address that machines are served from)',
+      ),
+    )
     .addOption(ipxeOption())
     .addOption(one('--nixos-anywhere <path>', 'the program to use (default: from PATH)'))
     .addOption(logDirOption())

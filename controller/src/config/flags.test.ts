@@ -254,6 +254,7 @@ const wrong: readonly [name: string, options: InstallOptions, lines: readonly Re
   ['no key', { sshKey: 'script' }, [/^--ssh-key: found an empty file in script, accepted: /]],
   ['a program that is none', { nixosAnywhere: 'script' }, [/^--nixos-anywhere: found a file that is not executable/]],
   ['a folder for a program', { nixosAnywhere: 'ipxe' }, [/^--nixos-anywhere: found no file at \/w\/ipxe/]],
+  ['a name to listen at', { relayListen: 'nixie:7482' }, [/^--relay-listen: found "nixie:7482", accepted: an IPv4/]],
   ['no iPXE folder', { ipxe: 'none' }, [/^--ipxe: found nothing at \/w\/none, accepted: a folder/]],
   ['a file for the state', { state: 'script' }, [/^--state: found no folder at \/w\/script/]],
   ['a folder for known hosts', { knownHosts: 'ipxe' }, [/^--known-hosts: found no file at/]],

@@ -1,6 +1,7 @@
 // The options of `nixie install` and `nixie check` → a RunConfig, or everything that is wrong with them and the files they name at once.
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Host, System } from '../machine/host.ts';
+import { parseEndpoint } from '../machine/relay.ts';
 import type { WayStep } from '../machine/stage.ts';
 import { inSubnet } from '../machine/subnet.ts';
 import { parseHosts } from './hosts.ts';
@@ -36,6 +37,7 @@ export interface InstallOptions {
   readonly json?: boolean;
   readonly debug?: boolean;
   readonly dryRun?: boolean;
+  readonly relayListen?: string;
   readonly [timeout: `${string}Timeout`]: string | undefined;
 }
 
@@ -118,6 +120,12 @@ export function readInstallOptions(
     warnings.push('--dhcp off: in subnets behind foreign relays nobody is answered either, whatever their range');
 
   if (options.address !== undefined) checkAddress(options.address, no);
+  const relayListen = options.relayListen === undefined ? undefined : parseEndpoint(options.relayListen);
+  if (options.relayListen !== undefined && (relayListen === undefined || parseIpv4(relayListen.host) === undefined))
+    no(
+      '--relay-listen',
+      `found ${show(options.relayListen)}, accepted: an IPv4 address of this computer, or one with a port like 0.0.0.0:7482`,
+    );
   for (const name of options.interface ?? [])
     if (!/^[^\s/\u0000-\u001f]{1,15}$/.test(name) || name === '.' || name === '..')
       no('--interface', `found ${show(name)}, accepted: the name of a network interface, as \`ip link\` shows it`);
@@ -183,6 +191,7 @@ export function readInstallOptions(
     interfaces: [...new Set(options.interface ?? [])],
     dhcp,
     subnets,
+    ...(relayListen !== undefined && { relayListen }),
     ...(ipxeDir !== undefined && { ipxeDir }),
     ...(nixosAnywhere !== undefined && { nixosAnywhere }),
     stateDir: stateDir!,

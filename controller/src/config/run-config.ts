@@ -1,5 +1,6 @@
 // All that the operator decided about one run, checked: what the daemon is built from. Made by flags.ts only.
 import type { Host, System } from '../machine/host.ts';
+import type { Endpoint } from '../machine/relay.ts';
 import type { WayStep } from '../machine/stage.ts';
 import type { Subnet } from '../machine/subnet.ts';
 
@@ -38,6 +39,8 @@ export interface RunConfig {
   readonly dhcp: DhcpSetting;
   /** Of the hosts file, in its order. */
   readonly subnets: readonly Subnet[];
+  /** Where relays connect to. Absent: at every address of ours that machines are served from. */
+  readonly relayListen?: Endpoint;
   /** Absolute; iPXE binaries there are used in place of the platform's. */
   readonly ipxeDir?: string;
   /** Absolute path of the program; absent: the one on PATH. */

@@ -20,6 +20,9 @@ export const places = {
   logs: { name: 'logs', kind: 'folder' },
   /** Tokens that are out (tokens.ts). */
   tokens: { name: 'tokens.json', kind: 'file' },
+  /** Relays that may join, and the key of each that has (relays.ts). */
+  relays: { name: 'relays.json', kind: 'file' },
+  relayKeys: { name: 'relay-keys.json', kind: 'file' },
   /** Who uses this folder (lock.ts). */
   lock: { name: 'lock', kind: 'file' },
   /** OperatorService. */

@@ -5,6 +5,7 @@ import { chownSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isRelayName } from '../machine/relay.ts';
 import { replaceFile } from './file.ts';
+import { places } from './places.ts';
 
 export interface KeptToken {
   readonly name: string;
@@ -28,8 +29,8 @@ interface BoundKey {
 /** The last token of each name; of one that was revoked, that it was. */
 export const mostRelays = 1000;
 
-const tokensName = 'relays.json';
-const keysName = 'relay-keys.json';
+const tokensName = places.relays.name;
+const keysName = places.relayKeys.name;
 const hex64 = /^[0-9a-f]{64}$/;
 
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
