@@ -79,7 +79,7 @@ const dhcpModes: Readonly<Partial<Record<PlanDhcp, DhcpMode>>> = {
 export function readPlan(given: BootPlan): { plan: RelayPlan } | { problems: readonly string[] } {
   const problems: string[] = [];
   const no = (where: string, found: unknown, accepted: string) => {
-    const text = typeof found === 'string' ? JSON.stringify(found.slice(0, 80)) : String(found);
+    const text = typeof found === 'string' ? JSON.stringify(found.slice(0, 80)) : String(found ?? 'nothing');
     problems.push(`${where}: found ${text}, accepted: ${accepted}`);
   };
   const text = (where: string, found: string, form: RegExp, accepted: string): boolean => {
@@ -101,7 +101,7 @@ export function readPlan(given: BootPlan): { plan: RelayPlan } | { problems: rea
   };
   const sizes = new Map<string, number>();
   const ref = (where: string, found: { sha256: string; bytes: bigint } | undefined): CacheRef | undefined => {
-    if (found === undefined) return void no(where, 'nothing', 'a file');
+    if (found === undefined) return void no(where, found, 'a file');
     const bytes = Number(found.bytes);
     if (!text(`${where}.sha256`, found.sha256, /^[0-9a-f]{64}$/, '64 lower-case hexadecimal digits')) return undefined;
     if (!Number.isSafeInteger(bytes) || bytes <= 0) return void no(`${where}.bytes`, found.bytes, 'more than 0');

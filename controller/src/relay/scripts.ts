@@ -80,8 +80,9 @@ export class Scripts {
     });
     told(ask, machine.name, verdict);
     if (verdict === 'stranger' || verdict === 'leaving') return { refuse: scriptRefusals[verdict] };
-    const token = verdict === 'installer' ? tokens[0]! : '';
-    const script = this.#text(ask, machine, plan, verdict, token);
+    const made = this.#text(ask, machine, plan, verdict, tokens[0] ?? '');
+    const { script } = made;
+    const token = made.hasToken ? tokens[0]! : '';
     if (token !== '') {
       this.#spent.add(token);
       this.#boots.add(machine.name, ticks());
@@ -103,32 +104,37 @@ export class Scripts {
     plan: RelayPlan,
     verdict: Exclude<ScriptVerdict, 'stranger' | 'leaving'>,
     token: string,
-  ): string {
+  ): { script: string; hasToken: boolean } {
     const { httpPort, agentPort } = this.#world;
     const at = { address: localAddress, httpPort, mac };
     const files = plan.installers.get(system);
+    const plain = (script: string) => ({ script, hasToken: false });
     switch (verdict) {
       case 'local':
       case 'loop':
-        return localScript(name);
+        return plain(localScript(name));
       case 'installer-runs':
-        return waitScript(name, at);
+        return plain(waitScript(name, at));
       case 'no-token':
-        return waitScript(name, at, 'has to wait until the relay hears of its controller');
+        return plain(waitScript(name, at, 'has to wait until the relay hears of its controller'));
       case 'not-ready':
-        return refusalScript(
-          offer === 'silent'
-            ? `${name} is not ready to be installed yet`
-            : `${name} can not be installed now: the relay has not heard of its controller for too long`,
+        return plain(
+          refusalScript(
+            offer === 'silent'
+              ? `${name} is not ready to be installed yet`
+              : `${name} can not be installed now: the relay has not heard of its controller for too long`,
+          ),
         );
     }
-    if (verdict === 'no-installer' || files === undefined) return refusalScript(`there is no installer for ${system}`);
+    if (verdict === 'no-installer' || files === undefined)
+      return plain(refusalScript(`there is no installer for ${system}`));
     const { fingerprint } = plan;
     try {
       const facing = { address: localAddress, httpPort, grpcPort: agentPort };
-      return installerScript(files, { machine: name, mac, fingerprint, token, boot, ...facing });
+      const script = installerScript(files, { machine: name, mac, fingerprint, token, boot, ...facing });
+      return { script, hasToken: true };
     } catch (error) {
-      return refusalScript((error as Error).message);
+      return plain(refusalScript((error as Error).message));
     }
   }
 }
