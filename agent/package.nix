@@ -28,14 +28,15 @@ stdenv.mkDerivation (finalAttrs: {
       ../pnpm-lock.yaml
       ../pnpm-workspace.yaml
       ../proto/package.json
-      ../proto/gen
+      (lib.fileset.fileFilter (file: file.hasExt "ts") ../proto)
       ../controller/package.json
       ../e2e/package.json
       ./package.json
       ./build.mjs
+      (lib.fileset.maybeMissing ./trim-blob.mjs)
       ./proto-loader-stub.cjs
       ./src
-    ]) (lib.fileset.fileFilter (file: lib.hasSuffix ".test.ts" file.name) ./src);
+    ]) (lib.fileset.fileFilter (file: lib.hasSuffix ".test.ts" file.name) ../.);
   };
 
   pnpmWorkspaces = [ "@nixie/agent..." ];

@@ -16,6 +16,8 @@
   openssh,
   gitMinimal,
   iproute2,
+  busybox,
+  util-linux,
   callPackage,
   commit ? "",
   ipxe ? callPackage ../installer-nix/ipxe.nix { },
@@ -36,18 +38,18 @@ stdenv.mkDerivation (finalAttrs: {
       ../pnpm-lock.yaml
       ../pnpm-workspace.yaml
       ../proto/package.json
-      ../proto/gen
+      (lib.fileset.fileFilter (file: file.hasExt "ts") ../proto)
       ../agent/package.json
       ../agent/proto-loader-stub.cjs
       ../e2e/package.json
       ./package.json
       ./build.mjs
       ./src
-    ]) (lib.fileset.fileFilter (file: lib.hasSuffix ".test.ts" file.name) ./src);
+    ]) (lib.fileset.fileFilter (file: lib.hasSuffix ".test.ts" file.name) ../.);
   };
 
   pnpmWorkspaces = [ "@nixie/controller..." ];
-  # Without the workspace's own tools: their binaries for every platform would be fetched, and a Node that NixOS can't start.
+  # Without the workspace's own tools.
   pnpmInstallFlags = [ "--prod" ];
   pnpmDeps = fetchPnpmDeps {
     inherit (finalAttrs)
@@ -103,7 +105,15 @@ stdenv.mkDerivation (finalAttrs: {
           iproute2
         ]
       } \
-      --suffix PATH : ${lib.makeBinPath [ nix ]} \
+      --suffix PATH : ${
+        lib.makeBinPath [
+          nix
+          # setpriv, for children of a run under sudo
+          util-linux
+          # cat, which sends files without copying them
+          busybox
+        ]
+      } \
       --set-default NIXIE_IPXE ${ipxe} \
       --set-default NIXIE_COMMIT "${commit}"
     runHook postInstall

@@ -21,6 +21,7 @@ let
     "bash"
     "btrfs-progs"
     "coreutils"
+    "busybox"
     "cpio"
     "cryptsetup"
     "dmidecode"
@@ -106,6 +107,7 @@ let
             )
             // {
               inherit (attributes) pname version meta src;
+              phases = builtins.intersectAttrs { buildPhase = null; installPhase = null; postInstall = null; installCheckPhase = null; env = null; } attributes;
             }
             // attributes.passthru or { }
           );
