@@ -124,12 +124,12 @@ export class Cache {
    * @throws WrongContent; Error when the disk doesn't take it
    */
   async keep(ref: CacheRef, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const entry = this.#entry(ref.sha256);
     if (this.#isWhole(entry, ref)) return;
     const arrival = this.#arrivalOf(entry, ref);
     const unwant = arrival.want();
     signal.addEventListener('abort', unwant, { once: true });
-    if (signal.aborted) unwant();
     try {
       const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
       await Promise.race([arrival.ended, stopped]);

@@ -65,7 +65,10 @@ export class Provisions {
   async #work({ loaders, ahead, files }: RelayPlan, signal: AbortSignal): Promise<void> {
     await Promise.all(loaders.map((loader) => this.#load(loader, signal)));
     const wanted = new Map([...ahead, ...files.values()].map((ref) => [ref.sha256, ref]));
-    for (const ref of wanted.values()) await this.#keep(ref, signal);
+    for (const ref of wanted.values()) {
+      if (signal.aborted) return;
+      await this.#keep(ref, signal);
+    }
   }
 
   async #load(loader: PlannedLoader, signal: AbortSignal): Promise<void> {
