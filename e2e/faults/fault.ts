@@ -31,7 +31,7 @@ export interface Fault {
   /** Waits for its moment, tells it by `field.struck()`, and returns when the fault is over. */
   inject(field: Field): Promise<void>;
   /** Looks at more when all is over; throws when it isn't as it must be. */
-  look?(field: Field): void;
+  look?(field: Field): void | Promise<void>;
   readonly expect: Expectation;
 }
 

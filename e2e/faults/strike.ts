@@ -34,7 +34,7 @@ export interface Together {
   /** One after the other; else each waits for its own moment from the start. */
   readonly inTurn?: boolean;
   /** Looks at more when all is over. */
-  readonly look?: (field: Field) => void;
+  readonly look?: (field: Field) => void | Promise<void>;
 }
 
 /** @throws Unexpected (as cause), and when the lab fails or a fault never finds its moment */
@@ -75,7 +75,7 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
         (await differences(field, status, expect.or, hosts)).length === 0
       )
         wrong = [];
-      for (const { look } of [...faults, together]) look?.(field);
+      for (const { look } of [...faults, together]) await look?.(field);
       const lost = await losses(field, second, blank);
       const first = Math.min(...field.strikes.map(({ at }) => at));
       outcome = {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readDhcpCapture } from '../lab/capture.ts';
+import { runOnceMore } from '../lab/later-runs.ts';
 import { skipUnless } from '../lab/need.ts';
 import { lan, lan2 } from '../lab/net.ts';
 import { assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
@@ -45,5 +46,7 @@ test('behind a foreign relay, a BIOS and a UEFI machine are installed at once', 
       [],
       'nothing to warn of',
     );
+    const again = await runOnceMore(scene.lab, scene.supplies, scene.args);
+    assert.ok(again.good, `${again.summary}\n${again.run.tail(30)}`);
   });
 });
