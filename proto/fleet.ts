@@ -152,7 +152,7 @@ export interface Announcement {
   readonly port: number;
   /** Chunks it would take from the door now. */
   readonly wants: number;
-  /** It has got nothing for a while: it may be given what others have as well. */
+  /** It has got nothing for a while and takes nothing from the door: it may be given what others have as well. */
   readonly stuck: boolean;
   /** Chunks it was told to take from the door and won't. */
   readonly gaveUp: readonly number[];

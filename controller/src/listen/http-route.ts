@@ -9,6 +9,8 @@ export type Route =
   | { readonly kind: 'script'; readonly mac: Mac }
   /** Names that the tables have. */
   | { readonly kind: 'loader' | 'file'; readonly name: string }
+  /** A machine tells what it has of an image of the table: 64 hexadecimal digits. */
+  | { readonly kind: 'fleet'; readonly image: string }
   /** Of the binary cache. Whether it has that, it says itself. */
   | { readonly kind: 'nix'; readonly ask: NixAsk }
   | { readonly kind: 'refuse'; readonly status: 404 | 405 | 414; readonly text: string; readonly why: string };
@@ -28,6 +30,9 @@ export function routeOf(method: string, url: string, tables: RouteTables, maxUrl
   const file = after(path, '/f/') ?? '';
   const refuse = (status: 404 | 405 | 414, text: string, why: string): Route => ({ kind: 'refuse', status, text, why });
   if (path === '/install') return { kind: 'old-agent' };
+  const image = method === 'POST' ? after(path, '/fleet/') : undefined;
+  if (image !== undefined && /^[0-9a-f]{64}$/.test(image) && tables.files.has(`${image}/image`))
+    return { kind: 'fleet', image };
   if (method !== 'GET' && method !== 'HEAD') return refuse(405, 'only GET and HEAD', 'method');
   if (url.length > maxUrlBytes) return refuse(414, 'address too long', 'too-long');
   if (path === '/ping') return { kind: 'ping' };

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Mac } from '../machine/mac.ts';
 import { PortTaken } from './errors.ts';
+import { createFleetDoor } from './fleet-door.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
 import { type HeldFile, type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
 import type { NixDoor } from './http-nix.ts';
@@ -48,6 +49,8 @@ export interface HttpOptions {
   readonly files?: HttpFiles;
   /** The binary cache below `/nix/`. Absent: there is none. Its requests, thousands for each machine, are not told one by one. */
   readonly nix?: NixDoor;
+  /** The MAC behind an address that fetched no boot script here: what boots may take another address than its firmware had. */
+  readonly macAt?: (address: string, ours: string) => Mac | undefined;
   readonly onSeen?: (seen: Seen) => void;
   /** At most four times a second for each response. */
   readonly onProgress?: (progress: FileProgress) => void;
@@ -81,6 +84,8 @@ export interface HttpCounters {
   readonly bulkByChild: number;
   readonly bulkByStream: number;
   readonly children: number;
+  /** That tell each other what they have of an image. */
+  readonly fleet: number;
 }
 
 export interface HttpServer {
@@ -132,6 +137,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     sendText(request, response, status, `${text}\n`);
   };
 
+  const remember = (address: string, mac: Mac): void => {
+    macs.delete(address);
+    macs.set(address, mac);
+    if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
+  };
+
   const script = (request: IncomingMessage, response: ServerResponse, mac: Mac): void => {
     const from = remoteAddress(request);
     const answer = options.script({ mac, remoteAddress: from, localAddress: localAddress(request) });
@@ -139,11 +150,33 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       refuse(request, response, 403, answer.refuse, 'script-refused', mac);
       return;
     }
-    macs.delete(from);
-    macs.set(from, mac);
-    if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
+    remember(from, mac);
     see('http-script', request, `boot script of ${mac}`, undefined, mac);
     sendText(request, response, 200, answer.script);
+  };
+
+  const fleet = createFleetDoor({
+    ticks: () => performance.now(),
+    random: Math.random,
+    onHave(address, image, sentBytes) {
+      const name = `${image}/image`;
+      const totalBytes = files.get(name)?.size;
+      const mac = macs.get(address);
+      if (totalBytes === undefined) return;
+      const ended = sentBytes >= totalBytes;
+      options.onProgress?.({ remoteAddress: address, ...(mac && { mac }), file: name, sentBytes, totalBytes, ended });
+    },
+  });
+
+  const announce = (request: IncomingMessage, response: ServerResponse, image: string): void => {
+    const from = remoteAddress(request);
+    const mac = macs.get(from) ?? options.macAt?.(from, localAddress(request));
+    if (mac === undefined) {
+      refuse(request, response, 403, 'only for machines that fetched their boot script here', 'no-script');
+      return;
+    }
+    if (!macs.has(from)) remember(from, mac);
+    fleet.announce(request, response, from, image, files.get(`${image}/image`)!.size);
   };
 
   const installerFile = (
@@ -152,8 +185,16 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     name: string,
     file: HttpFile | HeldFile,
   ): void => {
-    see('http-file', request, name);
     const from = remoteAddress(request);
+    // Hundreds of pieces, followed by what the machine has of the whole.
+    if (name.endsWith('/image') && request.headers.range !== undefined) {
+      const image = name.slice(0, -'/image'.length);
+      sendFile(request, response, { ...file, name }, bulk, limits.stalledMs, (sentBytes, _total, ended) => {
+        if (ended) fleet.sent(from, image, sentBytes, file.size);
+      });
+      return;
+    }
+    see('http-file', request, name);
     const mac = macs.get(from);
     sendFile(request, response, { ...file, name }, bulk, limits.stalledMs, (sentBytes, totalBytes, ended) =>
       options.onProgress?.({ remoteAddress: from, ...(mac && { mac }), file: name, sentBytes, totalBytes, ended }),
@@ -162,7 +203,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     count.requests++;
-    request.resume(); // a body is never looked at
+    request.resume(); // no body is looked at but an announcement, which is there from the next tick on
     const method = request.method ?? '';
     const { nix } = options;
     const route = routeOf(method, request.url ?? '', { loaders, files, nix: nix !== undefined }, limits.maxUrlBytes);
@@ -179,6 +220,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       case 'loader':
         see('http-file', request, `/loader/${route.name}`);
         sendBytes(request, response, loaders.get(route.name)!);
+        break;
+      case 'fleet':
+        announce(request, response, route.image);
         break;
       case 'file':
         installerFile(request, response, route.name, files.get(route.name)!);
@@ -239,11 +283,12 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     port,
     setFiles: (next) => {
       files = next;
+      fleet.keepOnly((image) => next.has(`${image}/image`));
     },
     setLoaders: (next) => {
       loaders = prepared(next);
     },
-    counters: () => ({ ...count, ...bulk.counters() }),
+    counters: () => ({ ...count, ...bulk.counters(), fleet: fleet.machines }),
     close,
   };
 }

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { type Announcement, ChunkSet } from '@nixie/proto/fleet';
+import fc from 'fast-check';
+import { Swarm, usualSwarm } from './swarm.ts';
+
+const chunks = 20;
+const half = () => 0.5;
+
+function says(have: readonly number[], more: Partial<Announcement> = {}): Announcement {
+  const set = new ChunkSet(chunks);
+  for (const chunk of have) set.add(chunk);
+  return { have: set, port: 7483, wants: 4, stuck: false, gaveUp: [], ...more };
+}
+
+test('one alone takes as many as there are slots, and more when it has them', () => {
+  const swarm = new Swarm(chunks, half);
+  assert.deepEqual(swarm.announce('a', says([]), 0)!.take, [0, 1, 2, 3]);
+  assert.deepEqual(swarm.announce('a', says([]), 10)!.take, [4, 5]);
+  assert.deepEqual(swarm.announce('a', says([]), 20)!.take, []);
+  assert.deepEqual(swarm.announce('a', says([0, 1]), 30)!.take, [6, 7]);
+  assert.equal(swarm.told, 8);
+});
+
+test('nobody takes what another has or takes; he is named instead', () => {
+  const swarm = new Swarm(chunks, half);
+  swarm.announce('a', says([]), 0);
+  const b = swarm.announce('b', says([]), 1)!;
+  assert.deepEqual(b.take, [4, 5]);
+  assert.deepEqual(b.peers, []);
+  swarm.announce('a', says([0, 1, 2, 3], { wants: 0 }), 2);
+  const again = swarm.announce('b', says([4, 5], { wants: 0 }), 3)!;
+  assert.deepEqual(
+    again.peers.map(({ address, port, have }) => [address, port, have.count]),
+    [['a', 7483, 4]],
+  );
+});
+
+test('one who serves nobody, and one who has nothing that is lacked, is not named', () => {
+  const swarm = new Swarm(chunks, half);
+  swarm.announce('a', says([0, 1], { port: 0 }), 0);
+  swarm.announce('b', says([2]), 0);
+  assert.deepEqual(swarm.announce('c', says([2]), 1)!.peers, []);
+  assert.deepEqual(
+    swarm.announce('c', says([]), 2)!.peers.map(({ address }) => address),
+    ['b'],
+  );
+});
+
+test('what was given up, not done in time, or left with its machine is told to somebody else', () => {
+  const swarm = new Swarm(chunks, half);
+  assert.deepEqual(swarm.announce('a', says([], { wants: 2 }), 0)!.take, [0, 1]);
+  assert.deepEqual(swarm.announce('b', says([], { wants: 1 }), 1)!.take, [2]);
+  swarm.announce('a', says([], { wants: 0, gaveUp: [0] }), 2);
+  assert.deepEqual(swarm.announce('b', says([2], { wants: 1 }), 3)!.take, [0]);
+  const late = usualSwarm.takeMs + 10;
+  assert.deepEqual(swarm.announce('c', says([], { wants: 2 }), late)!.take, [0, 1]);
+  const later = usualSwarm.lifeMs + late;
+  // a and b are gone, and what only they had.
+  assert.deepEqual(swarm.announce('c', says([0, 1], { wants: 2 }), later)!.take, [2, 3]);
+  assert.equal(swarm.machines, 1);
+});
+
+test('one that has begun anew is told anew what it was told before', () => {
+  const swarm = new Swarm(chunks, half);
+  assert.deepEqual(swarm.announce('a', says([5], { wants: 2 }), 0)!.take, [0, 1]);
+  assert.deepEqual(swarm.announce('a', says([], { wants: 2 }), 1)!.take, [0, 1]);
+});
+
+test('one who is stuck gets what others have as well', () => {
+  const swarm = new Swarm(chunks, half);
+  const all = Array.from({ length: chunks }, (_, i) => i);
+  swarm.announce('a', says(all), 0);
+  assert.deepEqual(swarm.announce('b', says([]), 1)!.take, []);
+  assert.equal(swarm.announce('b', says([], { stuck: true }), 2)!.take.length, 1);
+});
+
+test('one who has all is asked seldom and named to others', () => {
+  const swarm = new Swarm(chunks, half);
+  const all = Array.from({ length: chunks }, (_, i) => i);
+  const done = swarm.announce('a', says(all), 0)!;
+  assert.deepEqual(done, { peers: [], take: [], againMs: usualSwarm.doneAgainMs });
+  assert.ok(usualSwarm.doneAgainMs * 3 < usualSwarm.lifeMs, 'it may be silent twice');
+});
+
+test('there is an end to machines, and room again when some have left', () => {
+  const swarm = new Swarm(chunks, half, { machines: 2 });
+  assert.ok(swarm.announce('a', says([]), 0));
+  assert.ok(swarm.announce('b', says([]), 0));
+  assert.equal(swarm.announce('c', says([]), 0), undefined);
+  assert.ok(swarm.announce('c', says([]), usualSwarm.lifeMs + 1));
+});
+
+test('whatever machines say, its own counts agree and its promises hold', () => {
+  const saying = fc.record({
+    who: fc.integer({ min: 0, max: 5 }),
+    have: fc.array(fc.nat(chunks - 1)),
+    wants: fc.integer({ min: 0, max: 16 }),
+    stuck: fc.boolean(),
+    gaveUp: fc.array(fc.nat(chunks - 1), { maxLength: 4 }),
+    after: fc.integer({ min: 0, max: 8000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(saying, { maxLength: 60 }), (said) => {
+      const swarm = new Swarm(chunks, half, { machines: 5 });
+      let now = 0;
+      const lately = new Map<string, number>();
+      for (const { who, have, after, ...more } of said) {
+        now += after;
+        const address = `10.0.0.${who}`;
+        const answer = swarm.announce(address, says(have, more), now);
+        if (answer === undefined) continue;
+        lately.set(address, now);
+        assert.ok(answer.take.length <= more.wants);
+        for (const chunk of answer.take) assert.ok(!have.includes(chunk));
+        for (const peer of answer.peers) {
+          assert.notEqual(peer.address, address);
+          assert.ok(now - lately.get(peer.address)! <= usualSwarm.lifeMs + usualSwarm.takeMs);
+        }
+        assert.ok(swarm.machines <= 5);
+      }
+      // After all have left, everything is to be had from us again, once.
+      now += usualSwarm.lifeMs * 2;
+      const take: number[] = [];
+      for (let i = 0; i < chunks * 2 && take.length < chunks; i++)
+        take.push(...swarm.announce('z', says(take, { wants: 16 }), now + i)!.take);
+      assert.deepEqual(
+        take.sort((a, b) => a - b),
+        Array.from({ length: chunks }, (_, i) => i),
+      );
+    }),
+  );
+});
