@@ -11,7 +11,7 @@ import type { Stage } from './machine/stage.ts';
 import type { StrangerBook } from './machine/stranger.ts';
 
 export interface SightingsWorld {
-  readonly hostOfMac: { get(mac: Mac): string | undefined };
+  readonly hostOfMac: { get(mac: Mac, relay?: string): string | undefined };
   stageOf(host: string): Stage | undefined;
   happened(host: string, happening: Happening): void;
   emit(event: RunEvent): void;
@@ -34,21 +34,26 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
   const told = new Set<string>();
   return (seen) => {
     const { mac, kind, why } = seen;
-    const host = seen.machine ?? (mac === undefined ? undefined : world.hostOfMac.get(mac));
+    const host = seen.machine ?? (mac === undefined ? undefined : world.hostOfMac.get(mac, seen.relay));
     if (seen.stranger !== undefined && mac !== undefined && host === undefined)
       world.strangers?.heard(
         mac,
-        { ...seen.stranger, ...(seen.interface && { interface: seen.interface }) },
+        {
+          ...seen.stranger,
+          ...(seen.interface && { interface: seen.interface }),
+          ...(seen.relay && { relay: seen.relay }),
+        },
         world.now(),
       );
     if (host === undefined && kind !== 'dhcp-flood' && !strangers.take(world.ticks())) return;
     const detail = [why, seen.detail].filter((part) => part !== undefined).join(': ');
     world.emit({
       event: 'seen',
-      at: new Date(world.now()).toISOString(),
+      at: new Date(seen.at ?? world.now()).toISOString(),
       kind,
       ...(host === undefined ? {} : { host }),
       ...(mac === undefined ? {} : { mac }),
+      ...(seen.relay === undefined ? {} : { relay: seen.relay }),
       ...(seen.interface === undefined ? {} : { interface: seen.interface }),
       ...(seen.giaddr === undefined ? {} : { giaddr: seen.giaddr }),
       ...(detail === '' ? {} : { detail }),
@@ -73,7 +78,7 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
 function takesPlace({ kind, asked, why }: Seen): boolean {
   if (kind !== 'dhcp-answered' && kind !== 'dhcp-silent') return false;
   if (why === 'address refused' || why === 'another network') return false;
-  return asked === 'DISCOVER' || asked === 'REQUEST' || asked === 'INFORM';
+  return asked === 'DISCOVER' || asked === 'REQUEST';
 }
 
 /** Relays that are told of, each for what is wrong with it. */

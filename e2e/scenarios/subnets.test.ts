@@ -1,7 +1,7 @@
 // Nixie and relays that know nothing of it, without machines: which socket hears what, where answers go, who gets an address, and magic packets through
 // a router. The scene is made from a declared subnet, as a run makes it.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
@@ -19,7 +19,7 @@ import { startRelay } from '../lab/relay.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { startTalker, type Talker } from '../lab/sockets/talker.ts';
 
-const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'dhcrelay', 'dnsmasq', 'udhcpc']));
+const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'dhcrelay', 'dnsmasq', 'udhcpc', 'tftp']));
 const known = '52:54:00:94:00:01';
 const leased = `${lan2.prefix}.107`;
 const cidr = `${lan2.prefix}.0/24`;
@@ -100,8 +100,8 @@ describe('Nixie and foreign relays', { skip, timeout: 180_000 }, () => {
     await run(['ip', 'netns', 'del', name], { accept: true });
     clients.splice(clients.indexOf(name), 1);
   };
-  const serve = (scene: ReturnType<typeof sceneOf>): Promise<Talker> =>
-    startTalker(net.inside(net.srv, node('dhcp/serve.ts', JSON.stringify(scene))));
+  const serve = (scene: ReturnType<typeof sceneOf>, alsoAt: object[] = []): Promise<Talker> =>
+    startTalker(net.inside(net.srv, node('dhcp/serve.ts', JSON.stringify(scene), JSON.stringify(alsoAt))));
   const scripted = (): Promise<Talker> =>
     startTalker(net.inside(net.rt!, node('dhcp/router.ts', `${lan.router},${lan2.router}`)));
   const quiet = async (talker: Talker) => {
@@ -152,6 +152,32 @@ describe('Nixie and foreign relays', { skip, timeout: 180_000 }, () => {
     } finally {
       await Promise.all([station.stop(), doors.stop()]);
       await unplug(machine);
+    }
+  });
+
+  test('an address of the loopback, declared as ours there, answers on each port as itself, and is in each answer', async () => {
+    const ours = '203.0.113.7';
+    await run(['ip', '-n', net.srv, 'addr', 'add', `${ours}/32`, 'dev', 'lo']);
+    await run(['ip', '-n', net.rt!, 'route', 'add', ours, 'via', lan.nixie]);
+    const scene = sceneOf({ cidr, controller_address: ours, range: `${lan2.prefix}.100-${lan2.prefix}.199` }, 'proxy');
+    const doors = await serve(scene, [{ name: 'eth0', address: ours }]);
+    const relay = await scripted();
+    try {
+      for (const to of [ours, lan.nixie]) {
+        await relay.ask({ hex: relayed(lan2.router), from: lan.router, to, port: 67 });
+        const [answer, ...more] = await quiet(relay);
+        assert.deepEqual(more, []);
+        assert.equal(answer!.from, to);
+        const packet = packetOf(answer!);
+        assert.deepEqual([packet.siaddr, ...(option(packet, 54) ?? [])], [ours, 203, 0, 113, 7]);
+      }
+      const into = join(folder, 'loader');
+      await run(net.inside(net.rt!, ['tftp', '-m', 'octet', ours, '-c', 'get', 'snponly.efi', into]));
+      assert.equal(statSync(into).size, 1000);
+    } finally {
+      await Promise.all([relay.stop(), doors.stop()]);
+      await run(['ip', '-n', net.srv, 'addr', 'del', `${ours}/32`, 'dev', 'lo']);
+      await run(['ip', '-n', net.rt!, 'route', 'del', ours]);
     }
   });
 

@@ -61,13 +61,18 @@ export function planNetwork(
     );
   const ranged = subnets.filter(({ range }) => range !== undefined);
   const fixed = new Set(hosts.flatMap((host) => host.address ?? []));
-  const assign = (parts: Omit<AssignmentParts, 'taken'>, taken: readonly string[]): Readonly<Record<Mac, string>> => {
+  const assign = (
+    parts: Omit<AssignmentParts, 'taken'>,
+    taken: readonly string[],
+    say = (text: string) => text,
+  ): Readonly<Record<Mac, string>> => {
     const avoided = [...declined].filter((address) => !fixed.has(address));
     const mine = [...links.map((link) => link.address), ...taken];
     let assigned = assignAddresses({ ...parts, taken: [...mine, ...avoided] });
     if (assigned.kind === 'problems' && declined.size > 0) assigned = assignAddresses({ ...parts, taken: mine });
     if (assigned.kind === 'assigned') return assigned.addresses;
-    problems.push(...assigned.problems.map(({ text }) => text));
+    const hint = ranged.length > 0 ? '; a host that says its "subnet" needs one there only' : '';
+    problems.push(...assigned.problems.map(({ kind, text }) => say(kind === 'too small' ? `${text}${hint}` : text)));
     return {};
   };
   let addresses: Readonly<Record<Mac, string>> = {};
@@ -85,14 +90,11 @@ export function planNetwork(
     const there = hosts
       .filter((host) => host.relay === subnet.relay && (host.subnet === undefined || host.subnet === key))
       .map((host) => (isIn(host.address ?? '', subnet) ? host : withoutAddress(host)));
-    const before = problems.length;
     const given = assign(
       { hosts: there, address, prefixLength, range, previous: earlier[key] ?? {} },
       [router, controllerAddress].filter((each) => each !== undefined),
+      (text) => `subnet ${key}: ${text}`,
     );
-    for (let index = before; index < problems.length; index++)
-      problems[index] =
-        `subnet ${key}: ${problems[index]}; hosts that say their "subnet" need an address in no other range`;
     return { key, subnet, addresses: given };
   });
   if (problems.length > 0) return { problems };

@@ -67,7 +67,7 @@ test('beside another server: anywhere in the subnet, and once it has named its a
 test('port 4011 and renewals, which come past the relay, belong to what came through it', () => {
   const { book, allows } = make([proxied]);
   book.heard(mac, behind);
-  book.heard(mac, { interface: 'eth0', subnet: far.key, address: '10.78.0.7' });
+  book.heard(mac, { interface: 'eth0', subnet: far.key, address: '10.78.0.7', holds: true });
   assert.ok(allows('10.78.0.7'));
   assert.equal(allows('10.78.0.8'), false);
 });
@@ -119,4 +119,24 @@ test('an address is known behind each of two relays with the same addresses alon
   book.heard(mac, { interface: 'eth1', giaddr: '192.168.1.1', address: '192.168.1.8' });
   assert.ok(allows('192.168.1.7') && allows('192.168.1.8'));
   assert.equal(allows('192.168.1.9'), false);
+});
+
+test('a word from afar that no relay bears out opens nothing and closes nothing', () => {
+  const { book, allows } = make([proxied]);
+  book.heard(mac, { interface: 'eth0', address: '203.0.113.9', holds: true });
+  assert.ok(allows('198.51.100.1'), 'nothing was heard of it yet');
+  book.heard(mac, behind);
+  book.heard(mac, { interface: 'eth0', address: '203.0.113.9', holds: true });
+  assert.equal(allows('203.0.113.9'), false);
+  assert.ok(allows('10.78.0.7'));
+});
+
+test('behind an undeclared relay it keeps the address that it renews', () => {
+  const { book, allows, pass } = make([]);
+  book.heard(mac, { interface: 'eth0', giaddr: '10.99.0.1', address: '10.99.0.7' });
+  pass(3_000_000);
+  book.heard(mac, { interface: 'eth0', address: '10.99.0.7', holds: true });
+  pass(3_000_000);
+  assert.ok(allows('10.99.0.7'));
+  assert.equal(allows('10.99.0.8'), false);
 });

@@ -14,6 +14,8 @@ export interface Sighting {
   readonly subnet?: string;
   /** The one that the machine takes or holds. */
   readonly address?: string;
+  /** It holds it, and speaks for itself: no relay, and no segment of ours, bears it out. */
+  readonly holds?: boolean;
 }
 
 export interface WhereaboutsWorld {
@@ -52,14 +54,17 @@ export class Whereabouts {
     const { giaddr, subnet, address } = sighting;
     const at = this.#world.ticks();
     const before = this.#fresh(mac);
-    // Who renews, or asks port 4011, comes past its relay.
-    const spot = before.find(
-      (each) =>
-        each.interface === sighting.interface &&
-        (each.giaddr === giaddr || (giaddr === undefined && subnet !== undefined && each.subnet === subnet)),
-    ) ?? { interface: sighting.interface, giaddr, subnet, addresses: new Map<string, number>(), at };
+    const known = before.find((each) => each.interface === sighting.interface && each.giaddr === giaddr);
+    // Who renews, or asks port 4011, comes past its relay: that says which address it has where it was heard, and no more.
+    const routed = sighting.holds === true && giaddr === undefined && !this.#world.isNear(address ?? '');
+    const past = before.find(
+      (each) => (subnet !== undefined && each.subnet === subnet) || each.addresses.has(address ?? ''),
+    );
+    const found = routed ? past : known;
+    if (routed && found === undefined) return;
+    const spot = found ?? { interface: sighting.interface, giaddr, subnet, addresses: new Map<string, number>(), at };
     spot.at = at;
-    spot.subnet = subnet;
+    if (!routed) spot.subnet = subnet;
     if (address !== undefined) {
       spot.addresses.delete(address);
       spot.addresses.set(address, at);

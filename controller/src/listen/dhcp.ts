@@ -65,26 +65,32 @@ function listedIn(current: () => Scene): (bytes: Uint8Array) => boolean {
 }
 
 /** For the trail: what is asked, of whom, by what kind of client, and through which relay. */
-function aboutOf(packet: DhcpPacket, port: number, { client, relay }: DhcpDecision): Partial<Seen> {
+function aboutOf(
+  packet: DhcpPacket,
+  { port, source }: Pick<DhcpRequest, 'port' | 'source'>,
+  { client, relay }: DhcpDecision,
+): Partial<Seen> {
   const asked = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
   const server = readAddresses(option(packet, code.server) ?? new Uint8Array())?.[0];
-  const address = asked === 'REQUEST' ? takenAddress(packet) : undefined;
+  const taken = asked === 'REQUEST' ? takenAddress(packet, port === 4011 ? source.address : anyAddress) : {};
   return {
     port,
     ...(asked === undefined ? {} : { asked }),
     ...(client === undefined ? {} : { client }),
     ...(server === undefined ? {} : { server }),
-    ...(address === undefined ? {} : { address }),
+    ...taken,
     ...(packet.giaddr === anyAddress ? {} : { giaddr: packet.giaddr }),
     ...(relay?.subnet === undefined ? {} : { subnet: relay.subnet }),
     ...(relay !== undefined && relay.subnet === undefined ? { undeclared: true } : {}),
   };
 }
 
-/** RFC 2131 4.3.2: who renews holds it, others name it in option 50. */
-function takenAddress(packet: DhcpPacket): string | undefined {
-  if (packet.ciaddr !== anyAddress) return packet.ciaddr;
-  return readAddresses(option(packet, requestedAddress) ?? new Uint8Array())?.[0];
+/** RFC 2131 4.3.2: who renews holds it, others name it in option 50. @param from where it asks port 4011, if it does */
+function takenAddress(packet: DhcpPacket, from: string): Pick<Seen, 'address' | 'holds'> {
+  const held = packet.ciaddr === anyAddress ? from : packet.ciaddr;
+  if (held !== anyAddress) return { address: held, holds: true };
+  const address = readAddresses(option(packet, requestedAddress) ?? new Uint8Array())?.[0];
+  return address === undefined ? {} : { address };
 }
 
 /** What a machine of nobody's says of itself, when it wants to boot. */
@@ -158,7 +164,7 @@ export function createDhcpDoor(parts: {
           remember(at.interface, option(packet, requestedAddress)?.join('.') ?? anyAddress, mac);
         }
         const answer = parts.answer({ packet, ...at }, scene);
-        const about = aboutOf(packet, at.port, answer);
+        const about = aboutOf(packet, at, answer);
         if (answer.kind === 'silence') {
           count.silent++;
           const detail = answer.detail === undefined ? {} : { detail: answer.detail };

@@ -25,11 +25,17 @@ export type SeenKind =
 
 export interface Seen {
   readonly kind: SeenKind;
+  /** The `nixie relay` whose front doors saw it; absent: ours. */
+  readonly relay?: string;
+  /** Milliseconds since 1970, when it wasn't now: what a relay saw may have waited for its uplink. */
+  readonly at?: number;
   readonly mac?: Mac;
   readonly machine?: string;
   readonly interface?: string;
   /** The client's address, where the protocol has one: of a DHCP REQUEST the one that it takes or holds. */
   readonly address?: string;
+  /** Of a REQUEST: it holds that address already, so it renews it, or asks port 4011, past any relay. */
+  readonly holds?: boolean;
   /** Relay that passed a DHCP message on, and the declared subnet that it is from. `undeclared`: no declared one has the relay's address. */
   readonly giaddr?: string;
   readonly subnet?: string;

@@ -1,10 +1,11 @@
-// Runs the real DHCP doors in this namespace by the scene in the first argument. Ended by the end of its input.
+// Runs the real DHCP doors in this namespace by the scene in the first argument, also at the addresses in the second. Ended by the end of its input.
 import type { Scene } from '../../../controller/src/answer/scene.ts';
 import { startBootServer } from '../../../controller/src/listen/boot-server.ts';
 import { chooseInterfaces, listInterfaces } from '../../../controller/src/listen/interfaces.ts';
 import { watchRelayRoutes } from '../../../controller/src/listen/relay-routes.ts';
 
 const scene = JSON.parse(process.argv[2]!) as Scene;
+const alsoAt = JSON.parse(process.argv[3] ?? '[]') as { name: string; address: string }[];
 const say = (line: object): void => console.log(JSON.stringify(line));
 const all = listInterfaces();
 const interfaces = Object.values(scene.interfaces).flatMap(({ name, address }) =>
@@ -15,6 +16,7 @@ const server = await startBootServer({
   scene,
   loaderFiles: new Map([['snponly.efi', new Uint8Array(1000)]]),
   interfaces,
+  alsoAt,
   onSeen(seen) {
     say({ seen });
     routes(seen);
