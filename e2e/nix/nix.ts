@@ -44,7 +44,7 @@ export function makeNixBox(): NixBox {
   const box = mkdtempSync(join(tmpdir(), 'nixie-flake-'));
   const tree = join(box, 'tree');
   for (const path of sources()) {
-    if (/^e2e\/(?!nix\/|package\.json$)|\/fixtures\//.test(path)) continue;
+    if (/^e2e\/(?!nix\/|stories\/|package\.json$)|\/fixtures\//.test(path)) continue;
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     cpSync(join(root, path), join(tree, path));
   }

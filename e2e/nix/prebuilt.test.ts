@@ -1,12 +1,14 @@
 // The flake of the VM tests, whose systems are only named by their paths: nixie gets from it what it asks of every flake, without building.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { askMany, readAnswers, readHost, readInstaller } from '../../controller/src/nix/expression.ts';
+import { needPrograms, skipUnless } from '../lab/need.ts';
 import { isReal, makeNixBox, type NixBox, skip } from './nix.ts';
 
-const why = skip || (isReal && 'the real tests use it');
+const why = skip || (isReal ? 'the real tests use it' : skipUnless(needPrograms(['python3'])));
 const box: NixBox | undefined = why ? undefined : makeNixBox();
 after(() => box?.remove());
 
@@ -35,5 +37,12 @@ test('prebuilt systems are a flake that nixie understands', { skip: why }, async
   // Everything that is named lies in the serving machine's store.
   for (const output of [host.toplevel, host.diskoScript, installer.bundle])
     for (const path of [output.drv, output.out]) assert.ok(made.paths.includes(path), path);
-  for (const script of made.scripts) assert.match(script, /create_machine\("\/nix\/store\//);
+  const file = join(box!.tree, 'prebuilt/script.py');
+  for (const script of made.scripts) {
+    assert.match(script, /create_machine\("\/nix\/store\/[^"]*", name="machine1"\)/);
+    // It reads the story that the lab acts out.
+    assert.match(script, /open\("\/nix\/store\/[a-z0-9]{32}-(?:full-install|image-registers)\.json"\)/);
+    writeFileSync(file, script);
+    execFileSync('python3', ['-c', `import ast, sys; ast.parse(open(sys.argv[1]).read())`, file], { timeout: 20_000 });
+  }
 });

@@ -37,6 +37,7 @@ export const debianPackages = [
   ['binutils', 'strip, for the agent’s executable; ar, for packages'],
   ['kmod', 'depmod, for the kernel’s modules in the image'],
   ['busybox-static', 'the small image of the quick loops'],
+  ['python3-minimal', 'reads the scripts of the VM tests'],
   ['qemu-user-static', 'the agent for arm64 is run'],
   ['libc6-arm64-cross', 'the C library for it'],
   ['libgcc-s1-arm64-cross', 'libgcc_s for it'],

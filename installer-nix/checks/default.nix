@@ -16,7 +16,20 @@ let
       { nixpkgs.hostPlatform = system; }
     ];
   };
-  inVm = file: pkgs.testers.runNixOSTest (import file { inherit self pkgs installer machine; });
+  # what the lab acts out as well
+  story =
+    name:
+    pkgs.testers.runNixOSTest (
+      import ./story.nix {
+        inherit
+          self
+          pkgs
+          installer
+          machine
+          ;
+        file = ../../e2e/stories + "/${name}.json";
+      }
+    );
 in
 {
   # each of them has run its program once when it is built
@@ -24,7 +37,9 @@ in
   installer = installer.config.system.build.nixie;
 }
 # the blank machine's firmware is that of a PC
-// lib.optionalAttrs (system == "x86_64-linux") {
-  image-registers = inVm ./image-registers.nix;
-  full-install = inVm ./full-install.nix;
-}
+// lib.optionalAttrs (system == "x86_64-linux") (
+  lib.genAttrs [
+    "image-registers"
+    "full-install"
+  ] story
+)

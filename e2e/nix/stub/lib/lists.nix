@@ -65,6 +65,9 @@ rec {
     rest >= 0 && builtins.substring rest (-1) text == suffix;
   removePrefix =
     prefix: text: if hasPrefix prefix text then builtins.substring (builtins.stringLength prefix) (-1) text else text;
+  removeSuffix =
+    suffix: text:
+    if hasSuffix suffix text then builtins.substring 0 (builtins.stringLength text - builtins.stringLength suffix) text else text;
   hasInfix = infix: text: builtins.match ".*${escapeRegex infix}.*" text != null;
   escapeRegex = replaceChars (chars "\\[{()^$?*+|.") (map (c: "\\" + c) (chars "\\[{()^$?*+|."));
   escapeShellArg = text: "'${replaceChars [ "'" ] [ "'\\''" ] (toString text)}'";
