@@ -23,6 +23,7 @@ import { type FetchBytes, NotThere } from './fetching.ts';
 import { relayKey } from './key.ts';
 import { FetchFailed, type Link, type LinkDown, openLink } from './link.ts';
 import type { RelayEvent } from './log-line.ts';
+import { NixStore } from './nix-store.ts';
 import { type RelayPlan, readPlan, sceneOf } from './plan.ts';
 import { Problems } from './problems.ts';
 import { Provisions } from './provisions.ts';
@@ -112,6 +113,8 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       told: (what, { sha256, bytes }) => log({ name: 'file', what, sha256, bytes }),
     });
     closers.push(() => cache.close());
+    const nixStore = new NixStore(join(stateDir, 'narinfo'), { cache, fetch, problems, after });
+    closers.push(() => nixStore.close());
 
     // What is answered, and from what.
     let plan: RelayPlan | undefined;
@@ -174,6 +177,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       port: relayHttpPort,
       script: scripts.answer,
       loaders: new Map(),
+      nix: nixStore.door,
       onSeen(each) {
         const mac = each.mac ?? (each.address === undefined ? undefined : macAt(each.address));
         const machine = machineOf(mac);
@@ -227,6 +231,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       const { version, machines, files } = plan;
       scripts.take(plan);
       provisions.take(plan);
+      nixStore.useKey(plan.cacheKey);
       http.setFiles(
         new Map(
           [...files].map(([name, ref]) => [name, { size: ref.bytes, sha256: ref.sha256, hold: () => cache.hold(ref) }]),
