@@ -105,6 +105,21 @@ describe('nixie serve', { skip, timeout: 240_000 }, () => {
     );
   });
 
+  test('a SIGHUP declares subnets: a host that is in one hears nothing on our own network any more', async () => {
+    const cidr = '10.78.0.0/24';
+    const far = { cidr, range: '10.78.0.100-10.78.0.199' };
+    const bad = await reload({ $subnets: [{ cidr: '10.77.0.0/25' }], ...entry('m1'), ...entry('m2') });
+    await notice(/subnet 10\.77\.0\.0\/25: it is in the network of eth0/, bad);
+    const at = await reload({ $subnets: [far], ...entry('m1'), m2: { mac_address: macs.m2, subnet: cidr } });
+    await notice(/was read again: changed: m2; other subnets/, at);
+    await notice(/^subnet 10\.78\.0\.0\/24 behind foreign relays, DHCP: only server, 10\.78\.0\.100 to/, at);
+    await stage('m2', 'waking', at);
+    assert.equal(await lease('m2'), undefined);
+    const back = await reload({ ...entry('m1'), ...entry('m2') });
+    await stage('m2', 'waking', back);
+    assert.notEqual(await lease('m2'), undefined);
+  });
+
   test('cancel and retry, and what they refuse', async () => {
     const { length } = serve.events;
     assert.deepEqual(await service.command('cancel', 'm2'), { out: 'm2 is cancelled\n', err: '', code: 0 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { makeLookup } from './place.ts';
+import { makeLookup, neighbourAt } from './place.ts';
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** A clock that the test moves. */
@@ -63,4 +63,21 @@ test('a silent name server costs two seconds and one thread, however many ask', 
   await turn();
   answers.shift()!();
   assert.deepEqual(await next, ['10.0.0.2']);
+});
+
+test('of two interfaces with the same private addresses the neighbour is that of the one that was reached', () => {
+  const links = [
+    { name: 'eth0', address: '192.168.1.1', prefixLength: 24 },
+    { name: 'eth1', address: '192.168.1.2', prefixLength: 24 },
+  ];
+  const table = () => `IP address       HW type     Flags       HW address            Mask     Device
+192.168.1.9      0x1         0x2         52:54:00:00:00:01     *        eth0
+192.168.1.9      0x1         0x2         52:54:00:00:00:02     *        eth1
+`;
+  const at = (ours?: string, address = '192.168.1.9') => neighbourAt(links, address, ours, table);
+  assert.equal(at('192.168.1.1'), '52:54:00:00:00:01');
+  assert.equal(at('192.168.1.2'), '52:54:00:00:00:02');
+  assert.equal(at('203.0.113.7'), '52:54:00:00:00:01', 'at an address of neither: whoever is known');
+  assert.equal(at('192.168.1.1', '192.168.1.10'), undefined);
+  assert.equal(at('192.168.1.1', '10.0.0.9'), 'foreign');
 });

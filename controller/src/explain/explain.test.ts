@@ -177,3 +177,28 @@ test('whatever the bytes: an explanation or UnknownInput, never another exceptio
     { numRuns: 400 },
   );
 });
+
+test('declared subnets of the hosts file are gone by, and relays in none are said to be', () => {
+  const relayed = golden
+    .toString()
+    .split('\n')
+    .find((line) => line.includes('"e-relay-server-side"') && line.includes('"DISCOVER"'))!;
+  const { chaddr } = JSON.parse(relayed) as { chaddr: string };
+  const far = {
+    ...{ cidr: '10.78.0.0/24', network: '10.78.0.0', prefixLength: 24, controllerAddress: '203.0.113.7' },
+    range: { from: '10.78.0.100', to: '10.78.0.110' },
+  };
+  const hosts = [{ ...host('far', chaddr), address: '10.78.0.105' }];
+  const declared = explainFile(ascii(relayed), { hosts, subnets: [far] }).text;
+  assert.match(
+    declared,
+    /Nixie \(far, beyond 10\.78\.0\.254, subnet 10\.78\.0\.0\/24\): address offered, to 10\.78\.0\.254:67/,
+  );
+  assert.match(declared, /your 10\.78\.0\.105 next 203\.0\.113\.7/);
+  assert.match(
+    explainFile(ascii(relayed), { hosts }).text,
+    /\(far, beyond 10\.78\.0\.254, in no declared subnet\): proxy/,
+  );
+  const none = explainFile(ascii(relayed), { hosts, dhcp: { mode: 'range', from: '10.77.0.100', to: '10.77.0.110' } });
+  assert.match(none.text, /silence, undeclared subnet: its relay is 10\.78\.0\.254/);
+});
