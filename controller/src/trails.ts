@@ -44,7 +44,7 @@ export class Trails {
     const { kind, mac, machine, interface: link } = seen;
     // Files of the installer are followed by their bytes.
     if (kind === 'http-file' && seen.detail?.startsWith('/loader/') !== true) return;
-    const host = machine ?? (mac === undefined ? undefined : this.#world.hostOfMac.get(mac));
+    const host = machine ?? (mac === undefined ? undefined : this.#world.hostOfMac.get(mac, seen.relay));
     if (host !== undefined) this.#book.note(host, noteOf(seen));
     else if (kind === 'dhcp-flood') this.#book.around({ kind });
     else if (mac !== undefined && bootsSomewhere(seen))
@@ -52,8 +52,8 @@ export class Trails {
   }
 
   /** Bytes of an installer file handed to the network. */
-  file({ mac, file, sentBytes, totalBytes, ended }: FileProgress): void {
-    const host = mac === undefined ? undefined : this.#world.hostOfMac.get(mac);
+  file({ mac, file, sentBytes, totalBytes, ended }: FileProgress, relay?: string): void {
+    const host = mac === undefined ? undefined : this.#world.hostOfMac.get(mac, relay);
     if (host === undefined) return;
     const kind = !ended ? 'file-sending' : sentBytes >= totalBytes ? 'file-sent' : 'file-cut';
     this.#book.note(host, { kind, detail: file.slice(file.lastIndexOf('/') + 1), done: sentBytes, total: totalBytes });

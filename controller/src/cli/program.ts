@@ -1,4 +1,5 @@
 // The command line: which commands and options there are, and what each hands to its handler. Reads configuration, starts nothing.
+// It is long because each command has its help here.
 import { Command, CommanderError } from 'commander';
 import {
   type ConfigResult,

@@ -36,6 +36,12 @@ export interface CoreWorld {
   run(task: Task, life: Life, signal: AbortSignal): Promise<void>;
   /** After every move: the answers to firmware may have changed. */
   changed(): void;
+  /**
+   * Its stage has lasted for as long as it may. `wait`: it may once more, since the way to it was lost meanwhile. Text: why it is given up, in
+   * place of what the stage says.
+   * @param since when the stage or its last respite began, of `ticks`
+   */
+  overdue?(host: string, since: number): 'wait' | { readonly reason: string } | undefined;
   /** No task of this host runs any more. */
   rested?(host: string): void;
 }
@@ -153,11 +159,16 @@ export class Core {
     if (isEnd(life.stage) || this.#closed) return;
     const seconds = this.#patience[life.stage];
     if (!Number.isFinite(seconds)) return;
+    const since = this.#world.ticks();
     this.#alarms.set(
       life.host,
       this.#world.after(seconds * 1000, () => {
         this.#alarms.delete(life.host);
-        this.happened(life.host, { kind: 'waited-too-long' });
+        const now = this.#lives.get(life.host) ?? life;
+        const excuse = this.#world.overdue?.(life.host, since);
+        if (excuse === 'wait') this.#setAlarm(now);
+        else if (excuse !== undefined) this.happened(life.host, { kind: 'failed', reason: excuse.reason });
+        else this.happened(life.host, { kind: 'waited-too-long' });
       }),
     );
   }

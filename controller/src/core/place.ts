@@ -14,8 +14,8 @@ export interface Segment {
 }
 
 export interface Finder {
-  /** Addresses at which any of the MACs answers now, the likeliest first. */
-  find(macs: readonly Mac[], signal?: AbortSignal): Promise<string[]>;
+  /** Addresses at which any of the MACs answers now, the likeliest first. @param relay behind which they are; absent: on our own networks */
+  find(macs: readonly Mac[], signal?: AbortSignal, relay?: string): Promise<readonly string[]>;
   /** The MAC that the neighbour table has for an address on any of our interfaces. */
   macOf(address: string): Promise<Mac | undefined>;
 }

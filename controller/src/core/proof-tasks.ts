@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Proof, ProofRequest } from '../install/verify.ts';
 import type { Happening, Life } from '../machine/life.ts';
 import { iso } from './core.ts';
+import { cut, LinkCut, linkClock, sshWay } from './relay-way.ts';
 import { type Plan, realTools, type TaskWorld } from './task-world.ts';
 
 const rebootMs = 90_000;
@@ -27,7 +28,15 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
   const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
   const [seen, maybe] = await Promise.all([seenAt(world, plan, signal), known ? maybeAt(world, plan, signal) : []]);
   const scan = async (address: string) => {
-    const scanned = await tools.scanHostKey({ address, searchPath: world.searchPath, signal, ...asChild(world) });
+    const scanned = await tools.scanHostKey({
+      address,
+      searchPath: world.searchPath,
+      signal,
+      ...asChild(world),
+      ...sshWay(world, host),
+      ssh: world.realSsh,
+      folder: world.proofFolder ?? world.stateDir,
+    });
     return scanned.kind === 'key' ? scanned.key : undefined;
   };
   for (const address of new Set([...seen, ...maybe])) {
@@ -62,8 +71,8 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
 
 /** Where its MACs are, by our own leases and on the networks. */
 async function seenAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
-  const { macs } = plan.host;
-  return [...new Set([...world.leased(macs), ...(await world.finder.find(macs, signal))])];
+  const { macs, relay } = plan.host;
+  return [...new Set([...world.leased(macs, relay), ...(await world.finder.find(macs, signal, relay))])];
 }
 
 /**
@@ -75,7 +84,7 @@ async function maybeAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promi
   const cards = (world.cardsOf?.(host.name) ?? []).filter((mac) => !host.macs.includes(mac));
   const [named, found] = await Promise.all([
     world.lookup?.([...new Set([system.hostName ?? host.name, host.name])]) ?? [],
-    cards.length > 0 ? world.finder.find(cards, signal) : [],
+    cards.length > 0 ? world.finder.find(cards, signal, host.relay) : [],
   ]);
   const before = world.provedBefore?.(host.name);
   return [...new Set([...(before === undefined ? [] : [before]), ...named, ...found])];
@@ -130,19 +139,21 @@ function proofRequest(
     searchPath: world.searchPath,
     ssh: world.realSsh,
     ...asChild(world),
+    ...sshWay(world, plan.host),
     signal,
   };
 }
 
 export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   const tools = world.tools ?? realTools;
+  const began = linkClock(world);
   const { publicKey } = await tools.installedHostKey(world.stateDir, life.host, world.keygen);
   const { address: _none, ...request } = proofRequest(world, plan, publicKey, '', signal);
   // Taken up again after an earlier life of the controller, or by the operator: it may be off, or still be in its installer.
   const resumed = life.bootId === undefined;
   // One that shows another key still is in its installer: nixos-anywhere takes a link that is cut for the reboot.
   let sent = false;
-  if (resumed) await world.wake(plan.host.macs, signal);
+  if (resumed) await world.wake(plan.host.macs, signal, plan.host.relay);
   let seen: readonly string[] = [];
   const proof = await tools.waitForProof({
     ...request,
@@ -191,6 +202,7 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
             : `the installed system did not come up; another machine answers at ${proof.address}, where its name or another card of it was looked for`,
       });
     case 'unreachable':
+      if (cut(world, plan.host, began)) throw new LinkCut(proof.detail);
       return tell({ kind: 'failed', reason: `the installed system did not come up: ${proof.detail}` });
   }
 }

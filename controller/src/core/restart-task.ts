@@ -20,7 +20,7 @@ export async function restart(world: TaskWorld, plan: Plan, life: Life, signal: 
     const text = `its installer was not told to boot afresh: ${told.message}; it is waited for, should it start by itself`;
     world.emit({ event: 'notice', at: iso(world.now()), host: life.host, level: 'warning', text });
     // Should it be off.
-    await world.wake(plan.host.macs, signal);
+    await world.wake(plan.host.macs, signal, plan.host.relay);
   } else if (!told.ok) {
     const reason = `${life.reason}; and its installer could not be booted afresh: ${told.error || 'its agent failed'}`;
     world.tell(life.host, { kind: 'failed', reason });

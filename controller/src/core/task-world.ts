@@ -23,6 +23,7 @@ import type { CacheOffers } from './cache-offer.ts';
 import type { FreeLook } from './disk-look.ts';
 import type { Recorded } from './hardware-check.ts';
 import type { Finder } from './place.ts';
+import type { RelayWay } from './relay-way.ts';
 
 type Instruction = Extract<NonNullable<SessionResponse['message']>, { $case: 'instruction' }>['value'];
 export type Action = NonNullable<Instruction['action']>;
@@ -70,8 +71,10 @@ export interface TaskWorld {
   readonly plans: ReadonlyMap<string, Plan>;
   readonly finder: Finder;
   readonly agents: AgentLink;
-  /** Addresses that we lease to these MACs, if we are the DHCP server. */
-  leased(macs: readonly Mac[]): readonly string[];
+  /** The way to machines behind relays. Absent: none is. */
+  readonly relays?: RelayWay;
+  /** Addresses that these MACs have by DHCP, as far as we know. @param relay behind which they are; absent: on our own networks */
+  leased(macs: readonly Mac[], relay?: string): readonly string[];
   /** Where it was proved last, in this run or an earlier one: it may be anybody's by now. Absent: nobody remembers. */
   provedBefore?(host: string): string | undefined;
   /** The MACs of all cards that the machine had when it registered last. Absent: nothing is known of cards that the hosts file doesn't list. */
@@ -100,7 +103,7 @@ export interface TaskWorld {
   now(): number;
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
   /** One round of magic packets; the number sent. */
-  wake(macs: readonly Mac[], signal: AbortSignal): Promise<number>;
+  wake(macs: readonly Mac[], signal: AbortSignal, relay?: string): Promise<number>;
   /** Runs it when one of the places for copies is free; returns at once when it is called off before. */
   inTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
   /** The same for looks at machines that are being woken. */
@@ -141,5 +144,5 @@ export interface TaskWorld {
   readonly nixEnv: Readonly<Record<string, string>>;
   readonly proofPatienceMs: number;
   /** Resolves when firmware is answered by what is decided now. */
-  answersCurrent(): Promise<void>;
+  answersCurrent(host: Host, signal: AbortSignal): Promise<void>;
 }

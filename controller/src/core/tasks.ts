@@ -14,6 +14,7 @@ import { iso, type Task } from './core.ts';
 import { lookAgain, lookAtDisks } from './disk-look.ts';
 import { linkHinted, targetDisk } from './linked-disk.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
+import { byRelay, cut, LinkCut, linkClock, sshWay } from './relay-way.ts';
 import { restart } from './restart-task.ts';
 import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
 import { wake } from './wake-task.ts';
@@ -30,7 +31,7 @@ export function runTask(world: TaskWorld, task: Task, life: Life, signal: AbortS
     if (task === 'leave') return Promise.resolve();
     throw new Error('nothing was built for it');
   }
-  return tasks[task](world, plan, life, signal);
+  return byRelay(world, task, plan, life, signal, () => tasks[task](world, plan, life, signal));
 }
 
 type TaskRun = (world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal) => Promise<void>;
@@ -57,6 +58,7 @@ async function ask(world: TaskWorld, life: Life, what: string, action: Action, d
 /** The last look before anything is written. */
 async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   const { host } = plan;
+  const began = linkClock(world);
   await world.agents.connected(life.host, sessionMs, signal, life.bootId);
   const registered = world.inventory(life.host);
   if (registered === undefined) throw new Error('the agent sent no inventory');
@@ -80,11 +82,13 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   if (begun !== undefined) {
     const { ok, error } = await world.agents.instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs);
     if (signal.aborted) return;
+    if (!ok && cut(world, host, began)) throw new LinkCut(error);
     if (!ok) return void stuck(world, life, `let go of its disks: ${error || 'its agent failed'}`);
   }
   const look = { session: world.agents.session(life.host), at: world.now(), registered, begun };
   const seen = await lookAtDisks(world, plan, life, look);
   if (signal.aborted) return;
+  if (!seen.free && cut(world, host, began)) throw new LinkCut(seen.reason);
   if (!seen.free) return world.tell(life.host, { kind: 'disks-refused', reason: seen.reason });
   world.looks.set(life.host, { ...look, targets: seen.targets });
   world.emit({
@@ -100,20 +104,22 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
 }
 
 async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const began = linkClock(world);
   const changed = await lookAgain(world, plan, life);
   if (signal.aborted) return;
+  if (changed !== undefined && cut(world, plan.host, began)) throw new LinkCut(changed.refused);
   if (changed !== undefined) return world.tell(life.host, { kind: 'disks-refused', reason: changed.refused });
   let tries = 0;
   const run = async () =>
     (await linkHinted(world, plan, life, tries++ === 0)) ?? phase(world, plan, life, 'disko', signal);
-  if (!(await twice(world, life, signal, run))) return;
+  if (!(await twice(world, plan, life, signal, run))) return;
   world.secrets?.forget(plan.host, 'disk key');
   world.tell(life.host, { kind: 'disko-ended' });
 }
 
 async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   const run = async () => {
-    if (!(await twice(world, life, signal, () => phase(world, plan, life, 'install', signal)))) return;
+    if (!(await twice(world, plan, life, signal, () => phase(world, plan, life, 'install', signal)))) return;
     // From here on what its disks hold is a system.
     world.begun?.clear(life.host);
     world.secrets?.forget(plan.host);
@@ -136,7 +142,8 @@ function mark(world: TaskWorld, plan: Plan, life: Life): void {
 
 /** The mark is set: this stage is on the disk of the controller and in every answer to firmware before the order goes out. */
 async function reboot(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await world.answersCurrent();
+  await world.answersCurrent(plan.host, signal);
+  if (signal.aborted) return;
   // An earlier run ordered the reboot, or was about to: the task that proves it sees to that.
   if (life.bootId === undefined) return world.tell(life.host, { kind: 'reboot-ordered' });
   if (!(await rebootByAgent(world, life, signal))) {
@@ -185,13 +192,16 @@ async function leave(world: TaskWorld, _plan: Plan, life: Life): Promise<void> {
  */
 async function twice(
   world: TaskWorld,
+  { host }: Plan,
   life: Life,
   signal: AbortSignal,
   run: () => Promise<PhaseResult>,
 ): Promise<boolean> {
+  const began = linkClock(world);
   const first = await run();
   if (signal.aborted || (await bootsAnew(world, life, signal, first))) return false;
   if (first.ok) return true;
+  if (cut(world, host, began)) throw new LinkCut(first.sentence);
   // It has had its time already: at once the fresh boot.
   if (first.cause === 'too-slow') return stuck(world, life, first.sentence);
   if (!mayPass.has(first.cause)) throw new Error(first.sentence);
@@ -209,11 +219,13 @@ async function twice(
       .catch((error: Error) => error);
     if (signal.aborted) return false;
     const why = reset instanceof Error ? reset.message : reset.ok ? undefined : reset.error;
+    if (why !== undefined && cut(world, host, began)) throw new LinkCut(why);
     if (why !== undefined) return stuck(world, life, `${first.sentence}; and its agent could not clean up: ${why}`);
   }
   const second = await run();
   if (signal.aborted || (await bootsAnew(world, life, signal, second))) return false;
   if (second.ok) return true;
+  if (cut(world, host, began)) throw new LinkCut(second.sentence);
   if (!mayPass.has(second.cause)) throw new Error(second.sentence);
   return stuck(world, life, second.sentence);
 }
@@ -247,6 +259,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       folder: folder.shim,
       realSsh: world.realSsh,
       hostKeys: [sshHostKey],
+      ...sshWay(world, plan.host),
       ...(controlPath === undefined ? {} : { controlPath }),
     });
     const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
@@ -263,6 +276,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
         controlPath,
         searchPath: world.searchPath,
         signal,
+        ...sshWay(world, plan.host),
         ...(as === undefined ? {} : { as }),
       });
     const copied: Copied = { fetched: 0, pushed: 0 };

@@ -15,7 +15,7 @@ export async function wake(world: TaskWorld, plan: Plan, life: Life, signal: Abo
 }
 
 async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  if (world.mayLoseData(plan.host) && (await world.finder.find(plan.host.macs, signal)).length > 0)
+  if (world.mayLoseData(plan.host) && (await world.finder.find(plan.host.macs, signal, plan.host.relay)).length > 0)
     world.emit({
       event: 'notice',
       at: iso(world.now()),
@@ -24,7 +24,7 @@ async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: Abo
       text: `${life.host} seems to be up: it is installed again when it next boots from the network`,
     });
   for (let round = 0; !signal.aborted; round++) {
-    const sent = await world.wake(plan.host.macs, signal);
+    const sent = await world.wake(plan.host.macs, signal, plan.host.relay);
     world.emit({ event: 'seen', at: iso(world.now()), host: life.host, kind: 'wake-sent', detail: `${sent} packets` });
     await world.sleep(wakePauses[Math.min(round, wakePauses.length - 1)]!, signal);
   }

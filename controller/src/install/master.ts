@@ -19,6 +19,8 @@ export interface MasterRequest {
   readonly controlPath: string;
   /** Where ssh looks for programs of its own. */
   readonly searchPath: string;
+  /** More options in front, such as `ProxyCommand=…`. */
+  readonly options?: readonly string[];
   /** Absent: as ourselves. */
   readonly as?: ChildUser;
   readonly signal?: AbortSignal;
@@ -41,10 +43,8 @@ export const noMaster: Master = { open: false, lost: () => undefined, close: () 
 export async function openMaster(request: MasterRequest): Promise<Master> {
   const { controlPath, signal, patienceMs = 15_000 } = request;
   if (signal?.aborted) return noMaster;
-  const options = pinnedOptions(request.knownHosts, { controlMaster: 'yes', controlPath }).flatMap((each) => [
-    '-o',
-    each,
-  ]);
+  const pinned = pinnedOptions(request.knownHosts, { controlMaster: 'yes', controlPath });
+  const options = [...pinned, ...(request.options ?? [])].flatMap((each) => ['-o', each]);
   const words = ['-F', '/dev/null', ...options, '-o', 'IdentitiesOnly=yes', '-i', request.keyFile];
   let said = '';
   const child = watchChild<'closed'>(

@@ -1,6 +1,6 @@
 // Proof: the machine at an address has the host key that we placed, and says itself which system it booted and runs. Over plain ssh, with the key
 // pinned. Used after an install, and before one: "is it already running?"
-import { chown, copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChildUser } from '../child/identity.ts';
 import { type Runner, runProgram } from '../child/program.ts';
@@ -177,11 +177,16 @@ export async function scanHostKey(request: {
   readonly port?: number;
   readonly searchPath: string;
   readonly deadlineMs?: number;
+  /** More ssh options, such as `ProxyCommand=…`, which ssh-keyscan doesn't know: ssh itself then looks, in `folder`. */
+  readonly options?: readonly string[];
+  readonly folder?: string;
+  readonly ssh?: string;
   readonly as?: ChildUser;
   readonly signal?: AbortSignal;
   readonly run?: Runner;
 }): Promise<ScannedKey> {
-  const { address, port = 22, deadlineMs = 6000, run = runProgram } = request;
+  const { address, port = 22, deadlineMs = 6000, run = runProgram, options = [], folder } = request;
+  if (options.length > 0 && folder !== undefined) return await scanByLogin({ ...request, options, folder });
   const argv = [
     '-T',
     String(Math.max(1, Math.floor(deadlineMs / 1000) - 1)),
@@ -204,6 +209,52 @@ export async function scanHostKey(request: {
     .filter((line) => !line.startsWith('#'))
     .at(-1);
   return { kind: 'none', detail: said || 'no ed25519 host key answered' };
+}
+
+/** Begins a login that tries nothing, and reads which key ssh was shown. */
+async function scanByLogin(request: {
+  readonly address: string;
+  readonly port?: number;
+  readonly searchPath: string;
+  readonly deadlineMs?: number;
+  readonly options: readonly string[];
+  readonly folder: string;
+  readonly ssh?: string;
+  readonly as?: ChildUser;
+  readonly signal?: AbortSignal;
+  readonly run?: Runner;
+}): Promise<ScannedKey> {
+  const { address, port = 22, deadlineMs = 15_000, run = runProgram, as } = request;
+  const folder = await mkdtemp(join(request.folder, 'proof-'));
+  try {
+    if (as !== undefined) await chown(folder, as.uid, as.gid);
+    const file = join(folder, 'known_hosts');
+    const words = [
+      `UserKnownHostsFile=${file}`,
+      'GlobalKnownHostsFile=/dev/null',
+      'StrictHostKeyChecking=accept-new',
+      'HashKnownHosts=no',
+      'HostKeyAlgorithms=ssh-ed25519',
+      'PreferredAuthentications=none',
+      'BatchMode=yes',
+      'ControlPath=none',
+      `ConnectTimeout=${Math.max(1, Math.floor(deadlineMs / 1000) - 1)}`,
+      ...request.options,
+    ];
+    const argv = ['-F', '/dev/null', '-T', '-x', '-a', ...words.flatMap((word) => ['-o', word])];
+    const env = { PATH: request.searchPath, LC_ALL: 'C' };
+    const ended = await run(request.ssh ?? 'ssh', [...argv, '-p', String(port), `root@${address}`, 'true'], {
+      deadlineMs,
+      env,
+      ...asked(request),
+    });
+    const text = await readFile(file, 'utf8').catch(() => '');
+    const key = /^\S+ (ssh-ed25519 \S+)/m.exec(text)?.[1];
+    if (key !== undefined) return { kind: 'key', key: onlyKey(key) };
+    return { kind: 'none', detail: ended.stderr.trim().split('\n').at(-1) || 'no ed25519 host key answered' };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function asked({ as, signal }: Pick<ProofRequest, 'as' | 'signal'>) {

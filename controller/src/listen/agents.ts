@@ -88,6 +88,8 @@ export interface AgentServer {
   /** Where it listens, as `IP:port`. */
   readonly bound: readonly string[];
   readonly port: number;
+  /** Opens one more door, on 127.0.0.1, for what relays carry; its port. */
+  loopback(): Promise<number>;
   /** Hosts with a living session. */
   sessions(): string[];
   /**
@@ -219,6 +221,10 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
   return {
     bound,
     port,
+    loopback: () =>
+      new Promise((resolve, reject) =>
+        server.bindAsync('127.0.0.1:0', credentials, (error, got) => (error ? reject(error) : resolve(got))),
+      ),
     sessions: () => [...byHost.keys()],
     instruct(host, action, timeoutMs) {
       const up = byHost.get(host);

@@ -53,6 +53,8 @@ export type RunEvent =
       host?: string;
       mac?: string;
       interface?: string;
+      /** The `nixie relay` that saw it, by one of its own interfaces. */
+      relay?: string;
       /** Of the relay that passed it on. */
       giaddr?: string;
       kind: string;

@@ -15,8 +15,10 @@ export interface StrangerWords {
 
 export interface Stranger extends StrangerWords {
   readonly mac: Mac;
-  /** Of ours, that it was heard on last. */
+  /** Of ours, or of the relay, that it was heard on last. */
   readonly interface?: string;
+  /** The `nixie relay` that heard it; absent: we. */
+  readonly relay?: string;
   /** Milliseconds of the wall clock. */
   readonly firstSeen: number;
   readonly lastSeen: number;
@@ -27,24 +29,26 @@ export interface Stranger extends StrangerWords {
 export class StrangerBook {
   readonly #most: number;
   /** The one heard longest ago first. */
-  readonly #known = new Map<Mac, Stranger>();
+  readonly #known = new Map<string, Stranger>();
   #forgotten = 0;
 
   constructor(most = 256) {
     this.#most = most;
   }
 
-  heard(mac: Mac, words: StrangerWords & { readonly interface?: string }, now: number): void {
-    const before = this.#known.get(mac);
-    this.#known.delete(mac);
+  heard(mac: Mac, words: StrangerWords & { readonly interface?: string; readonly relay?: string }, now: number): void {
+    // Two sites may have the same MAC.
+    const key = words.relay === undefined ? mac : `${mac} ${words.relay}`;
+    const before = this.#known.get(key);
+    this.#known.delete(key);
     if (before === undefined && this.#known.size >= this.#most) this.#forgetOne();
     const asked = (before?.asked ?? 0) + 1;
-    this.#known.set(mac, { ...before, ...words, mac, firstSeen: before?.firstSeen ?? now, lastSeen: now, asked });
+    this.#known.set(key, { ...before, ...words, mac, firstSeen: before?.firstSeen ?? now, lastSeen: now, asked });
   }
 
   #forgetOne(): void {
-    const once = [...this.#known.values()].find(({ asked }) => asked === 1);
-    const oldest = once?.mac ?? this.#known.keys().next().value;
+    const once = [...this.#known].find(([, { asked }]) => asked === 1);
+    const oldest = once?.[0] ?? this.#known.keys().next().value;
     if (oldest !== undefined) this.#known.delete(oldest);
     this.#forgotten++;
   }
@@ -73,8 +77,10 @@ export function systemOf({ architecture }: StrangerWords): System | undefined {
 }
 
 /** `"machine-000001": { "mac_address": "52:54:00:00:00:01" }`: an entry of a hosts file. */
-export function hostsLine(stranger: Pick<Stranger, 'mac'> & StrangerWords): string {
-  const system = systemOf(stranger) === 'aarch64-linux' ? ', "system": "aarch64-linux"' : '';
+export function hostsLine(stranger: Pick<Stranger, 'mac' | 'relay'> & StrangerWords): string {
+  const system =
+    (systemOf(stranger) === 'aarch64-linux' ? ', "system": "aarch64-linux"' : '') +
+    (stranger.relay === undefined ? '' : `, "relay": "${stranger.relay}"`);
   return `"machine-${stranger.mac.replaceAll(':', '').slice(6)}": { "mac_address": "${stranger.mac}"${system} }`;
 }
 
@@ -85,7 +91,13 @@ export function strangerText({
   vendorClass,
   uuid,
   interface: at,
+  relay,
 }: Omit<Stranger, 'firstSeen' | 'lastSeen' | 'asked'>): string {
-  const words = [architecture ?? vendorClass, uuid && `UUID ${uuid}`, at && `on ${at}`].filter((word) => word);
+  const words = [
+    architecture ?? vendorClass,
+    uuid && `UUID ${uuid}`,
+    at && `on ${at}`,
+    relay && `behind ${relay}`,
+  ].filter((word) => word);
   return `${mac} asked to boot${words.length === 0 ? '' : ` (${words.join(', ')})`}`;
 }

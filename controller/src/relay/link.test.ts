@@ -1,4 +1,4 @@
-// Both ends of the link in one process, over real TLS and gRPC.
+// Both ends of the link in one process, over real TLS and gRPC. It is long because each way to be an impostor, and each way to break, has its test.
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,0 +1,83 @@
+// Machines behind a relay are reached by its link alone. A task waits for the link, and begins again when it was lost in the middle: that is nobody's
+// failure, and what was copied is not copied again.
+import type { Host } from '../machine/host.ts';
+import type { Life } from '../machine/life.ts';
+import { iso, type Task } from './core.ts';
+import type { Plan, TaskWorld } from './task-world.ts';
+
+/** What tasks need of relays. */
+export interface RelayWay {
+  /** Rejects at the signal. */
+  whenUp(relay: string, signal: AbortSignal): Promise<void>;
+  /** Was the link lost, or not there, since that moment of `ticks`? */
+  cutSince(relay: string, since: number): boolean;
+  /** Milliseconds of a clock that nobody sets. */
+  ticks(): number;
+  /** Options of ssh(1) by which it reaches machines behind the relay. */
+  sshOptions(relay: string): readonly string[];
+}
+
+/** What went wrong went wrong while the link was lost. */
+export class LinkCut extends Error {
+  override name = 'LinkCut';
+}
+
+/** Now, for `cut`. */
+export function linkClock(world: TaskWorld): number {
+  return world.relays?.ticks() ?? 0;
+}
+
+/** Was the way to the machine lost since? */
+export function cut(world: TaskWorld, { relay }: Pick<Host, 'relay'>, since: number): boolean {
+  return relay !== undefined && world.relays?.cutSince(relay, since) === true;
+}
+
+/** Options in front of every ssh to the machine. */
+export function sshWay(world: TaskWorld, { relay }: Pick<Host, 'relay'>): { options?: readonly string[] } {
+  if (relay === undefined || world.relays === undefined) return {};
+  return { options: world.relays.sshOptions(relay) };
+}
+
+/** A link that comes and goes for ever ends an install after so many beginnings. */
+const mostTries = 20;
+const resetMs = 60_000;
+/** A machine that was lost to us in the middle of these has its disks in use. */
+const writing: ReadonlySet<Task> = new Set<Task>(['disko', 'install']);
+
+/** Runs a task of a machine that may be behind a relay. */
+export async function byRelay(
+  world: TaskWorld,
+  task: Task,
+  { host }: Pick<Plan, 'host'>,
+  life: Life,
+  signal: AbortSignal,
+  run: () => Promise<void>,
+): Promise<void> {
+  const { relay } = host;
+  const { relays } = world;
+  if (relay === undefined || relays === undefined || task === 'leave') return await run();
+  for (let tries = 1; ; tries++) {
+    await relays.whenUp(relay, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    const began = relays.ticks();
+    try {
+      if (tries > 1 && writing.has(task)) {
+        // What the lost login left at work lets go of the disks first.
+        const reset = await world.agents.instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs);
+        if (!reset.ok) throw new Error(`let go of its disks: ${reset.error || 'its agent failed'}`);
+      }
+      if (signal.aborted) return;
+      return await run();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (tries >= mostTries || !(error instanceof LinkCut || relays.cutSince(relay, began))) throw error;
+      world.emit({
+        event: 'notice',
+        at: iso(world.now()),
+        host: life.host,
+        level: 'warning',
+        text: `the link of relay ${relay} was lost meanwhile (${(error as Error).message}); it goes on when it is back`,
+      });
+    }
+  }
+}

@@ -1,0 +1,294 @@
+// The part of a controller that is there for relays: who may join, the door, what each is told, and what comes back. Nothing of it is open as long as
+// no relay has a token.
+import { get } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { PlanLoader } from '@nixie/proto/relay';
+import { after } from './clock.ts';
+import type { Admission } from './core/admission.ts';
+import type { Hosts } from './core/hosts.ts';
+import type { NetworkPlan } from './core/network.ts';
+import { makeRelayPlan } from './core/relay-plan.ts';
+import { TokenStock } from './core/relay-stock.ts';
+import { type RelayLink, Relays } from './core/relays.ts';
+import type { FileProgress } from './listen/http.ts';
+import type { FoundLoaders } from './listen/loaders.ts';
+import { Places } from './listen/relay-carry.ts';
+import { bytesToFetch, type Fetchable, type FetchWhat, fileToFetch } from './listen/relay-fetch.ts';
+import { readFileServed, readRelaySeen } from './listen/relay-seen.ts';
+import type { RelaySession, RelayWord } from './listen/relay-session.ts';
+import { type RelayDoor, startRelayDoor } from './listen/relays.ts';
+import type { Seen } from './listen/seen.ts';
+import type { System } from './machine/host.ts';
+import { type Life, offerIn } from './machine/life.ts';
+import { type Endpoint, type Place, relayPort } from './machine/relay.ts';
+import type { TokenBook } from './machine/token.ts';
+import type { PathTable } from './nix/binary-cache.ts';
+import type { Installer } from './nix/types.ts';
+import { RelayShelf, type RelayVerdict, secretHashOf } from './store/relays.ts';
+import type { ControllerTls } from './store/tls.ts';
+
+export interface RelayPartWorld {
+  readonly stateDir: string;
+  readonly tls: ControllerTls;
+  readonly version: string;
+  /** Where relays connect to. Absent: at all of `own`. */
+  readonly listen?: Endpoint;
+  /** Our own addresses on the networks of machines. */
+  readonly own: readonly string[];
+  readonly httpPort: number;
+  readonly agentPort: number;
+  readonly hosts: Hosts;
+  life(host: string): Life | undefined;
+  alive(host: string): boolean;
+  readonly installers: ReadonlyMap<System, Installer>;
+  readonly loaders: FoundLoaders;
+  network(): NetworkPlan;
+  readonly tokens: TokenBook;
+  tokensChanged(): void;
+  readonly admission: Pick<Admission, 'scriptServed'>;
+  /** Absent: there is none. */
+  readonly cache?: { readonly paths: PathTable & { readonly publicKey: string } };
+  onSeen(seen: Seen): void;
+  onProgress(progress: FileProgress, relay: string): void;
+  notice(level: 'info' | 'warning', text: string): void;
+  /** What strangers can cause as often as they like. */
+  warn(text: string, key: string): void;
+  /** Milliseconds of the wall clock. */
+  now(): number;
+  /** Milliseconds of a clock that nobody sets. */
+  ticks(): number;
+}
+
+export interface RelayPart {
+  readonly relays: Relays;
+  /** Where a peer of the agent door is. */
+  placeOf(peer: string): Place;
+  /** Relays may come from now on. @param loopback opens the agent door for what they carry; its port */
+  open(loopback: () => Promise<number>): Promise<void>;
+  /** Something was decided that may change what relays answer. */
+  changed(): void;
+  /** The link of a relay and its door, for those who carry. */
+  door(): RelayDoor | undefined;
+  close(): Promise<void>;
+}
+
+const refusals: Readonly<Record<Exclude<RelayVerdict, 'ok'>, string>> = {
+  unknown: 'no token was made for that name; to make one: nixie relay-token',
+  'wrong-secret': 'its token is an older one, or none of ours; only the newest of a name is good',
+  revoked: 'its token was revoked',
+  'other-key': 'its token was used by another relay before: was it copied? A new one is made by nixie relay-token',
+};
+
+/** How often plans are looked at for what no event tells: tokens that grow old, agents that fall silent. Milliseconds. */
+const lookMs = 5000;
+/** How often a door that isn't needed yet is thought of. */
+const thinkMs = 2000;
+
+export function makeRelayPart(world: RelayPartWorld): RelayPart {
+  const { hosts, tokens, stateDir, tls, ticks } = world;
+  const places = new Places();
+  const stock = new TokenStock({ tokens, changed: () => world.tokensChanged(), ticks });
+  const loaders = planLoaders(world.loaders);
+  const shelf = new RelayShelf(stateDir, (text) => world.notice('warning', text));
+  let door: RelayDoor | undefined;
+  let loopbackPort: number | undefined;
+  let off = () => {};
+  let closed = false;
+
+  const relays = new Relays({
+    plan: (relay, { interfaces }: RelayLink) =>
+      makeRelayPlan({
+        relay,
+        interfaces,
+        hosts: hosts.all(),
+        life: (host) => world.life(host),
+        leaving: (host) => hosts.isLeaving(host),
+        alive: (host) => world.alive(host),
+        installers: world.installers,
+        loaders,
+        tokens: (host, mac) => stock.of(host, mac),
+        subnets: world.network().subnets,
+        fingerprint: tls.fingerprint,
+        httpPort: world.httpPort,
+        agentPort: world.agentPort,
+        cacheKey: world.cache?.paths.publicKey ?? '',
+      }),
+    firstVersion: BigInt(Math.round(world.now())),
+    ticks,
+    after,
+    onUp: (name, { peer, version }) => {
+      const mine = hosts.all().filter(({ relay }) => relay === name).length;
+      const none = mine === 0 ? `; no host has "relay": "${name}", so it has nothing to answer` : '';
+      world.notice(mine === 0 ? 'warning' : 'info', `relay ${name} is connected from ${peer} (${version})${none}`);
+    },
+    onDown: (name, why) =>
+      world.notice('warning', `relay ${name} is gone: ${why}; its machines are answered on by what it knows`),
+  });
+
+  const owns = (relay: string) => (host: string) => hosts.named(host)?.relay === relay;
+  const word = ({ name }: RelaySession, said: RelayWord): void => {
+    switch (said.$case) {
+      case 'planTaken':
+        relays.planTaken(name, said.value);
+        break;
+      case 'status':
+        relays.status(name, said.value);
+        break;
+      case 'script':
+        world.admission.scriptServed(name, said.value);
+        relays.changed();
+        break;
+      case 'seen':
+        for (const one of said.value.seen) {
+          const seen = readRelaySeen(one, name, owns(name), world.now());
+          if (seen !== undefined) world.onSeen(seen);
+        }
+        break;
+      case 'file': {
+        const progress = readFileServed(said.value);
+        if (progress !== undefined) world.onProgress(progress, name);
+      }
+    }
+  };
+
+  const openDoor = async (): Promise<void> => {
+    const { listen } = world;
+    door = await startRelayDoor({
+      addresses: listen === undefined ? world.own : [listen.host],
+      port: listen?.port ?? relayPort,
+      tls,
+      version: world.version,
+      places,
+      agentPort: () => loopbackPort,
+      ticks,
+      fetch: (relay, what) => fetchable(world, relay, what),
+      desk: {
+        admit(name, secret, key) {
+          const verdict = shelf.admit(name, secret, key);
+          return verdict === 'ok' ? 'ok' : { why: refusals[verdict] };
+        },
+        isRevoked(session) {
+          shelf.refresh();
+          return !shelf.holds(session.name, secretHashOf(session.secret));
+        },
+        up: (session) => relays.up(session),
+        down: ({ name }, why) => relays.down(name, why),
+        word,
+        refused(name, peer, why) {
+          const shown = JSON.stringify(name);
+          const at = peer.replace(/:\d+$/, '');
+          if (shelf.names().includes(name)) relays.refused(name, why);
+          world.warn(`a relay that calls itself ${shown} was refused (${at}): ${why}`, `relay ${shown} ${at} ${why}`);
+        },
+        odd: (about, what) => world.warn(`relay ${about}: ${what}`, `relay ${about} ${what}`),
+      },
+    });
+    world.notice('info', `relays may connect to ${door.bound.join(', ')}`);
+  };
+
+  const needed = () => {
+    shelf.refresh();
+    return shelf.names().length > 0 || hosts.all().some(({ relay }) => relay !== undefined);
+  };
+  const look = () => {
+    for (const { name, relay } of hosts.all()) {
+      const stage = world.life(name)?.stage;
+      if (relay !== undefined && (stage === undefined || offerIn(stage) !== 'installer')) stock.drop(name);
+    }
+    relays.changed();
+  };
+
+  return {
+    relays,
+    placeOf: (peer) => places.of(peer),
+    async open(loopback) {
+      const begin = async () => {
+        loopbackPort ??= await loopback();
+        await openDoor();
+      };
+      if (needed()) await begin();
+      let opening = false;
+      const beat = setInterval(
+        () => {
+          if (door !== undefined) return look();
+          if (opening || closed || !needed()) return;
+          opening = true;
+          begin()
+            .catch((error: Error) => world.warn(error.message, error.message))
+            .finally(() => {
+              opening = false;
+            });
+        },
+        Math.min(lookMs, thinkMs),
+      );
+      off = () => clearInterval(beat);
+    },
+    changed: () => relays.changed(),
+    door: () => door,
+    async close() {
+      closed = true;
+      off();
+      relays.close();
+      await door?.close();
+    },
+  };
+}
+
+function planLoaders({ loaders, files }: FoundLoaders): PlanLoader[] {
+  return Object.entries(loaders).flatMap(([firmware, name]) => {
+    const bytes = files.get(name);
+    return bytes === undefined
+      ? []
+      : [{ firmware, name, file: { sha256: secretHashOf(bytes), bytes: BigInt(bytes.length) } }];
+  });
+}
+
+/** What a relay may fetch: the installer, the loaders, and the binary cache, which is the same for all. */
+async function fetchable(world: RelayPartWorld, _relay: string, what: FetchWhat): Promise<Fetchable | undefined> {
+  switch (what.$case) {
+    case 'sha256': {
+      for (const { kernel, initrd, image } of world.installers.values()) {
+        for (const { sha256, path, bytes } of [kernel, initrd, ...(image === undefined ? [] : [image.file])])
+          if (sha256 === what.value) return fileToFetch(path, bytes);
+        if (image?.manifest.sha256 === what.value) return bytesToFetch(Buffer.from(image.manifest.text));
+      }
+      for (const bytes of world.loaders.files.values())
+        if (secretHashOf(bytes) === what.value) return bytesToFetch(bytes);
+      return undefined;
+    }
+    case 'narinfo': {
+      const text = world.cache?.paths.narInfo(what.value);
+      return text === undefined ? undefined : bytesToFetch(Buffer.from(text));
+    }
+    case 'nar': {
+      const served = world.cache?.paths.served(what.value);
+      const [host] = world.own;
+      if (served === undefined || host === undefined) return undefined;
+      return narToFetch(`http://${host}:${world.httpPort}/nix/nar/${what.value}.nar`, served.narSize);
+    }
+  }
+}
+
+/** By our own front door, which has the children, their limits and whose rights they get. A NAR has no middle: what comes before is passed over. */
+function narToFetch(url: string, totalBytes: number): Fetchable {
+  return {
+    totalBytes,
+    async *read(offset, signal) {
+      const response = await new Promise<Readable & { statusCode?: number }>((resolve, reject) => {
+        get(url, { signal, agent: false }, resolve).once('error', reject);
+      });
+      if (response.statusCode !== 200) {
+        response.resume();
+        throw new Error(`read ${url}: status ${response.statusCode}`);
+      }
+      let skip = offset;
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        if (skip >= chunk.length) skip -= chunk.length;
+        else {
+          yield chunk.subarray(skip);
+          skip = 0;
+        }
+      }
+    },
+  };
+}
