@@ -38,7 +38,7 @@ import { Secrets, withoutSecrets } from './install/secrets.ts';
 import { launch } from './launch.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
-import { type HttpFile, startHttp } from './listen/http.ts';
+import { type HttpFiles, startHttp } from './listen/http.ts';
 import type { InheritedUdp } from './listen/inherited.ts';
 import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
@@ -46,6 +46,7 @@ import { startOperator } from './listen/operator.ts';
 import { hearOtherServers } from './listen/other-servers.ts';
 import { watchRelayRoutes } from './listen/relay-routes.ts';
 import type { Seen } from './listen/seen.ts';
+import { servedInstaller } from './listen/served-installer.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Host, System } from './machine/host.ts';
@@ -349,6 +350,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       addresses: own,
       port: httpPort,
       script: (ask) => admission.script(ask),
+      macAt(address, ours) {
+        const mac = neighbourAt(links, address, ours);
+        return mac !== undefined && mac !== 'foreign' && book.withMac(mac) !== undefined ? mac : undefined;
+      },
       ...given('nix', cache?.door.answer),
       loaders: found.files,
       onSeen: seen,
@@ -543,7 +548,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     tellSubnets();
 
     // Build, and machines.
-    const files = new Map<string, HttpFile>();
+    let files: HttpFiles = new Map();
     const launchWorld = {
       hosts: book,
       core,
@@ -552,15 +557,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       marks,
       takeInstaller(system: System, installer: Installer) {
         installers.set(system, filesOf(installer));
-        const { kernel, initrd } = installer;
-        const own = [
-          [`${kernel.sha256}/kernel`, kernel.bytes],
-          [`${initrd.sha256}/initrd`, initrd.bytes],
-        ] as const;
-        files.set(own[0][0], { ...kernel, size: kernel.bytes });
-        files.set(own[1][0], { ...initrd, size: initrd.bytes });
-        loading.take(system, new Map(own));
-        http.setFiles(new Map(files));
+        const served = servedInstaller(installer);
+        files = new Map([...files, ...served]);
+        loading.take(system, new Map([...served].map(([name, { size }]) => [name, size])));
+        http.setFiles(files);
       },
       unbootable: (plan: Plan) =>
         unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),

@@ -23,10 +23,11 @@ import { Whereabouts } from './core/whereabouts.ts';
 import { keygen } from './install/keys.ts';
 import { startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
-import { type HttpFile, startHttp } from './listen/http.ts';
+import { startHttp } from './listen/http.ts';
 import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
 import type { Seen } from './listen/seen.ts';
+import { servedInstaller } from './listen/served-installer.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Host, System } from './machine/host.ts';
 import { type Life, patience } from './machine/life.ts';
@@ -233,20 +234,18 @@ export async function runInventory(run: InventoryRun, world: InventoryRunWorld):
     for (const [system, failure] of prepared.installerFailures)
       throw Object.assign(new Error(`installer for ${system}: ${failure.text}`), { name: 'NixError' });
     signal.throwIfAborted();
-    const files = new Map<string, HttpFile>();
-    for (const [system, installer] of prepared.installers) {
-      const { kernel, initrd } = installer;
-      installers.set(system, filesOf(installer));
-      files.set(`${kernel.sha256}/kernel`, { ...kernel, size: kernel.bytes });
-      files.set(`${initrd.sha256}/initrd`, { ...initrd, size: initrd.bytes });
-    }
+    const files = new Map([...prepared.installers.values()].flatMap((installer) => [...servedInstaller(installer)]));
+    for (const [system, installer] of prepared.installers) installers.set(system, filesOf(installer));
 
+    const knownAt = (seen: Mac | 'foreign' | undefined) =>
+      seen !== undefined && seen !== 'foreign' && book.withMac(seen) !== undefined ? seen : undefined;
     const own = [...new Set([...links, ...alsoAt].map(({ address }) => address))];
     const http = await startHttp({
       addresses: own,
       port: httpPort,
       script: (ask) => admission.script(ask),
       loaders: found.files,
+      macAt: (address, ours) => knownAt(neighbourAt(links, address, ours)),
       onSeen: seen,
       onProgress: () => {},
     });

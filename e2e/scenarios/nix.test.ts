@@ -101,11 +101,16 @@ function readerIn(folder: string): StoreReader {
     }
   };
   return {
-    realPath: async (path) => follow(path),
+    async realPath(path) {
+      const found = follow(path);
+      await plain.stat(inside(found));
+      return found;
+    },
     linkTarget: (path) => plain.linkTarget(inside(path)),
     stat: (path) => plain.stat(inside(follow(path))),
     head: (path, length) => plain.head(inside(follow(path)), length),
     sha256: (path) => plain.sha256(inside(follow(path))),
+    chunkHashes: (path, chunkBytes) => plain.chunkHashes(inside(follow(path)), chunkBytes),
   };
 }
 

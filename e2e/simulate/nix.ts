@@ -68,9 +68,13 @@ export function simulatedNix(counts: NixCounts, pass: (milliseconds: number) => 
 }
 
 export const simulatedStore: StoreReader = {
-  realPath: async (path) => path,
+  realPath: async (path) => {
+    if (path.endsWith('/image')) throw Object.assign(new Error(`no such file: ${path}`), { code: 'ENOENT' });
+    return path;
+  },
   linkTarget: async (path) => (path.endsWith('/init') ? `${store('installer-system')}/init` : undefined),
   stat: async (path) => ({ bytes: path.endsWith('initrd') ? 300_000_000 : 12_000_000, isFile: true }),
   head: async (path) => Buffer.from(path.endsWith('kernel-params') ? 'loglevel=4 panic=30' : 'kernel'),
   sha256: async (path) => Buffer.from(path).toString('hex').padEnd(64, '0').slice(-64),
+  chunkHashes: async () => ({ sha256: '0'.repeat(64), chunks: [] }),
 };

@@ -7,6 +7,8 @@ export interface InstallerFiles {
   /** 64 hexadecimal digits */
   readonly kernelSha256: string;
   readonly initrdSha256: string;
+  /** Of the manifest of the image that the boot stage fetches; absent: the initrd is all of the installer. */
+  readonly imageManifestSha256?: string;
   /** Words of the kernel command line that the image asks for, `init=…` among them. */
   readonly kernelParams: readonly string[];
   /** Memory that the kernel, the initrd and what it unpacks to need at least. */
@@ -68,6 +70,9 @@ function commandLine(files: InstallerFiles, boot: InstallerBoot): string {
     `nixie.fingerprint=${digits(boot.fingerprint, 64, 'fingerprint')}`,
     `nixie.token=${digits(boot.token, 32, 'token')}`,
     `nixie.mac=${boot.mac}`,
+    ...(files.imageManifestSha256 === undefined
+      ? []
+      : [`nixie.image=${digits(files.imageManifestSha256, 64, 'hash of the manifest of the image')}`]),
     `BOOTIF=01-${setting('netX/mac:hexhyp')}`,
   ].join(' ');
   const bytes = line.replace(setting('netX/mac:hexhyp'), 'aa-bb-cc-dd-ee-ff').length;

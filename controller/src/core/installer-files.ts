@@ -1,16 +1,31 @@
 // The installer as boot scripts need it, and whether a script can be made of it.
 import { type InstallerFiles, installerScript } from '../answer/script.ts';
 import type { Host } from '../machine/host.ts';
-import type { Installer } from '../nix/types.ts';
+import type { Installer, InstallerFile } from '../nix/types.ts';
 
 export function filesOf(installer: Installer): InstallerFiles {
-  const { kernel, initrd, commandLine } = installer;
+  const { kernel, initrd, image, commandLine } = installer;
   return {
     kernelSha256: kernel.sha256,
     initrdSha256: initrd.sha256,
+    ...(image === undefined ? {} : { imageManifestSha256: image.manifest.sha256 }),
     kernelParams: commandLine,
-    // The compressed image, what it unpacks to, and room to work.
-    needsBytes: kernel.bytes + 3 * initrd.bytes + 128 * 1024 * 1024,
+    // The compressed initrd, what it unpacks to, the image, which stays as it is, and room to work.
+    needsBytes: kernel.bytes + 3 * initrd.bytes + (image?.file.bytes ?? 0) + 128 * 1024 * 1024,
+  };
+}
+
+/** What of an installer is served below `/f/`: files by `SHA256/NAME`, and the manifest, which is none. */
+export function servedOf({ kernel, initrd, image }: Installer): {
+  readonly files: readonly (readonly [name: string, file: InstallerFile])[];
+  readonly manifest?: readonly [name: string, text: string, sha256: string];
+} {
+  const files = [[`${kernel.sha256}/kernel`, kernel] as const, [`${initrd.sha256}/initrd`, initrd] as const];
+  if (image === undefined) return { files };
+  const { text, sha256 } = image.manifest;
+  return {
+    files: [...files, [`${image.file.sha256}/image`, image.file]],
+    manifest: [`${sha256}/manifest`, text, sha256],
   };
 }
 

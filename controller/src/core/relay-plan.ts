@@ -61,7 +61,7 @@ export function makeRelayPlan(parts: RelayPlanParts): Omit<BootPlan, 'version'> 
   const installers = [...parts.installers.values()]
     .filter(({ system }) => systems.has(system))
     .map((installer) => {
-      const { kernel, initrd, system } = installer;
+      const { kernel, initrd, image, system } = installer;
       const { kernelParams, needsBytes } = filesOf(installer);
       return {
         system,
@@ -69,6 +69,9 @@ export function makeRelayPlan(parts: RelayPlanParts): Omit<BootPlan, 'version'> 
         initrd: fileRef(initrd),
         kernelParams: [...kernelParams],
         needsBytes: BigInt(needsBytes),
+        image: image && fileRef(image.file),
+        imageManifest:
+          image && fileRef({ sha256: image.manifest.sha256, bytes: Buffer.byteLength(image.manifest.text) }),
       };
     });
   return {
@@ -80,7 +83,10 @@ export function makeRelayPlan(parts: RelayPlanParts): Omit<BootPlan, 'version'> 
     installers,
     loaders: [...parts.loaders],
     // Only of systems that somebody waits for.
-    ahead: installers.filter(({ system }) => wanted.has(system)).flatMap(({ kernel, initrd }) => [kernel, initrd]),
+    ahead: installers
+      .filter(({ system }) => wanted.has(system))
+      .flatMap(({ kernel, initrd, image, imageManifest }) => [kernel, initrd, imageManifest, image])
+      .filter((file) => file !== undefined),
     cacheKey: parts.cacheKey,
   };
 }

@@ -23,6 +23,14 @@ export interface HeldFile {
   hold(): FileHold;
 }
 
+/** What is in memory and small. */
+export function heldBytes(bytes: Uint8Array, sha256: string): HeldFile {
+  const read = async function* (first: number, last: number): AsyncIterable<Uint8Array> {
+    yield bytes.subarray(first, last + 1);
+  };
+  return { size: bytes.length, sha256, hold: () => ({ read, release() {} }) };
+}
+
 export interface FileHold {
   /** Where it lies, whole. Absent: it is coming. */
   readonly path?: string;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { readManifest } from '@nixie/proto/fleet';
 import { kernelPlatform, readInstallerFiles, type StoreReader } from './installer.ts';
 import { storeReader } from './store-reader.ts';
 import type { InstallerParts } from './types.ts';
@@ -41,6 +43,10 @@ function fakeStore(files: Record<string, Entry>): StoreReader & { hashed: string
     sha256: async (path) => {
       hashed.push(path);
       return 'ab'.repeat(32);
+    },
+    chunkHashes: async (path, chunkBytes) => {
+      const { bytes } = find(path) as { bytes: number };
+      return { sha256: 'cd'.repeat(32), chunks: Array(Math.ceil(bytes / chunkBytes)).fill('ef'.repeat(32)) };
     },
   };
 }
@@ -94,6 +100,17 @@ test('a bundle, whose init is a link or holds the path', async () => {
     read({ ...bundled, '/b/init': '#!/bin/sh' }, bundle),
     /neither a link to a system's init nor holds its path/,
   );
+});
+
+test('a bundle with an image: its manifest says all that is to be fetched', async () => {
+  const files = { ...bundled, '/b/image': { link: '/real/image' }, '/real/image': { bytes: 3_000_000 } };
+  const { image } = await read(files, bundle);
+  assert.deepEqual(image?.file, { path: '/real/image', bytes: 3_000_000, sha256: 'cd'.repeat(32) });
+  const manifest = readManifest(image.manifest.text);
+  assert.deepEqual(manifest, { sha256: 'cd'.repeat(32), bytes: 3_000_000, chunks: Array(3).fill('ef'.repeat(32)) });
+  assert.equal(createHash('sha256').update(image.manifest.text).digest('hex'), image.manifest.sha256);
+  assert.equal((await read(bundled, bundle)).image, undefined);
+  await assert.rejects(read({ ...files, '/real/image': '' }, bundle), /image: \/b\/image is empty/);
 });
 
 const refused: [string, Record<string, Entry>, RegExp][] = [

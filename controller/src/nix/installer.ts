@@ -1,6 +1,8 @@
 // From an installer's built outputs to what is served to a machine: kernel, initrd and command line, looked at before anything boots from it.
+import { createHash } from 'node:crypto';
+import { chunkBytesFor, writeManifest } from '@nixie/proto/fleet';
 import type { System } from '../machine/host.ts';
-import type { Installer, InstallerFile, InstallerParts } from './types.ts';
+import type { Installer, InstallerFile, InstallerImage, InstallerParts } from './types.ts';
 
 /** Reads the store; an interface so that the rules can be tested without one. */
 export interface StoreReader {
@@ -14,6 +16,8 @@ export interface StoreReader {
   head(path: string, length: number): Promise<Uint8Array>;
   /** 64 hex digits */
   sha256(path: string): Promise<string>;
+  /** The same of the whole and of each `chunkBytes` of it. */
+  chunkHashes(path: string, chunkBytes: number): Promise<{ sha256: string; chunks: readonly string[] }>;
 }
 
 /** iPXE and boot protocols for x86 address an initrd with 32 bits signed. */
@@ -33,12 +37,14 @@ export async function readInstallerFiles(
   let initrdPath: string;
   let init: string;
   let params: string;
+  let image: InstallerImage | undefined;
   if (parts.form === 'bundle') {
     const { out } = parts.bundle;
     kernelPath = `${out}/kernel`;
     initrdPath = `${out}/initrd`;
     init = await readInit(`${out}/init`, store);
     params = await readText(`${out}/kernel-params`, store);
+    image = await readImage(`${out}/image`, store);
   } else {
     kernelPath = `${parts.kernel.out}/${parts.kernelFile}`;
     initrdPath = `${parts.ramdisk.out}/initrd`;
@@ -71,7 +77,28 @@ export async function readInstallerFiles(
     hashes.set(file.path, sha256);
     return { ...file, sha256 };
   };
-  return { system, kernel: await withHash(kernel), initrd: await withHash(initrd), commandLine, warnings };
+  return {
+    system,
+    kernel: await withHash(kernel),
+    initrd: await withHash(initrd),
+    ...(image === undefined ? {} : { image }),
+    commandLine,
+    warnings,
+  };
+}
+
+/** Undefined: the bundle has none, and its initrd is all of the installer. */
+async function readImage(path: string, store: StoreReader): Promise<InstallerImage | undefined> {
+  try {
+    await store.realPath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(`image: cannot read ${path}: ${(error as Error).message}`);
+  }
+  const found = await look('image', path, store);
+  const { sha256, chunks } = await store.chunkHashes(found.path, chunkBytesFor(found.bytes));
+  const text = writeManifest({ sha256, bytes: found.bytes, chunks });
+  return { file: { ...found, sha256 }, manifest: { text, sha256: createHash('sha256').update(text).digest('hex') } };
 }
 
 /** The platform that a kernel file is made for, where its header tells: arch/x86/boot/header.S "HdrS", Documentation/arm64/booting "ARM\x64". */

@@ -41,5 +41,27 @@ export function storeReader(): StoreReader {
       await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
       return hash.digest('hex');
     },
+    async chunkHashes(path, chunkBytes) {
+      const whole = createHash('sha256');
+      const chunks: string[] = [];
+      let chunk = createHash('sha256');
+      let length = 0;
+      for await (const read of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+        const bytes = read as Buffer;
+        whole.update(bytes);
+        for (let at = 0; at < bytes.length; ) {
+          const piece = bytes.subarray(at, at + chunkBytes - length);
+          chunk.update(piece);
+          at += piece.length;
+          length += piece.length;
+          if (length < chunkBytes) continue;
+          chunks.push(chunk.digest('hex'));
+          chunk = createHash('sha256');
+          length = 0;
+        }
+      }
+      if (length > 0) chunks.push(chunk.digest('hex'));
+      return { sha256: whole.digest('hex'), chunks };
+    },
   };
 }

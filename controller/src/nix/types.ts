@@ -106,9 +106,17 @@ export interface Installer {
   readonly system: System;
   readonly kernel: InstallerFile;
   readonly initrd: InstallerFile;
+  /** The rest, where kernel and initrd are only a boot stage: machines fetch it in chunks, from each other as well. */
+  readonly image?: InstallerImage;
   /** `init=…` first, then the words of kernel-params, in their order. */
   readonly commandLine: readonly string[];
   readonly warnings: readonly string[];
+}
+
+export interface InstallerImage {
+  readonly file: InstallerFile;
+  /** Sizes and hashes of all chunks; its own hash stands on the kernel command line. */
+  readonly manifest: { readonly text: string; readonly sha256: string };
 }
 
 export interface InstallerFile {

@@ -171,12 +171,19 @@ export function readPlan(given: BootPlan): { plan: RelayPlan } | { problems: rea
     for (const [at, one] of each.kernelParams.entries()) word(`${where}.kernel_params[${at}]`, one);
     const kernel = ref(`${where}.kernel`, each.kernel);
     const initrd = ref(`${where}.initrd`, each.initrd);
+    const image = each.image && ref(`${where}.image`, each.image);
+    const manifest = each.imageManifest && ref(`${where}.image_manifest`, each.imageManifest);
+    if ((image === undefined) !== (manifest === undefined))
+      no(`${where}.image_manifest`, manifest?.sha256 ?? 'nothing', 'a file beside the image, and none without one');
     if (kernel === undefined || initrd === undefined) continue;
     files.set(`${kernel.sha256}/kernel`, kernel);
     files.set(`${initrd.sha256}/initrd`, initrd);
+    if (image !== undefined) files.set(`${image.sha256}/image`, image);
+    if (manifest !== undefined) files.set(`${manifest.sha256}/manifest`, manifest);
     installers.set(each.system as System, {
       kernelSha256: kernel.sha256,
       initrdSha256: initrd.sha256,
+      ...(manifest === undefined ? {} : { imageManifestSha256: manifest.sha256 }),
       kernelParams: each.kernelParams,
       needsBytes: Number(each.needsBytes),
     });

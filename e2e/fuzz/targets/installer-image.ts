@@ -22,6 +22,7 @@ export const target: Target = {
       [`${out}/kernel-params`]: rest.subarray(0, cut2),
       [`${out}/kernel`]: rest.subarray(cut2 + 2),
       [`${out}/initrd`]: bytes,
+      [`${out}/image`]: bytes.subarray(1),
     };
     const store: StoreReader = {
       realPath: async (path) => path,
@@ -29,11 +30,12 @@ export const target: Target = {
       stat: async (path) => ({ bytes: parts[path]!.length, isFile: true }),
       head: async (path, length) => parts[path]!.subarray(0, length),
       sha256: async () => 'a'.repeat(64),
+      chunkHashes: async () => ({ sha256: 'a'.repeat(64), chunks: ['b'.repeat(64)] }),
     };
     kernelPlatform(bytes);
     await readInstallerFiles('x86_64-linux', { form: 'bundle', bundle: output }, store).catch((error: Error) => {
       // The rules speak in sentences that begin with the file; any other error is a bug.
-      if (error.constructor !== Error || !/^(?:init|initrd|kernel|cannot read|the installer)/.test(error.message))
+      if (error.constructor !== Error || !/^(?:init|initrd|image|kernel|cannot read|the installer)/.test(error.message))
         throw error;
     });
   },

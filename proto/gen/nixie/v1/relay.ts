@@ -265,6 +265,9 @@ export interface PlanInstaller {
   kernelParams: string[];
   /** Memory that the machine needs at least. */
   needsBytes: bigint;
+  /** The rest of the installer, where kernel and initrd are only a boot stage, and what describes its chunks. Both or neither. */
+  image: FileRef | undefined;
+  imageManifest: FileRef | undefined;
 }
 
 export interface PlanLoader {
@@ -2061,7 +2064,15 @@ export const PlanCard: MessageFns<PlanCard> = {
 };
 
 function createBasePlanInstaller(): PlanInstaller {
-  return { system: "", kernel: undefined, initrd: undefined, kernelParams: [], needsBytes: 0n };
+  return {
+    system: "",
+    kernel: undefined,
+    initrd: undefined,
+    kernelParams: [],
+    needsBytes: 0n,
+    image: undefined,
+    imageManifest: undefined,
+  };
 }
 
 export const PlanInstaller: MessageFns<PlanInstaller> = {
@@ -2083,6 +2094,12 @@ export const PlanInstaller: MessageFns<PlanInstaller> = {
         throw new globalThis.Error("value provided for field message.needsBytes of type uint64 too large");
       }
       writer.uint32(40).uint64(message.needsBytes);
+    }
+    if (message.image !== undefined) {
+      FileRef.encode(message.image, writer.uint32(50).fork()).join();
+    }
+    if (message.imageManifest !== undefined) {
+      FileRef.encode(message.imageManifest, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -2140,6 +2157,22 @@ export const PlanInstaller: MessageFns<PlanInstaller> = {
             message.needsBytes = reader.uint64() as bigint;
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.image = FileRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.imageManifest = FileRef.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2167,6 +2200,12 @@ export const PlanInstaller: MessageFns<PlanInstaller> = {
         : isSet(object.needs_bytes)
         ? BigInt(object.needs_bytes)
         : 0n,
+      image: isSet(object.image) ? FileRef.fromJSON(object.image) : undefined,
+      imageManifest: isSet(object.imageManifest)
+        ? FileRef.fromJSON(object.imageManifest)
+        : isSet(object.image_manifest)
+        ? FileRef.fromJSON(object.image_manifest)
+        : undefined,
     };
   },
 
@@ -2187,6 +2226,12 @@ export const PlanInstaller: MessageFns<PlanInstaller> = {
     if (message.needsBytes !== 0n) {
       obj.needsBytes = message.needsBytes.toString();
     }
+    if (message.image !== undefined) {
+      obj.image = FileRef.toJSON(message.image);
+    }
+    if (message.imageManifest !== undefined) {
+      obj.imageManifest = FileRef.toJSON(message.imageManifest);
+    }
     return obj;
   },
 
@@ -2206,6 +2251,12 @@ export const PlanInstaller: MessageFns<PlanInstaller> = {
     message.needsBytes = (object.needsBytes !== undefined && object.needsBytes !== null)
       ? BigInt(object.needsBytes)
       : 0n;
+    message.image = (object.image !== undefined && object.image !== null)
+      ? FileRef.fromPartial(object.image)
+      : undefined;
+    message.imageManifest = (object.imageManifest !== undefined && object.imageManifest !== null)
+      ? FileRef.fromPartial(object.imageManifest)
+      : undefined;
     return message;
   },
 };
