@@ -16,6 +16,8 @@ export interface SoloOptions {
   kernel?: { kernel: string; initrd: string; words: string };
   /** files that the machine sees as further disks, in this order behind its own: /dev/vdb, /dev/vdc …; it can't write to them */
   readOnlyDisks?: readonly string[];
+  /** a file that the machine reaches over two ways, as LUN 0 of two SCSI controllers: /dev/sda and /dev/sdb */
+  lun?: string;
   deadlineMs: number;
 }
 
@@ -40,6 +42,9 @@ export const soloHardware = {
   sockets: 2,
   diskBytes: 4 * 2 ** 30,
 } as const;
+
+/** Of `lun`. */
+export const soloLun = { wwn: '0x600140500000a1b2', serial: 'LUN-0001' } as const;
 
 /** Of 127.0.0.1, free at this moment. */
 export function freePort(): Promise<number> {
@@ -79,6 +84,12 @@ export async function powerOn(options: SoloOptions): Promise<Solo> {
     argv.push('-drive', `if=none,id=r${i},format=raw,readonly=on,file=${file}`);
     argv.push('-device', `virtio-blk-pci,drive=r${i},serial=READ${i}`);
   }
+  if (options.lun !== undefined)
+    for (const way of [0, 1]) {
+      argv.push('-drive', `if=none,id=l${way},format=raw,cache=unsafe,file.locking=off,file=${options.lun}`);
+      argv.push('-device', `virtio-scsi-pci,id=s${way}`, '-device');
+      argv.push(`scsi-hd,bus=s${way}.0,drive=l${way},share-rw=on,wwn=${soloLun.wwn},serial=${soloLun.serial}`);
+    }
   if (kernel) argv.push('-kernel', kernel.kernel, '-initrd', kernel.initrd, '-append', kernel.words);
 
   const poweredOn = performance.now();
