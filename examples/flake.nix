@@ -6,11 +6,8 @@
       url = "github:nix-community/disko";
       inputs.nixpkgs.follows = "nixpkgs";
     };
-    nixie = {
-      url = "path:..";
-      inputs.nixpkgs.follows = "nixpkgs";
-      inputs.disko.follows = "disko";
-    };
+    # With the nixpkgs of its own: these machines' is older than its packages need.
+    nixie.url = "path:..";
   };
 
   outputs =

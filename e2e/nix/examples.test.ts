@@ -32,7 +32,7 @@ for (const place of places) {
     assert.ok(place === '.' || existsSync(join(folder, 'README.md')));
     const flake = `path:${join(box!.tree, 'examples', place)}#nixosConfigurations`;
     const ask = async (apply: string): Promise<string> => {
-      const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie']);
+      const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie', 'nixie/nixpkgs', 'nixie/disko']);
       return (await box!.nix(['nix', 'eval', '--json', ...overrides, flake, '--apply', apply])).stdout;
     };
 
@@ -76,10 +76,43 @@ for (const place of places) {
   });
 }
 
+test('the encrypted machine: its key and its initrd’s host key are what the hosts file brings', { skip }, async () => {
+  const place = 'examples/zfs-encrypted';
+  const flake = `path:${join(box!.tree, place)}#nixosConfigurations`;
+  const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie']);
+  const apply = `cs: let c = cs.vault1.config; in {
+    ssh = { inherit (c.boot.initrd.network.ssh) enable port hostKeys authorizedKeys; };
+    pool = c.disko.devices.zpool.rpool.rootFsOptions; hook = c.disko.devices.zpool.rpool.postCreateHook;
+    inherit (c) warnings; zfs = cs.installer.config.boot.supportedFilesystems.zfs;
+  }`;
+  const { stdout } = await box!.nix(['nix', 'eval', '--json', ...overrides, flake, '--apply', apply]);
+  const machine = JSON.parse(stdout);
+  const { vault1 } = JSON.parse(readFileSync(join(root, place, 'hosts.json'), 'utf8'));
+  const [key] = Object.keys(vault1.secrets.disk_keys);
+  assert.equal(machine.pool.keylocation, `file://${key}`);
+  assert.equal(machine.pool.encryption, 'aes-256-gcm');
+  // afterwards it is asked for
+  assert.match(machine.hook, /keylocation=prompt/);
+  assert.equal(vault1.secrets.disk_keys[key!], 'prompt');
+  const { hostKeys, authorizedKeys, ...ssh } = machine.ssh;
+  assert.deepEqual(ssh, { enable: true, port: 2222 });
+  assert.deepEqual(hostKeys, Object.keys(vault1.secrets.files));
+  assert.equal(authorizedKeys.length, 1);
+  // as it stands it says what is to be done
+  assert.match(machine.warnings.join(), /put your public key/);
+  assert.equal(machine.zfs, true);
+});
+
 test('the hosts of the isolated LAN are the same in both of its spellings', { skip }, async () => {
   const flake = `path:${join(box!.tree, 'examples/isolated-lan')}#nixosConfigurations.controller.config.environment.etc`;
   const { stdout } = await box!.nix([
-    ...['nix', 'eval', '--raw', ...box!.overrides(['nixpkgs', 'disko', 'nixie']), flake],
+    ...[
+      'nix',
+      'eval',
+      '--raw',
+      ...box!.overrides(['nixpkgs', 'disko', 'nixie', 'nixie/nixpkgs', 'nixie/disko']),
+      flake,
+    ],
     ...['--apply', 'etc: etc."nixie/hosts.json".source.text'],
   ]);
   assert.deepEqual(

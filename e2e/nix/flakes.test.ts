@@ -1,7 +1,7 @@
 // `nix flake metadata` and `show` on this flake and on each example, with the inputs in their places.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { isReal, makeNixBox, type NixBox, root, skip } from './nix.ts';
@@ -64,7 +64,7 @@ test('every example', { skip }, async (t) => {
   for (const example of examples) {
     await t.test(example, async () => {
       const flake = `path:${join(box!.tree, example)}`;
-      const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie']);
+      const overrides = box!.overrides(['nixpkgs', 'disko', 'nixie', 'nixie/nixpkgs', 'nixie/disko']);
       const { locks } = await json(['nix', 'flake', 'metadata', '--json', flake, ...overrides]);
       assert.deepEqual(Object.keys(locks.nodes.root.inputs).sort(), ['disko', 'nixie', 'nixpkgs']);
       const shown = await json(['nix', 'flake', 'show', '--json', flake, ...overrides]);
@@ -85,11 +85,29 @@ test('in a checkout the examples find this flake by themselves', {
   git('commit', '-q', '-m', 'checkout');
   for (const example of examples) {
     await t.test(example, async () => {
+      const inputs = ['nixpkgs', 'disko', 'nixie/nixpkgs', 'nixie/disko'];
       const installer = `${join(box!.tree, example)}#nixosConfigurations.installer.config.system.build.toplevel.drvPath`;
-      const { stdout } = await box!.nix(['nix', 'eval', '--raw', ...box!.overrides(['nixpkgs', 'disko']), installer]);
+      const { stdout } = await box!.nix(['nix', 'eval', '--raw', ...box!.overrides(inputs), installer]);
       assert.match(stdout, /-nixos-system-nixie-installer\.drv$/);
     });
   }
+});
+
+test('what these tests look at can be wrong', { skip }, async () => {
+  const broken = join(box!.tree, 'broken');
+  mkdirSync(broken);
+  const write = (text: string) => writeFileSync(join(broken, 'flake.nix'), text);
+  const ask = (what: string) =>
+    box!.nix(['nix', 'flake', what, '--json', '--no-write-lock-file', `path:${broken}`], true);
+  write('{ outputs = _: { packages.x86_64-linux.default = throw "not there"; }; }');
+  assert.equal((await ask('metadata')).code, 0);
+  const shown = await ask('show');
+  assert.notEqual(shown.code, 0);
+  assert.match(shown.stderr, /not there/);
+  write('{ outputs = _: { nixosModules = 3; }; }');
+  assert.notEqual((await ask('show')).code, 0);
+  write('{ outputs = _: { };');
+  assert.notEqual((await ask('metadata')).code, 0);
 });
 
 test('a template is a folder with a flake', { skip }, async () => {

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../lab/child.ts';
 import { labStore } from '../lab/image/nixstore.ts';
@@ -29,7 +29,7 @@ export function sources(): string[] {
 export interface NixBox {
   /** A copy of the repository, without what no Nix file asks for. */
   readonly tree: string;
-  /** Options that put the stubs, or the real things, in the place of a flake's inputs. */
+  /** Options that put the stubs, or the real things, in the place of a flake's inputs, and of theirs: `nixie/nixpkgs`. */
   overrides(inputs: readonly string[]): string[];
   /** Runs a program of nix; a failure is an answer when `accept` is set. */
   nix(argv: readonly string[], accept?: boolean): Promise<{ code: number | null; stdout: string; stderr: string }>;
@@ -64,7 +64,7 @@ export function makeNixBox(): NixBox {
     tree,
     overrides: (inputs) => [
       '--no-write-lock-file',
-      ...inputs.flatMap((input) => ['--override-input', input, places[input]!]),
+      ...inputs.flatMap((input) => ['--override-input', input, places[basename(input)]!]),
     ],
     nix,
     async value(expression) {

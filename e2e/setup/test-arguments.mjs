@@ -1,7 +1,7 @@
 // The one invocation of Node's test runner, so that there is one summary and one exit status.
 import { join } from 'node:path';
 
-// Files are run in the order of their names: agent, controller, e2e/fuzz, e2e/house, e2e/lab, e2e/nix, e2e/release, e2e/scenarios, e2e/setup, e2e/simulate, proto. Two at a time keeps two
+// Files are run in the order of their names: agent, controller, e2e/fuzz, e2e/house, e2e/lab, e2e/nix, e2e/release, e2e/scenarios, e2e/setup, e2e/simulate, e2e/stories, proto. Two at a time keeps two
 // cores busy with unit tests and never has more than two scenarios with emulated machines at once, which the scenarios' time limits assume.
 const atOnce = 2;
 const unit = [
@@ -11,6 +11,7 @@ const unit = [
   'e2e/lab/**/*.test.ts',
   'e2e/setup/**/*.test.ts',
   'e2e/simulate/**/*.test.ts',
+  'e2e/stories/**/*.test.ts',
 ];
 const rest = [
   'e2e/fuzz/**/*.test.ts',

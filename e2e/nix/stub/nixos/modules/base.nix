@@ -68,6 +68,7 @@ let
       lib.all force value
     else
       builtins.seq value true;
+  inherit (config.boot.initrd.network) ssh;
   failed = map (one: one.message) (lib.filter (one: !one.assertion) config.assertions);
 in
 {
@@ -210,6 +211,17 @@ in
     xdg = { icons.enable = on; mime.enable = on; sounds.enable = on; };
   };
 
+  # NixOS has many more; these two are about what a machine can be reached by.
+  config.assertions = [
+    {
+      assertion = !ssh.enable || ssh.authorizedKeys != [ ];
+      message = "You should specify at least one authorized key for initrd SSH";
+    }
+    {
+      assertion = !ssh.enable || ssh.hostKeys != [ ] || ssh.ignoreEmptyHostKeys;
+      message = "You must now pre-generate the host keys for initrd SSH.";
+    }
+  ];
   config.system.build = {
     kernel = derivation { name = "linux"; system = pkgs.stdenv.hostPlatform.system; builder = "/no-builder"; };
     toplevel =
