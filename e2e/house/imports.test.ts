@@ -29,6 +29,7 @@ const floors: readonly (readonly string[])[] = [
     'sightings.ts',
     'survey.ts',
     'trails.ts',
+    'cache.ts',
     'relays.ts',
     'daemon.ts',
     'inventory-run.ts',
