@@ -143,3 +143,17 @@ export async function assertProved(scene: Scene, run: NixieRun, hosts: readonly 
 export async function programsIn(namespace: string): Promise<string[]> {
   return (await run(['ip', 'netns', 'pids', namespace])).stdout.split('\n').filter((line) => line !== '');
 }
+
+/** Its nix took all of both closures from the binary cache: not one path was sent over ssh, and nothing was complained of. */
+export function assertFetched(run: NixieRun, host: string): void {
+  const lines = run.events.flatMap((event) => (event.event === 'log' && event.host === host ? event : []));
+  for (const source of ['disko', 'install']) {
+    const copied = lines.filter((line) => line.source === source && line.text.startsWith('copying path '));
+    const pushed = copied.filter(({ text }) => / to 'ssh:/.test(text));
+    assert.deepEqual(pushed, [], `${host}: ${source}: paths were pushed`);
+    const fetched = copied.filter(({ text }) => / from 'http:\/\/[0-9.]+:7480\/nix'/.test(text));
+    assert.ok(fetched.length > 0, `${host}: ${source}: no path was fetched`);
+  }
+  const told = run.events.filter((event) => event.event === 'notice' && /binary cache/.test(event.text));
+  assert.deepEqual(told, []);
+}

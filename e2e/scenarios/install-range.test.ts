@@ -4,7 +4,7 @@ import test from 'node:test';
 import { readDhcpCapture } from '../lab/capture.ts';
 import { skipUnless } from '../lab/need.ts';
 import { lan } from '../lab/net.ts';
-import { assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
+import { assertFetched, assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
 
 const second = '52:54:00:77:02:02';
 
@@ -21,6 +21,7 @@ test('as the only DHCP server, a BIOS and a UEFI machine are installed at once',
     const { run, status } = await install(scene);
     assert.equal(status, 0, run.tail(20));
     await assertProved(scene, run, ['machine1', 'machine2']);
+    for (const host of ['machine1', 'machine2']) assertFetched(run, host);
     const leases = readDhcpCapture(scene.lab.capture.file).filter((packet) => packet.type === 'ACK');
     assert.ok(leases.length > 0 && leases.every((packet) => packet.serverId === lan.nixie));
     for (const mac of Object.values(scene.lab.machines).flatMap(({ macs }) => macs)) {
