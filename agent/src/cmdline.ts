@@ -11,6 +11,8 @@ export interface BootWords {
   readonly mac?: string;
   /** The card the firmware booted from, lower case with colons. */
   readonly bootMac?: string;
+  /** SHA-256 of the manifest of the image that the boot stage fetches, 64 lower-case hex digits. */
+  readonly image?: string;
   /** What to do when the controller goes on refusing: `reboot` (default) or `wait`. */
   readonly refused?: 'reboot' | 'wait';
   /** Words that were there but malformed; none of them is used. */
@@ -88,6 +90,10 @@ export function readBootWords(text: string): BootWords {
         else bad(name, 'aa:bb:cc:dd:ee:ff');
         break;
       }
+      case 'nixie.image':
+        if (/^[0-9a-f]{64}$/i.test(value)) words.image = value.toLowerCase();
+        else bad(name, '64 hex digits');
+        break;
       case 'nixie.refused':
         if (value === 'reboot' || value === 'wait') words.refused = value;
         else bad(name, 'reboot or wait');

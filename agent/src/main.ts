@@ -231,6 +231,18 @@ async function main(): Promise<number> {
       await checkIn(command.settings);
       process.stdout.write('nixie-agent: the controller knows that this system has booted\n');
       return 0;
+    case 'fetch': {
+      const stop = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+      const say = (line: string): void => {
+        process.stderr.write(`nixie-agent: ${line}\n`);
+        toConsole('/', `nixie-agent: ${line}`);
+      };
+      // Most machines never need it.
+      const { runFetch } = await import('./fleet/run.ts');
+      await runFetch(command.settings, process.env, say, stop.signal);
+      return 0;
+    }
     case 'run':
       await runAgent(command.settings, command.notes);
       return 0;

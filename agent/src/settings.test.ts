@@ -107,3 +107,44 @@ test('an inventory is of this machine or of a tree, a record of this machine onl
   assert.throws(() => readCommand(['--record', 'there', '--root', 'x']), /--record: found --root as well/);
   assert.throws(() => readCommand(['--record', '']), /--record: found nothing, want a folder/);
 });
+
+test('what is fetched stands on the kernel command line; the door is the controller', () => {
+  const image = 'e'.repeat(64);
+  const command = withLine(`${line} nixie.image=${image}`, (file) =>
+    readCommand(['--fetch', '/run/image', '--serve', '--cmdline', file]),
+  );
+  assert.ok(command.kind === 'fetch');
+  assert.deepEqual(command.settings, {
+    file: '/run/image',
+    doors: ['10.0.0.1'],
+    manifestSha256: image,
+    serve: true,
+    giveUpMs: 600_000,
+  });
+  const given = withLine(line, (file) =>
+    readCommand(
+      ['--fetch=x', '--cmdline', file, '--image', image, '--door', '[::1]:9,10.0.0.3', '--upload-limit', '30'].concat(
+        ...['--peer-port', '7000', '--patience', '5'],
+      ),
+    ),
+  );
+  assert.ok(given.kind === 'fetch');
+  assert.deepEqual(given.settings, {
+    file: 'x',
+    doors: ['[::1]:9', '10.0.0.3'],
+    manifestSha256: image,
+    serve: false,
+    giveUpMs: 5000,
+    port: 7000,
+    uploadBytesPerSecond: 30e6,
+  });
+  for (const [args, want] of [
+    [['--fetch', 'x'], /no usable nixie\.image=/],
+    [['--fetch', ''], /--fetch: found "", want a file/],
+    [['--fetch', 'x', '--image', 'e'], /--image: found "e"/],
+    [['--fetch', 'x', '--peer-port', '70000'], /--peer-port/],
+    [['--fetch', 'x', '--upload-limit', '0'], /--upload-limit/],
+    [['--fetch', 'x', '--door', '%'], /--door/],
+  ] as const)
+    assert.throws(() => withLine(line, (file) => readCommand([...args, '--cmdline', file])), want);
+});

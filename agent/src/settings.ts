@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { CheckInSettings } from './check-in.ts';
-import { readBootWords, readEndpoint, readMac } from './cmdline.ts';
+import { type BootWords, readBootWords, readEndpoint, readMac } from './cmdline.ts';
+import type { FetchSettings } from './fleet/run.ts';
 
 export interface Settings {
   readonly controllers: readonly string[];
@@ -30,6 +31,7 @@ export type Command =
   | { readonly kind: 'inventory'; readonly root: string; readonly linksUpMs: number }
   | { readonly kind: 'record'; readonly folder: string }
   | { readonly kind: 'check-in'; readonly settings: CheckInSettings }
+  | { readonly kind: 'fetch'; readonly settings: FetchSettings }
   | { readonly kind: 'help' | 'version' };
 
 export class UsageError extends Error {
@@ -46,6 +48,9 @@ Without options everything comes from the kernel command line (nixie.controller=
                                    addresses and disk labels are in them
   nixie-agent --check-in --controller IP:PORT[,…] --fingerprint HEX [--host NAME]
                                    an installed system tells the controller that it has booted, signed by its SSH host key
+  nixie-agent --fetch FILE [--serve]
+                                   get the large part of the installer (nixie.image=) from other machines and the controller; FILE is
+                                   there when it is whole and checked. With --serve: go on, and hand it to others
   nixie-agent --help | --version
 
 Options override the kernel's words:
@@ -60,6 +65,10 @@ Options override the kernel's words:
   --authorized-keys FILE           where the run's keys go (default /root/.ssh/authorized_keys)
   --nix-conf FILE                  nix settings that name the controller's binary cache (default /root/.config/nix/nix.conf)
   --state DIR                      key and credential of this boot (default /run/nixie-agent)
+  --image HEX                      SHA-256 of the image's manifest, for --fetch
+  --door IP:PORT[,…]               HTTP of the controller, for --fetch (default: the controller's address, port 7480)
+  --peer-port PORT                 where --fetch serves other machines (default 7483, or any when that is taken)
+  --upload-limit MB                most that --fetch sends to other machines, megabytes a second (default: no limit)
   --refused reboot|wait            when the token stays refused (default reboot, after --patience)
   --patience SECONDS               time before such a reboot (default 600)
   --links-up SECONDS               bring up network cards that are down and that nobody uses, to read their carrier, speed and
@@ -93,6 +102,12 @@ export function readCommand(args: readonly string[]): Command {
         inventory: { type: 'boolean' },
         record: { type: 'string' },
         'check-in': { type: 'boolean' },
+        fetch: { type: 'string' },
+        serve: { type: 'boolean' },
+        image: { type: 'string' },
+        door: { type: 'string' },
+        'peer-port': { type: 'string' },
+        'upload-limit': { type: 'string' },
         host: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'V' },
@@ -139,6 +154,7 @@ export function readCommand(args: readonly string[]): Command {
     if (text('cmdline')) throw new UsageError(`read --cmdline: ${(error as Error).message}`);
   }
   const words = readBootWords(line);
+  if (values.fetch !== undefined) return fetchCommand(values, words, cmdline, check);
   check('token', text('token'), (hex) => /^[0-9a-f]{32}$/.test(hex), '32 hex digits');
   check('mac', text('mac'), (mac) => readMac(mac) !== undefined, 'aa:bb:cc:dd:ee:ff');
   check('refused', text('refused'), (word) => word === 'reboot' || word === 'wait', 'reboot or wait');
@@ -173,6 +189,46 @@ export function readCommand(args: readonly string[]): Command {
     },
   };
 }
+
+/** All comes from the kernel's command line, whose manifest hash is what is trusted. */
+function fetchCommand(
+  values: Partial<Record<string, string | boolean>>,
+  words: BootWords,
+  cmdline: string,
+  check: (name: string, value: string | undefined, good: (value: string) => boolean, want: string) => void,
+): Command {
+  const text = (name: string): string | undefined => values[name] as string | undefined;
+  const file = text('fetch')!;
+  check('fetch', file, (path) => path !== '', 'a file');
+  const number = /^[1-9]\d{0,5}$/;
+  check('image', text('image'), (hex) => /^[0-9a-f]{64}$/.test(hex), '64 hex digits');
+  check('peer-port', text('peer-port'), (port) => number.test(port) && Number(port) < 65_536, 'a port');
+  check('upload-limit', text('upload-limit'), (rate) => number.test(rate), 'megabytes a second');
+  check('patience', text('patience'), (seconds) => /^\d{1,6}$/.test(seconds), 'seconds');
+  const given = text('door')?.split(',').filter(Boolean);
+  check('door', text('door'), () => !!given?.length && given.every((to) => readEndpoint(to)), 'IP:PORT');
+  // The same addresses; the port there is that of the agents.
+  const doors = given ?? words.controllers.map((each) => hostOf(readEndpoint(each)!.host));
+  const manifestSha256 = text('image') ?? words.image;
+  if (manifestSha256 === undefined || doors.length === 0)
+    throw new UsageError(
+      `--fetch: ${cmdline} has no usable ${manifestSha256 === undefined ? 'nixie.image' : 'nixie.controller'}=: was this machine started by a boot script of an installer with an image?`,
+    );
+  return {
+    kind: 'fetch',
+    settings: {
+      file,
+      doors,
+      manifestSha256,
+      serve: values.serve === true,
+      giveUpMs: Number(text('patience') ?? 600) * 1000,
+      ...(values['peer-port'] === undefined ? {} : { port: Number(values['peer-port']) }),
+      ...(values['upload-limit'] === undefined ? {} : { uploadBytesPerSecond: Number(values['upload-limit']) * 1e6 }),
+    },
+  };
+}
+
+const hostOf = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 function hostName(root: string): string | undefined {
   try {
