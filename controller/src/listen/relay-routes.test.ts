@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Mac } from '../machine/mac.ts';
-import { watchRelayRoutes } from './relay-routes.ts';
+import { routeIn, watchRelayRoutes } from './relay-routes.ts';
 import type { Seen } from './seen.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
@@ -59,4 +59,22 @@ test('what came without a relay, of no machine of ours, or got no answer, asks n
   for (const seen of [near, stranger, { ...answered, kind: 'dhcp-silent' as const }]) see(seen);
   await settle();
   assert.deepEqual(asked, []);
+});
+
+test('the routing table: the longest prefix, then the lowest metric; no route that is down or refuses', () => {
+  const head = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT';
+  const lines = [
+    'eth1\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0',
+    'eth0\t004E0A0A\tFE004D0A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0',
+    'eth2\t00004E0A\tFE004D0A\t0003\t0\t0\t50\t00FFFFFF\t0\t0\t0',
+    'eth0\t00004E0A\tFE004D0A\t0003\t0\t0\t20\t00FFFFFF\t0\t0\t0',
+    'eth3\t00004E0A\tFE004D0A\t0002\t0\t0\t10\t00FFFFFF\t0\t0\t0',
+    '*\t00004F0A\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0',
+    'torn',
+    '',
+  ];
+  const table = [head, ...lines].join('\n');
+  assert.equal(routeIn(table, '10.78.0.254'), 'eth0');
+  assert.equal(routeIn(table, '10.80.0.1'), 'eth1');
+  assert.equal(routeIn([head, ...lines.slice(1)].join('\n'), '10.80.0.1'), undefined);
 });
