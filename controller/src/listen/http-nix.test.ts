@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -177,11 +177,12 @@ test('who finds no room waits, and is refused in the end', async () => {
     assert.deepEqual([second.status, third.status], [503, 503]);
     first.destroy();
   });
-  await served(paths, { most: 1 }, async (port) => {
-    const all = await Promise.all(Array.from({ length: 8 }, () => ask(port, `/nix/nar/${hash('b')}.nar`)));
-    for (const { status, body, complete } of all)
-      assert.deepEqual([status, body.length, complete], [200, large.narSize, true]);
-  });
+  for (const limits of [{ most: 1 }, { mostEach: 1 }])
+    await served(paths, limits, async (port) => {
+      const all = await Promise.all(Array.from({ length: 8 }, () => ask(port, `/nix/nar/${hash('b')}.nar`)));
+      for (const { status, body, complete } of all)
+        assert.deepEqual([status, body.length, complete], [200, large.narSize, true]);
+    });
 });
 
 /** Writes until nobody reads any more. */
@@ -190,3 +191,23 @@ function endless(): string {
   writeFileSync(file, '#!/bin/sh\nexec cat /dev/zero\n', { mode: 0o755 });
   return file;
 }
+
+test('large paths are read with the rights that nix has', {
+  skip: process.getuid?.() === 0 && existsSync('/usr/bin/setpriv') ? false : 'needs root and setpriv',
+}, async () => {
+  chmodSync(folder, 0o755);
+  const bytes = 1 << 20;
+  const says = join(folder, 'says');
+  const script = `#!/bin/sh\n{ id -u; id -G; grep NoNewPrivs /proc/self/status; echo "$HOME"; cat /dev/zero; } | head -c ${bytes}\n`;
+  writeFileSync(says, script, { mode: 0o755 });
+  chmodSync(says, 0o755);
+  const paths = { [hash('b')]: { path: join(folder, hash('b')), narSize: bytes, narHash: '' } };
+  const as = { uid: 65_534, gid: 65_534, setpriv: '/usr/bin/setpriv' };
+  const env = { PATH: process.env.PATH ?? '', HOME: '/nowhere' };
+  await served(paths, { program: says, as, env }, async (port) => {
+    const got = await ask(port, `/nix/nar/${hash('b')}.nar`);
+    assert.equal(got.body.length, bytes);
+    const [uid, groups, noNew, home] = got.body.toString('latin1', 0, 200).split('\n');
+    assert.deepEqual([uid, groups, noNew?.replace(/\s+/, ' '), home], ['65534', '65534', 'NoNewPrivs: 1', '/nowhere']);
+  });
+});

@@ -53,8 +53,9 @@ export interface StoreDoorParts {
   readonly program?: string;
   /** A response of which nothing is taken for so long is ended. */
   readonly stalledMs?: number;
-  /** NARs sent by children at the same time, and how long and in what number others wait for that. */
+  /** NARs sent by children at the same time, in all and to one address, and how long and in what number others wait for that. */
   readonly most?: number;
+  readonly mostEach?: number;
   readonly waitMs?: number;
   readonly mostWaiting?: number;
 }
@@ -81,13 +82,15 @@ const smallAtOnce = 32;
 
 /** Serves the paths of the table out of the store of this machine. */
 export function storeDoor(parts: StoreDoorParts): StoreDoor {
-  const { table, most = 64, waitMs = 30_000, mostWaiting = 1024, stalledMs = 60_000 } = parts;
+  const { table, most = 64, mostEach = 32, waitMs = 30_000, mostWaiting = 1024, stalledMs = 60_000 } = parts;
   const count = { narInfos: 0, nars: 0, narBytes: 0, refused: 0 };
   /** Those who wait, in order: `again` sends it if there is room now. */
   const waiting = new Set<{ again(): void; leave(): void }>();
+  /** Children at work by the address of the client: one that takes all of them and reads slowly must not keep out the others. */
+  const each = new Map<string, number>();
   let small = 0;
   const next = (): void => {
-    for (const each of [...waiting]) each.again();
+    for (const one of [...waiting]) one.again();
   };
   const children = socketChildren({ most, stalledMs, room: next });
 
@@ -121,15 +124,24 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
       void sendSmall(response, served);
       return true;
     }
+    const client = response.socket?.remoteAddress ?? '';
+    const already = each.get(client) ?? 0;
+    if (already >= mostEach) return false;
     const command = {
       argv: [parts.program ?? 'nix-store', '--dump', served.path] as const,
       env: parts.env,
       size: served.narSize,
       ...(parts.as === undefined ? {} : { as: parts.as }),
     };
-    return children.send(response, narHeaders(served.narSize), command, (sent, _total, ended) => {
-      if (ended) count.narBytes += sent;
+    const begun = children.send(response, narHeaders(served.narSize), command, (sent, _total, ended) => {
+      if (!ended) return;
+      count.narBytes += sent;
+      const left = (each.get(client) ?? 1) - 1;
+      if (left > 0) each.set(client, left);
+      else each.delete(client);
     });
+    if (begun) each.set(client, already + 1);
+    return begun;
   };
 
   const nar = (request: IncomingMessage, response: ServerResponse, served: ServedPath): void => {
@@ -178,7 +190,7 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
     },
     counters: () => ({ ...count, sending: children.running }),
     close() {
-      for (const each of [...waiting]) each.leave();
+      for (const one of [...waiting]) one.leave();
       children.close();
     },
   };
