@@ -28,10 +28,14 @@ test('every .nix file parses', { skip: skipUnless(needPrograms(['nix-instantiate
 });
 
 test('the form of every .nix file', () => {
-  assert.deepEqual(
-    files.flatMap((path) => formFaults(text(path)).map((fault) => `${path}:${fault}`)),
-    [],
+  // The lab and the small nixpkgs are dense: one line for one thing.
+  const dense = (path: string) => /^e2e\/|^examples\/lab\//.test(path);
+  const faults = files.flatMap((path) =>
+    formFaults(text(path))
+      .filter((fault) => !(dense(path) && fault.endsWith('several on one line')))
+      .map((fault) => `${path}:${fault}`),
   );
+  assert.deepEqual(faults, []);
 });
 
 for (const [name, given, want] of [
@@ -41,6 +45,8 @@ for (const [name, given, want] of [
   ['text is free', "{\n  a = ''\n     x\n  '';\n}\n", []],
   ['code after a text of one line is not', "{\n  a = ''x'';\n   b = 1;\n}\n", ['3: indented by 3']],
   ['a quote in a text', "{\n  a = ''\n   it''$x ''' '\n  '';\n}\n", []],
+  ['several on one line', '{\n  a = { b = 1; c = "}"; };\n}\n', ['2: a set of several on one line']],
+  ['one on one line', '{\n  a = { b = "x; y;"; };\n}\n', []],
   ['no line end', '{ }', ['1: no line end at the end of the file']],
   ['two empty lines', '{\n\n\n}\n', ['3: two empty lines']],
 ] as const) {

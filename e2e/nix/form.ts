@@ -1,4 +1,5 @@
-// The rules of nixfmt that a line can be judged by: no tabs, no blanks at the end, indentation by twos. What is inside of ''texts'' is free.
+// The rules of nixfmt that a line can be judged by: no tabs, no blanks at the end, indentation by twos, a set of several on several lines. What is
+// inside of ''texts'' is free.
 
 /** `LINE: what is wrong` for each fault. */
 export function formFaults(source: string): string[] {
@@ -12,6 +13,7 @@ export function formFaults(source: string): string[] {
     if (/ $/.test(line)) say('blank at the end of the line');
     const indent = /^ */.exec(line)![0].length;
     if (!inText && indent % 2 === 1) say(`indented by ${indent}`);
+    if (!inText && severalOnOneLine(line)) say('a set of several on one line');
     if (!inText && line === '' && lines[i - 1] === '') say('two empty lines');
     inText = textAfter(line, inText);
   });
@@ -34,4 +36,13 @@ function textAfter(line: string, before: boolean): boolean {
     }
   }
   return inText;
+}
+
+function severalOnOneLine(line: string): boolean {
+  const code = line
+    .replace(/"(?:[^"\\]|\\.)*"/g, '""')
+    .replace(/''.*?''/g, '""')
+    .replace(/#.*$/, '');
+  // The arguments of a function have commas.
+  return /\{[^{}]*;[^{}]*;\s*\}/.test(code);
 }

@@ -22,10 +22,16 @@ let
   );
   blankMachine =
     one:
+    let
+      script = import ./vm.nix {
+        inherit pkgs;
+        inherit (one) mac firmware diskSerial;
+      };
+    in
     if story.dhcp != "only" then
       throw "story ${one.name}: in the VM test Nixie is the only DHCP server"
     else
-      "create_machine(\"${import ./vm.nix { inherit pkgs; inherit (one) mac firmware diskSerial; }}\", name=\"${one.name}\")";
+      "create_machine(\"${script}\", name=\"${one.name}\")";
 in
 {
   name = "nixie-${lib.removeSuffix ".json" (baseNameOf file)}";

@@ -2,8 +2,9 @@
 { lib }:
 let
   inherit (lib) mkOption types;
-  optional = type: more: mkOption ({ type = types.nullOr type; default = null; } // more);
-  list = type: more: mkOption ({ type = types.listOf type; default = [ ]; } // more);
+  withDefault = default: type: more: mkOption ({ inherit default type; } // more);
+  optional = type: withDefault null (types.nullOr type);
+  list = type: withDefault [ ] (types.listOf type);
   macHint = "Six spellings are understood, in either case.";
   source = types.strMatching "file:/.+|command:.+|env:[A-Za-z_][A-Za-z0-9_]*|credential:[A-Za-z0-9._-]+";
   sourceHint = "`file:/PATH`, `command:PROGRAM ARGUMENT…`, `env:NAME`, or `credential:NAME` of `services.nixie.credentials`";
@@ -88,7 +89,10 @@ let
       description = "Nothing is written unless each entry is met by exactly one disk of the machine, or as many as it says.";
     };
     disk = optional (types.submodule hints) {
-      example = { minSize = "400G"; rotational = false; };
+      example = {
+        minSize = "400G";
+        rotational = false;
+      };
       description = "All of it holds for exactly one disk of the machine, which its layout then finds as `/dev/nixie/disk`.";
     };
     inventory = optional types.str {

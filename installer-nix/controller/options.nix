@@ -44,7 +44,12 @@ in
     subnets = mkOption {
       type = types.listOf hosts.subnetType;
       default = [ ];
-      example = [ { cidr = "10.20.0.0/24"; range = "10.20.0.100-10.20.0.199"; } ];
+      example = [
+        {
+          cidr = "10.20.0.0/24";
+          range = "10.20.0.100-10.20.0.199";
+        }
+      ];
       description = "Networks that the controller is not in itself, and whose relays send to it; `$subnets` of `hosts.json`.";
     };
     hostsFile = mkOption {
