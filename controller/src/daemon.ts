@@ -23,7 +23,15 @@ import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { Loading } from './core/loading.ts';
-import { alsoReachedAt, inSubnet, keptInSubnets, planNetwork, subnetWarnings, wakePlaces } from './core/network.ts';
+import {
+  alsoReachedAt,
+  inSubnet,
+  keptInSubnets,
+  leasedBehind,
+  planNetwork,
+  subnetWarnings,
+  wakePlaces,
+} from './core/network.ts';
 import { makeFinder, makeLookup, neighbourAt } from './core/place.ts';
 import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
@@ -38,7 +46,7 @@ import { Secrets, withoutSecrets } from './install/secrets.ts';
 import { launch } from './launch.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
-import { type HttpFiles, startHttp } from './listen/http.ts';
+import { type FileProgress, type HttpFiles, startHttp } from './listen/http.ts';
 import type { InheritedUdp } from './listen/inherited.ts';
 import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
@@ -61,6 +69,7 @@ import { callerOf } from './nix/runner.ts';
 import type { Installer } from './nix/types.ts';
 import { prepareRun } from './preparation.ts';
 import { findPrograms } from './programs.ts';
+import { makeRelayPart, type RelayPart } from './relays.ts';
 import { runRights } from './rights.ts';
 import type { Roster } from './roster.ts';
 import { gcPart, ServedHosts, type Service } from './service.ts';
@@ -97,6 +106,8 @@ export interface DaemonWorld {
   readonly signal: AbortSignal;
   /** Sockets that systemd opened for us. */
   readonly inherited?: readonly InheritedUdp[];
+  /** Of nixie, told to relays. */
+  readonly version?: string;
   /** Absent: the run ends when every host has ended. */
   readonly service?: Service;
 }
@@ -183,7 +194,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const inventories = new Map<string, Inventory>();
     const plans = new Map<string, Plan>();
     const installers = new Map<System, InstallerFiles>();
-    const hostOfMac = { get: (mac: Mac) => book.withMac(mac)?.name };
+    const builtInstallers = new Map<System, Installer>();
+    const hostOfMac = { get: (mac: Mac, relay?: string) => book.withMac(mac, relay)?.name };
     const consent = new Consent({
       consents: state.consents,
       reinstall: config.reinstall,
@@ -196,6 +208,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     let boot: BootServer | undefined;
     let agents: AgentServer | undefined;
     let roster: Roster | undefined;
+    let relayed: RelayPart | undefined;
     // Resolves when every machine has ended, or at the signal; rejects when a part that all need has ended.
     let ended = Promise.withResolvers<void>();
     const broken = Promise.withResolvers<never>();
@@ -261,9 +274,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         changed: () => {
           answers.changed();
+          relayed?.changed();
           roster?.moved();
           if (core.ended) ended.resolve();
         },
+        overdue: (host, since) => relayed?.overdue(host, since),
         rested: () => roster?.moved(),
       },
       patience,
@@ -310,13 +325,27 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
     });
     // One that was added since is none any more, nor is one that --only leaves out.
-    const leftOut = new Set(endless ? [] : config.allHosts.flatMap(({ macs }) => macs));
-    const unlisted = () => strangers.all().filter(({ mac }) => book.withMac(mac) === undefined && !leftOut.has(mac));
+    const leftOut = new HostBook(endless ? [] : config.allHosts);
+    const unlisted = () =>
+      strangers
+        .all()
+        .filter(({ mac, relay }) => (book.withMac(mac, relay) ?? leftOut.withMac(mac, relay)) === undefined);
     const taken = trails.follow(sightings);
     const relayRoutes = watchRelayRoutes({ onSeen: taken, ticks });
     const seen = (each: Seen) => {
       taken(each);
       relayRoutes(each);
+    };
+
+    const sent = (progress: FileProgress, relay?: string): void => {
+      trails.file(progress, relay);
+      const { mac, file, sentBytes } = progress;
+      const host = mac === undefined ? undefined : book.withMac(mac, relay);
+      if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
+      const all = loading.sent(host.name, host.system, file, sentBytes);
+      if (all === undefined) return;
+      const { done: done_bytes, total: total_bytes } = all;
+      emit({ event: 'progress', at: iso(now()), host: host.name, stage: 'loading', done_bytes, total_bytes });
     };
 
     // Sockets.
@@ -357,31 +386,47 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ...given('nix', cache?.door.answer),
       loaders: found.files,
       onSeen: seen,
-      onProgress: (progress) => {
-        trails.file(progress);
-        const { mac, file, sentBytes } = progress;
-        const host = mac === undefined ? undefined : book.withMac(mac);
-        if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
-        const all = loading.sent(host.name, host.system, file, sentBytes);
-        if (all === undefined) return;
-        const { done, total } = all;
-        emit({
-          event: 'progress',
-          at: iso(now()),
-          host: host.name,
-          stage: 'loading',
-          done_bytes: done,
-          total_bytes: total,
-        });
-      },
+      onProgress: (progress) => sent(progress),
     });
     closers.push(() => http.close());
+    const relays = makeRelayPart({
+      stateDir,
+      tls,
+      version: world.version ?? '',
+      ...given('listen', config.relayListen),
+      own,
+      httpPort,
+      agentPort: grpcPort,
+      hosts: book,
+      life: (host) => core.life(host),
+      alive: (host) => heard.lately(host),
+      installers: builtInstallers,
+      loaders: found,
+      network: () => network,
+      tokens,
+      tokensChanged: () => state.tokensChanged(tokens),
+      admission,
+      ...given('cache', cache),
+      folder: state.folder.path,
+      ...given('childUser', rights.as),
+      node: process.execPath,
+      onSeen: taken,
+      onProgress: sent,
+      notice: (level, text) => account.notice(level, text),
+      warn: (text, key) => warnings.warn(text, undefined, key),
+      now,
+      ticks,
+    });
+    relayed = relays;
+    closers.push(() => relays.close());
     agents = await startAgentServer({
+      placeOf: relays.placeOf,
       addresses: own,
       port: grpcPort,
       tls,
       checkIns: new CheckIns({
         life: (host) => core.life(host),
+        relayOf: (host) => book.named(host)?.relay,
         toplevel: (host) => plans.get(host)?.system.toplevel.out,
         placedKey: (host) => placedHostKey(stateDir, host),
         happened: (host, happening) => core.happened(host, happening),
@@ -412,10 +457,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     closers.push(() => agents?.close());
     const sessions = agents;
+    await relays.open(() => sessions.loopback());
 
+    const near = makeFinder(links, ticks);
     const tasks: TaskWorld = {
       plans,
-      finder: makeFinder(links, ticks),
+      finder: {
+        ...near,
+        find: (macs, taskSignal, relay) =>
+          relay === undefined ? near.find(macs, taskSignal) : relays.relays.find(relay, macs),
+      },
+      relays: relays.way,
       agents: {
         async connected(host, deadlineMs, taskSignal, bootId) {
           const there = () =>
@@ -429,10 +481,14 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
       },
       // Of the installed system, where it checked in; what it took beyond a router, as its relay told; and what we gave.
-      leased: (macs) => [
-        ...macs.flatMap((mac) => checkedIn.get(hostOfMac.get(mac) ?? '') ?? []),
-        ...whereabouts.beyond(macs),
-        ...macs.flatMap((mac) => [network.addresses[mac] ?? [], whereabouts.leased(mac)].flat()),
+      leased: (macs, relay) => [
+        ...macs.flatMap((mac) => checkedIn.get(hostOfMac.get(mac, relay) ?? '') ?? []),
+        ...(relay === undefined ? whereabouts.beyond(macs) : []),
+        ...macs.flatMap((mac) =>
+          relay === undefined
+            ? [network.addresses[mac] ?? [], whereabouts.leased(mac)].flat()
+            : leasedBehind(network, relay, mac),
+        ),
       ],
       provedBefore: (host) => state.lastAddresses.get(host),
       cardsOf: (host) => cardMacs(registrations.get(host)),
@@ -464,7 +520,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         }
       },
       strictHardware: config.strictHardware,
-      wake: async (macs, taskSignal) => {
+      wake: async (macs, taskSignal, relay) => {
+        if (relay !== undefined) {
+          const { sent: count, failures } = await relays.relays.wake(relay, macs);
+          for (const failure of failures) warnings.warn(failure);
+          return count;
+        }
         const host = macs[0] && book.withMac(macs[0]);
         const places = wakePlaces(
           host,
@@ -507,7 +568,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       searchPath,
       nixEnv: nixEnvironment(env),
       proofPatienceMs: Math.max(10, patience.proving - 5) * 1000,
-      answersCurrent: () => answers.current(),
+      answersCurrent: (host, taskSignal) =>
+        host.relay === undefined ? answers.current() : relays.relays.current(host.relay, taskSignal),
     };
     const desk = {
       core,
@@ -529,7 +591,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       }),
       retry: (host) => retry(desk, host),
       cancel: (host) => cancel(desk, host),
-      wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal),
+      wake: (host) => tasks.wake(book.named(host)?.macs ?? [], signal, book.named(host)?.relay),
       watch: (listener) => account.watch(listener),
       trail: (host) => trails.of(host),
       logs: account.log,
@@ -557,6 +619,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       marks,
       takeInstaller(system: System, installer: Installer) {
         installers.set(system, filesOf(installer));
+        builtInstallers.set(system, installer);
         const served = servedInstaller(installer);
         files = new Map([...files, ...served]);
         loading.take(system, new Map([...served].map(([name, { size }]) => [name, size])));

@@ -1,6 +1,8 @@
 // The part of a controller that is there for relays: who may join, the door, what each is told, and what comes back. Nothing of it is open as long as
 // no relay has a token.
+import { chownSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { PlanLoader } from '@nixie/proto/relay';
 import { after } from './clock.ts';
@@ -9,7 +11,9 @@ import type { Hosts } from './core/hosts.ts';
 import type { NetworkPlan } from './core/network.ts';
 import { makeRelayPlan } from './core/relay-plan.ts';
 import { TokenStock } from './core/relay-stock.ts';
-import { type RelayLink, Relays } from './core/relays.ts';
+import type { RelayWay } from './core/relay-way.ts';
+import { type RelayLink, Relays, type RelayView } from './core/relays.ts';
+import { proxyOption, proxyText } from './install/relay-proxy.ts';
 import type { FileProgress } from './listen/http.ts';
 import type { FoundLoaders } from './listen/loaders.ts';
 import { Places } from './listen/relay-carry.ts';
@@ -18,6 +22,7 @@ import { readFileServed, readRelaySeen } from './listen/relay-seen.ts';
 import type { RelaySession, RelayWord } from './listen/relay-session.ts';
 import { type RelayDoor, startRelayDoor } from './listen/relays.ts';
 import type { Seen } from './listen/seen.ts';
+import { startSshDoor } from './listen/ssh-door.ts';
 import type { System } from './machine/host.ts';
 import { type Life, offerIn } from './machine/life.ts';
 import { type Endpoint, type Place, relayPort } from './machine/relay.ts';
@@ -48,6 +53,12 @@ export interface RelayPartWorld {
   readonly admission: Pick<Admission, 'scriptServed'>;
   /** Absent: there is none. */
   readonly cache?: { readonly paths: PathTable & { readonly publicKey: string } };
+  /** Private folder for what ssh needs to go by a relay; `childUser` may enter it. */
+  readonly folder: string;
+  /** Whom ssh runs as. Absent: as ourselves. */
+  readonly childUser?: { readonly uid: number; readonly gid: number };
+  /** node by absolute path, which `childUser` may start. */
+  readonly node: string;
   onSeen(seen: Seen): void;
   onProgress(progress: FileProgress, relay: string): void;
   notice(level: 'info' | 'warning', text: string): void;
@@ -67,10 +78,26 @@ export interface RelayPart {
   open(loopback: () => Promise<number>): Promise<void>;
   /** Something was decided that may change what relays answer. */
   changed(): void;
-  /** The link of a relay and its door, for those who carry. */
-  door(): RelayDoor | undefined;
+  /** How tasks reach machines behind relays. */
+  readonly way: RelayWay;
+  /** See `CoreWorld`. */
+  overdue(host: string, since: number): 'wait' | { readonly reason: string } | undefined;
+  /** For the operator: relays that may join, that hosts name, or that were heard of. */
+  views(): readonly RelayOverview[];
   close(): Promise<void>;
 }
+
+export interface RelayOverview extends RelayView {
+  readonly hosts: number;
+  /** It may join. */
+  readonly hasToken: boolean;
+  /** TCP connections that it carries. */
+  readonly connections: number;
+}
+
+/** A relay that was there and is gone may come back for so long; one that never came has less time. Milliseconds. */
+const goneMs = 60 * 60_000;
+const neverMs = 15 * 60_000;
 
 const refusals: Readonly<Record<Exclude<RelayVerdict, 'ok'>, string>> = {
   unknown: 'no token was made for that name; to make one: nixie relay-token',
@@ -79,10 +106,8 @@ const refusals: Readonly<Record<Exclude<RelayVerdict, 'ok'>, string>> = {
   'other-key': 'its token was used by another relay before: was it copied? A new one is made by nixie relay-token',
 };
 
-/** How often plans are looked at for what no event tells: tokens that grow old, agents that fall silent. Milliseconds. */
-const lookMs = 5000;
-/** How often a door that isn't needed yet is thought of. */
-const thinkMs = 2000;
+/** How often is looked at what no event tells: tokens that grow old, agents that fall silent, the first token of a relay. Milliseconds. */
+const lookMs = 2000;
 
 export function makeRelayPart(world: RelayPartWorld): RelayPart {
   const { hosts, tokens, stateDir, tls, ticks } = world;
@@ -94,6 +119,10 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
   let loopbackPort: number | undefined;
   let off = () => {};
   let closed = false;
+  const began = ticks();
+  const sshSocket = join(world.folder, 'relay.sock');
+  const proxyFile = join(world.folder, 'relay-proxy.mjs');
+  let sshDoor: Awaited<ReturnType<typeof startSshDoor>> | undefined;
 
   const relays = new Relays({
     plan: (relay, { interfaces }: RelayLink) =>
@@ -151,6 +180,21 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
     }
   };
 
+  const openSsh = async (): Promise<void> => {
+    const owner = world.childUser;
+    writeFileSync(proxyFile, proxyText, { mode: 0o400 });
+    if (owner !== undefined) chownSync(proxyFile, owner.uid, owner.gid);
+    sshDoor = await startSshDoor({
+      path: sshSocket,
+      ...(owner !== undefined && { owner }),
+      async connect(relay, address, port, accepted) {
+        const session = door?.link(relay);
+        if (door === undefined || session === undefined) throw new Error(`relay ${relay} is not connected`);
+        await door.carry.connect(session, { address, port }, accepted);
+      },
+    });
+  };
+
   const openDoor = async (): Promise<void> => {
     const { listen } = world;
     door = await startRelayDoor({
@@ -204,31 +248,61 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
     async open(loopback) {
       const begin = async () => {
         loopbackPort ??= await loopback();
+        if (sshDoor === undefined) await openSsh();
         await openDoor();
       };
       if (needed()) await begin();
       let opening = false;
-      const beat = setInterval(
-        () => {
-          if (door !== undefined) return look();
-          if (opening || closed || !needed()) return;
-          opening = true;
-          begin()
-            .catch((error: Error) => world.warn(error.message, error.message))
-            .finally(() => {
-              opening = false;
-            });
-        },
-        Math.min(lookMs, thinkMs),
-      );
+      const beat = setInterval(() => {
+        if (door !== undefined) return look();
+        if (opening || closed || !needed()) return;
+        opening = true;
+        begin()
+          .catch((error: Error) => world.warn(error.message, error.message))
+          .finally(() => {
+            opening = false;
+          });
+      }, lookMs);
       off = () => clearInterval(beat);
     },
     changed: () => relays.changed(),
-    door: () => door,
+    way: {
+      whenUp: (relay, signal) => relays.whenUp(relay, signal),
+      cutSince: (relay, since) => relays.cutSince(relay, since),
+      ticks,
+      sshOptions: (relay) => [proxyOption({ node: world.node, file: proxyFile, socket: sshSocket, relay })],
+    },
+    overdue(host, since) {
+      const relay = hosts.named(host)?.relay;
+      if (relay === undefined) return undefined;
+      const { link, since: at } = relays.view(relay);
+      if (link !== undefined) return relays.cutSince(relay, since) ? 'wait' : undefined;
+      if (ticks() - (at ?? began) < (at === undefined ? neverMs : goneMs)) return 'wait';
+      const reason =
+        at === undefined
+          ? `its relay ${relay} never connected: is "nixie relay" started there, with a token of "nixie relay-token ${relay}"?`
+          : `its relay ${relay} has been gone for too long: is it running, and can it reach this controller?`;
+      return { reason };
+    },
+    views() {
+      const tokens = new Set(shelf.names());
+      const named = new Map<string, number>();
+      for (const { relay } of hosts.all()) if (relay !== undefined) named.set(relay, (named.get(relay) ?? 0) + 1);
+      return [...new Set([...tokens, ...named.keys(), ...relays.names()])].sort().map((name) => {
+        const session = door?.link(name);
+        return {
+          ...relays.view(name),
+          hosts: named.get(name) ?? 0,
+          hasToken: tokens.has(name),
+          connections: session === undefined ? 0 : (door?.carry.count(session) ?? 0),
+        };
+      });
+    },
     async close() {
       closed = true;
       off();
       relays.close();
+      await sshDoor?.close();
       await door?.close();
     },
   };

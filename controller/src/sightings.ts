@@ -59,7 +59,8 @@ export function makeSightings(world: SightingsWorld): (seen: Seen) => void {
       ...(detail === '' ? {} : { detail }),
     });
     if (kind === 'dhcp-silent' && why === 'declined') declined(world, seen);
-    if (host !== undefined && mac !== undefined) {
+    // A relay tells of its own networks, which are none that DHCP messages reach us from.
+    if (host !== undefined && mac !== undefined && seen.relay === undefined) {
       const ofRelay = relayWarning(world, seen);
       if (ofRelay !== undefined && told.size < mostTold && !told.has(ofRelay)) {
         told.add(ofRelay);
@@ -105,14 +106,14 @@ function networkGuess(address: string): string {
 }
 
 /** A machine found that somebody else has the address that we gave it. Believed only of the address that it was given. */
-function declined(world: SightingsWorld, { mac, detail: address }: Seen): void {
+function declined(world: SightingsWorld, { mac, detail: address, relay }: Seen): void {
   const before = mac === undefined ? [] : leasedTo(world.network(), mac);
   if (mac === undefined || address === undefined || !before.includes(address)) return;
   const other = leasedTo(world.avoid(address), mac).find((each) => !before.includes(each));
   const instead = other === undefined ? 'there is no other for it' : `it gets ${other} instead`;
   world.warn(
     `another machine uses ${address}, the address of ${mac}, which declined it: ${instead}; is a second DHCP server on this network?`,
-    world.hostOfMac.get(mac),
+    world.hostOfMac.get(mac, relay),
   );
 }
 

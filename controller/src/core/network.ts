@@ -145,6 +145,11 @@ export function leasedTo(plan: Pick<NetworkPlan, 'addresses' | 'subnets'>, mac: 
   return [plan.addresses, ...plan.subnets.map(({ addresses }) => addresses)].flatMap((each) => each[mac] ?? []);
 }
 
+/** Those that a MAC is leased behind a relay. */
+export function leasedBehind(plan: Pick<NetworkPlan, 'subnets'>, relay: string, mac: Mac): string[] {
+  return plan.subnets.flatMap(({ subnet, addresses }) => (subnet.relay === relay ? (addresses[mac] ?? []) : []));
+}
+
 /** What MACs have by the plan or had before, by `subnetKey`. */
 export function keptInSubnets(
   earlier: DeclaredSubnets['earlier'],
