@@ -1,12 +1,15 @@
 // Sockets that systemd opens (the socket units of installer-nix/controller/sockets.nix): who gets them serves two LANs without any right.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../lab/child.ts';
+import { fileURLToPath } from 'node:url';
+import { run, start } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
@@ -75,4 +78,35 @@ test('handed-over sockets answer as our own do, without a right', { skip, timeou
     await run(lans.inside(namespace, argv), { cwd: folder, deadlineMs: 60_000 });
     assert.ok(readFileSync(join(folder, 'got')).equals(loader));
   }
+});
+
+test('systemd’s own hand is understood', {
+  skip: skipUnless(needPrograms(['systemd-socket-activate'])),
+  timeout: 60_000,
+}, async () => {
+  const listen = fileURLToPath(new URL('../../controller/src/listen/inherited.ts', import.meta.url));
+  // It has no word for an interface: so the sockets are found, and the mistake is named.
+  const program = `import { inheritedUdp } from ${JSON.stringify(listen)};
+    try { inheritedUdp(process.env, process.pid); } catch (error) { console.log(error.message); }`;
+  const free = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await once(free, 'listening');
+  const { port } = free.address();
+  free.close();
+  await once(free, 'close');
+  const lines: string[] = [];
+  const node = [process.execPath, '--input-type=module', '-e', program];
+  const child = start(['systemd-socket-activate', '-d', '-l', `127.0.0.1:${port}`, '--fdname=lan.socket', ...node], {
+    deadlineMs: 30_000,
+    onLine: (line) => void lines.push(line),
+  });
+  // It starts the program when something comes.
+  const knock = dgram.createSocket('udp4');
+  const knocking = setInterval(() => knock.send('knock', port, '127.0.0.1', () => {}), 100);
+  await child.exited;
+  clearInterval(knocking);
+  knock.close();
+  assert.match(
+    lines.join('\n'),
+    new RegExp(`lan\\.socket of systemd: found udp 127\\.0\\.0\\.1:${port} on every interface`),
+  );
 });
