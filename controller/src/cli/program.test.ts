@@ -93,6 +93,19 @@ async function run(line: string, code: ExitCode = 0) {
 
 const needed = '--installer .#installer --flake . --hosts hosts.json';
 
+test('a binary cache unless --no-cache; a run that only looks has none to switch off', async () => {
+  const cacheOf = async (words: string) => ((await run(words)).calls[0]?.given as RunConfig).cache;
+  assert.equal(await cacheOf(needed), true);
+  assert.equal(await cacheOf(`${needed} --no-cache`), false);
+  assert.equal(await cacheOf(`serve ${needed} --no-cache`), false);
+  const looking = '--inventory-only --installer .#installer --hosts hosts.json';
+  assert.equal((await run(looking)).calls.length, 1);
+  await assert.rejects(
+    run(`${looking} --no-cache`),
+    (error: ConfigError) => error.problems.length === 1 && error.problems[0]?.where === '--no-cache',
+  );
+});
+
 test('the bare form is install', async () => {
   const bare = await run(`${needed} --only web2 --reinstall web2 --interface eth0 --interface eth1 --dry-run`, 4);
   const named = await run(
