@@ -112,8 +112,8 @@ export async function wake(request: WakeRequest, world: InspectWorld): Promise<E
   const all = chooseInterfaces(listInterfaces(), { interfaces, ...(address !== undefined && { address }) });
   const own = ownAddresses().map((each) => each.address);
   let code: ExitCode = exitCodes.done;
-  for (const { name, macs, subnet } of request.targets) {
-    const { links, beyond } = wakePlaces(subnet === undefined ? undefined : { subnet }, all, subnets, own);
+  for (const { name, macs, ...place } of request.targets) {
+    const { links, beyond } = wakePlaces(place, all, subnets, own);
     const from = [...links.map((link) => link.name), ...beyond.map(({ broadcast }) => `to ${broadcast}`)];
     let sent = 0;
     const failures: string[] = [];

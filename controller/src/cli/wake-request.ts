@@ -2,6 +2,7 @@
 import { checkAddress } from '../config/flags.ts';
 import { parseIpv4 } from '../config/ipv4.ts';
 import { nearest, type Problem, show } from '../config/problem.ts';
+import type { Host } from '../machine/host.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import type { Subnet } from '../machine/subnet.ts';
 import type { Declared } from './declared.ts';
@@ -11,6 +12,7 @@ export interface WakeTarget {
   readonly macs: readonly Mac[];
   /** Of the host: it is there and nowhere else. */
   readonly subnet?: string;
+  readonly relay?: string;
 }
 
 export interface WakeRequest {
@@ -44,8 +46,7 @@ export function readWake(
     // A name of the file wins: `deadbeef0001` may be both.
     const host = hosts.find(({ name }) => name === word);
     const mac = parseMac(word);
-    if (host !== undefined)
-      targets.set(host.name, { macs: host.macs, ...(host.subnet === undefined ? {} : { subnet: host.subnet }) });
+    if (host !== undefined) targets.set(host.name, { macs: host.macs, ...placeIn(host) });
     else if (mac !== undefined) targets.set(mac, { macs: [mac] });
     else {
       const names = hosts.map(({ name }) => name);
@@ -73,6 +74,10 @@ export function readWake(
     ...(secureOn !== undefined && { secureOn }),
     json: options.json ?? false,
   };
+}
+
+function placeIn({ subnet, relay }: Host): Pick<WakeTarget, 'subnet' | 'relay'> {
+  return { ...(subnet === undefined ? {} : { subnet }), ...(relay === undefined ? {} : { relay }) };
 }
 
 /** As ether-wake and others take it: six hexadecimal octets, or four decimal ones. */
