@@ -42,5 +42,6 @@ export const debianPackages = [
   ['libc6-arm64-cross', 'the C library for it'],
   ['libgcc-s1-arm64-cross', 'libgcc_s for it'],
   ['libstdc++6-arm64-cross', 'libstdc++ for it'],
+  ['uftp', 'multicast, a peer of the fleet benchmark'],
   ['nginx-light', 'the peer of the HTTP benchmark'],
 ];
