@@ -13,6 +13,7 @@ import { parseNeighbours } from '../install/find.ts';
 import { startBootServer } from '../listen/boot-server.ts';
 import { startHttp } from '../listen/http.ts';
 import { chooseInterfaces, listInterfaces } from '../listen/interfaces.ts';
+import type { Seen } from '../listen/seen.ts';
 import { wake } from '../listen/wake.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { type Endpoint, endpointText, type JoinToken } from '../machine/relay.ts';
@@ -161,13 +162,19 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     // Sockets. They are silent until the first plan is here.
     signal.throwIfAborted();
     const machineOf = (mac: Mac | undefined) => (mac === undefined ? undefined : plan?.machineOfMac.get(mac));
+    /** Firmware got its address of another server: only the neighbour table knows whose it is. */
+    const see = (each: Seen): void => {
+      const mac = each.mac ?? (each.address === undefined ? undefined : macAt(each.address));
+      const machine = each.machine ?? machineOf(mac);
+      seen.push({ ...each, ...(mac && { mac }), ...(machine !== undefined && { machine }) });
+    };
     const scene = () =>
       sceneOf(plan, links, { here: new Set(provisions.loaders.keys()), stale: stale(), httpPort: relayHttpPort });
     const boot = await startBootServer({
       scene: scene(),
       loaderFiles: new Map(),
       interfaces: links,
-      onSeen: (each) => seen.push(each),
+      onSeen: see,
       onFailure: broken.reject,
       onNotice: (text) => log({ name: 'notice', text }),
     });
@@ -178,11 +185,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       script: scripts.answer,
       loaders: new Map(),
       nix: nixStore.door,
-      onSeen(each) {
-        const mac = each.mac ?? (each.address === undefined ? undefined : macAt(each.address));
-        const machine = machineOf(mac);
-        seen.push({ ...each, ...(mac && { mac }), ...(machine !== undefined && { machine }) });
-      },
+      onSeen: see,
       onProgress(each) {
         const mac = each.mac ?? macAt(each.remoteAddress);
         const { remoteAddress: address, file, sentBytes, totalBytes, ended } = each;
