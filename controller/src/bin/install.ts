@@ -29,6 +29,8 @@ export interface InstallWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly uid: number;
+  /** Of nixie. */
+  readonly version?: string;
   readonly screen: Screen;
   readonly paint: Paint;
   /** Ends this process; only for a second signal. */
@@ -130,6 +132,7 @@ export async function install(
       env,
       cwd,
       uid,
+      ...(world.version !== undefined && { version: world.version }),
       prompted,
       emit: view.show,
       signal: abort.signal,

@@ -62,8 +62,8 @@ const operateWorld = {
   },
 };
 const handlers: Handlers = {
-  install: (config, warnings) => install(config, warnings, runWorld),
-  serve: (config, warnings, read) => install(config, warnings, runWorld, read),
+  install: (config, warnings) => install(config, warnings, { ...runWorld, version }),
+  serve: (config, warnings, read) => install(config, warnings, { ...runWorld, version }, read),
   check: (config, warnings) => check(config, warnings, world),
   explain: (request) => explain(request, world),
   wake: (request) => wake(request, world),

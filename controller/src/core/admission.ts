@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
+import type { ScriptServed } from '@nixie/proto/relay';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
 import { BootCount, mostBoots, scriptRefusals, whichScript } from '../answer/script-policy.ts';
 import type { RunEvent } from '../machine/event.ts';
@@ -281,19 +282,29 @@ export class Admission {
   }
 
   /** A relay has given a machine of its networks a boot script. Not believed of any other. */
-  scriptServed(relay: string, { machine, mac, token }: { machine: string; mac: string; token: string }): void {
+  scriptServed(
+    relay: string,
+    { machine, mac, token, verdict, address }: Pick<ScriptServed, 'machine' | 'mac' | 'token' | 'verdict' | 'address'>,
+  ): void {
     const { core, hosts, tokens, ticks } = this.#world;
     const host = hosts.named(machine);
     if (host === undefined || host.relay !== relay || !host.macs.some((each) => each === mac)) return;
+    const life = core.life(machine);
+    if (verdict === 'installer-runs')
+      this.#warn(
+        machine,
+        `${placeText({ relay, address })} asked for the boot script of ${mac} while its installer runs; it has to wait`,
+      );
     // Without a token it was told to wait, or to boot its disk.
-    if (token === '' || !tokens.served(token, machine, ticks())) return;
-    this.#world.tokensChanged?.();
-    if (this.#boots.lately(machine, ticks()) >= mostBoots) {
+    const given = token !== '' && tokens.served(token, machine, ticks());
+    if (given) this.#world.tokensChanged?.();
+    const tooMany = verdict === 'loop' || (given && this.#boots.lately(machine, ticks()) >= mostBoots);
+    if (tooMany && life !== undefined && offerIn(life.stage) === 'installer') {
       core.happened(machine, { kind: 'failed', reason: boots });
       return;
     }
+    if (!given) return;
     this.#boots.add(machine, ticks());
-    const life = core.life(machine);
     if (life !== undefined && !isEnd(life.stage) && moves[life.stage]['script-fetched'] !== undefined)
       core.happened(machine, { kind: 'script-fetched' });
   }
