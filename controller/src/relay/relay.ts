@@ -24,7 +24,7 @@ import { type FetchBytes, NotThere } from './fetching.ts';
 import { relayKey } from './key.ts';
 import { FetchFailed, type Link, type LinkDown, openLink } from './link.ts';
 import type { RelayEvent } from './log-line.ts';
-import { NixStore, NixStore } from './nix-store.ts';
+import { NixStore } from './nix-store.ts';
 import { type RelayPlan, readPlan, sceneOf } from './plan.ts';
 import { Problems } from './problems.ts';
 import { Provisions } from './provisions.ts';
@@ -116,8 +116,6 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     closers.push(() => cache.close());
     const nixStore = new NixStore(join(stateDir, 'narinfo'), { cache, fetch, problems, after });
     closers.push(() => nixStore.close());
-    const nixStore = new NixStore(join(stateDir, 'narinfo'), { cache, fetch, problems, after });
-    closers.push(() => nixStore.close());
 
     // What is answered, and from what.
     let plan: RelayPlan | undefined;
@@ -187,7 +185,6 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       script: scripts.answer,
       loaders: new Map(),
       nix: nixStore.door,
-      nix: nixStore.door,
       onSeen: see,
       onProgress(each) {
         const mac = each.mac ?? macAt(each.remoteAddress);
@@ -237,7 +234,6 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       const { version, machines, files } = plan;
       scripts.take(plan);
       provisions.take(plan);
-      nixStore.useKey(plan.cacheKey);
       nixStore.useKey(plan.cacheKey);
       http.setFiles(
         new Map(
