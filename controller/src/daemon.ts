@@ -584,6 +584,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const operator = await startOperator(state.operatorSocket, {
       machines: () => account.machines(),
       strangers: () => unlisted(),
+      relays: () => relays.states(),
       inventory: (host) => ({
         inventory: wholeInventory(state.hardware.inventory(host), inventories.get(host)),
         facter: state.hardware.facter(host),

@@ -312,7 +312,7 @@ test('the operator sees who is there, who may come and who is missed', async (t)
   const { relay, part } = await lab(t);
   const a = await relay('a');
   const shown = () =>
-    part.views().map(({ name, link, hosts, hasToken }) => [name, link !== undefined, hosts, hasToken]);
+    part.states().map(({ name, link, hosts, hasToken }) => [name, link !== undefined, hosts, hasToken]);
   assert.deepEqual(shown(), [
     ['a', true, 1, true],
     ['b', false, 1, false],

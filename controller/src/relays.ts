@@ -4,6 +4,7 @@ import { chownSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { RelayState } from '@nixie/proto/operator';
 import type { PlanLoader } from '@nixie/proto/relay';
 import { after } from './clock.ts';
 import type { Admission } from './core/admission.ts';
@@ -12,10 +13,11 @@ import type { NetworkPlan } from './core/network.ts';
 import { makeRelayPlan } from './core/relay-plan.ts';
 import { TokenStock } from './core/relay-stock.ts';
 import type { RelayWay } from './core/relay-way.ts';
-import { type RelayLink, Relays, type RelayView } from './core/relays.ts';
+import { type RelayLink, Relays } from './core/relays.ts';
 import { proxyOption, proxyText } from './install/relay-proxy.ts';
 import type { FileProgress } from './listen/http.ts';
 import type { FoundLoaders } from './listen/loaders.ts';
+import { cleanLine } from './listen/log-line.ts';
 import { Places } from './listen/relay-carry.ts';
 import { bytesToFetch, type Fetchable, type FetchWhat, fileToFetch } from './listen/relay-fetch.ts';
 import { readFileServed, readRelaySeen } from './listen/relay-seen.ts';
@@ -83,21 +85,16 @@ export interface RelayPart {
   /** See `CoreWorld`. */
   overdue(host: string, since: number): 'wait' | { readonly reason: string } | undefined;
   /** For the operator: relays that may join, that hosts name, or that were heard of. */
-  views(): readonly RelayOverview[];
+  states(): readonly RelayState[];
   close(): Promise<void>;
-}
-
-export interface RelayOverview extends RelayView {
-  readonly hosts: number;
-  /** It may join. */
-  readonly hasToken: boolean;
-  /** TCP connections that it carries. */
-  readonly connections: number;
 }
 
 /** A relay that was there and is gone may come back for so long; one that never came has less time. Milliseconds. */
 const goneMs = 60 * 60_000;
 const neverMs = 15 * 60_000;
+
+/** Of a relay, that the operator is shown. */
+const mostProblems = 16;
 
 const refusals: Readonly<Record<Exclude<RelayVerdict, 'ok'>, string>> = {
   unknown: 'no token was made for that name; to make one: nixie relay-token',
@@ -284,17 +281,32 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
           : `its relay ${relay} has been gone for too long: is it running, and can it reach this controller?`;
       return { reason };
     },
-    views() {
+    states() {
       const tokens = new Set(shelf.names());
       const named = new Map<string, number>();
       for (const { relay } of hosts.all()) if (relay !== undefined) named.set(relay, (named.get(relay) ?? 0) + 1);
       return [...new Set([...tokens, ...named.keys(), ...relays.names()])].sort().map((name) => {
+        const { link, why, since, status, current } = relays.view(name);
         const session = door?.link(name);
         return {
-          ...relays.view(name),
-          hosts: named.get(name) ?? 0,
+          name,
+          why,
+          sinceUnixMs: since === undefined ? undefined : BigInt(Math.round(world.now() - (ticks() - since))),
           hasToken: tokens.has(name),
-          connections: session === undefined ? 0 : (door?.carry.count(session) ?? 0),
+          hosts: named.get(name) ?? 0,
+          current,
+          link: link && {
+            version: link.version,
+            peer: link.peer,
+            connections: session === undefined ? 0 : (door?.carry.count(session) ?? 0),
+            cacheBytes: status?.cacheBytes ?? 0n,
+            cacheLimitBytes: status?.cacheLimitBytes ?? 0n,
+            cacheFiles: status?.cacheFiles ?? 0,
+            cacheHits: status?.cacheHits ?? 0n,
+            fetchedBytes: status?.fetchedBytes ?? 0n,
+            seenDropped: status?.seenDropped ?? 0n,
+            problems: (status?.problems ?? []).slice(0, mostProblems).map((each) => cleanLine(each, 256)),
+          },
         };
       });
     },

@@ -3,6 +3,7 @@ import * as grpc from '@grpc/grpc-js';
 import { type ListResponse, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { OperatorRequest, StatusRequest } from '../cli/operator-request.ts';
+import { relayJson, relayLines } from '../cli/relay-lines.ts';
 import { statusEvents, statusJson, statusTable, unknownJson, unknownLines } from '../cli/status.ts';
 import { clean } from '../cli/text.ts';
 import type { View } from '../cli/view.ts';
@@ -30,10 +31,10 @@ export function cancel(request: OperatorRequest, world: OperateWorld): Promise<E
 export async function status(request: StatusRequest, world: OperateWorld): Promise<ExitCode> {
   return await withClient(request.socket, world, async (client) => {
     if (request.watch) return await watch(client, request, world);
-    const { machines, unknown } = await list(client);
+    const { machines, unknown, relays } = await list(client);
     const lines = request.json
-      ? [...machines.map(statusJson), ...unknown.map(unknownJson)]
-      : [...statusTable(machines, world.now()), ...unknownLines(unknown)];
+      ? [...machines.map(statusJson), ...relays.map(relayJson), ...unknown.map(unknownJson)]
+      : [...statusTable(machines, world.now()), ...relayLines(relays, world.now()), ...unknownLines(unknown)];
     world.out(lines.map((line) => `${line}\n`).join(''));
     return exitCodes.done;
   });

@@ -179,6 +179,11 @@ export class Account {
     };
   }
 
+  /** Seconds that each stage takes in this run. */
+  seconds(): ReturnType<ProgressBook['seconds']> {
+    return this.#progress.seconds();
+  }
+
   notice(level: 'info' | 'warning' | 'error', text: string, host?: string): void {
     this.emit({ event: 'notice', at: iso(this.#world.now()), level, text, ...(host === undefined ? {} : { host }) });
   }
@@ -222,6 +227,7 @@ export class Account {
       agentConnected: this.#world.agentConnected(name),
       progress: this.#machineProgress(name),
       secondsPerStage: secondsOf(life),
+      relay: this.#world.hosts.named(name)?.relay,
       targetDisks: (this.#disks.get(name) ?? []).map((disk) => ({
         ...disk,
         sizeBytes: BigInt(disk.size_bytes),

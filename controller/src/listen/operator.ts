@@ -9,6 +9,7 @@ import {
   type Machine,
   type OperatorServiceServer,
   OperatorServiceService,
+  type RelayState,
   type WatchResponse,
 } from '@nixie/proto/operator';
 import type { Trail } from '../doctor/trail.ts';
@@ -27,6 +28,8 @@ export interface OperatorDesk {
   wake(host: string): Promise<number>;
   /** Machines that asked to boot and are in no hosts file. */
   strangers?(): readonly Stranger[];
+  /** Absent: there are none. */
+  relays?(): readonly RelayState[];
   /** Calls back with each change and each event line; the result ends it. */
   watch(listener: (message: WatchResponse) => void): () => void;
   readonly logs: Pick<LogDesk, 'follow' | 'until'>;
@@ -87,11 +90,12 @@ export async function startOperator(socketPath: string, desk: OperatorDesk): Pro
         vendorClass: undefined,
         uuid: undefined,
         interface: undefined,
+        relay: undefined,
         ...known,
         firstSeenUnixMs: BigInt(Math.round(firstSeen)),
         lastSeenUnixMs: BigInt(Math.round(lastSeen)),
       }));
-      callback(null, { machines: desk.machines(), unknown });
+      callback(null, { machines: desk.machines(), unknown, relays: [...(desk.relays?.() ?? [])] });
     },
     watch(call) {
       const waiting: WatchResponse[] = [];

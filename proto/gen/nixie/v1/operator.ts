@@ -46,6 +46,8 @@ export interface Machine {
   secondsPerStage: { [key: string]: number };
   /** Judged by the last look before anything is written; empty before that look. */
   targetDisks: TargetDisk[];
+  /** Behind which it is. */
+  relay?: string | undefined;
 }
 
 export interface Machine_SecondsPerStageEntry {
@@ -105,6 +107,41 @@ export interface UnknownMachine {
   firstSeenUnixMs: bigint;
   lastSeenUnixMs: bigint;
   asked: number;
+  /** That heard it; the interface is the relay's then. */
+  relay?: string | undefined;
+}
+
+/** A relay that may join, that hosts are behind, or that tried to join. */
+export interface RelayState {
+  name: string;
+  /** Absent: it is not connected. */
+  link?:
+    | RelayLinkState
+    | undefined;
+  /** Why it isn't, or why it was refused last. */
+  why?:
+    | string
+    | undefined;
+  /** Its link came up, or was lost. Absent: it was never connected in this run. */
+  sinceUnixMs?: bigint | undefined;
+  hasToken: boolean;
+  hosts: number;
+  /** It answers by all that is decided now. */
+  current: boolean;
+}
+
+export interface RelayLinkState {
+  version: string;
+  /** IP:port */
+  peer: string;
+  connections: number;
+  cacheBytes: bigint;
+  cacheLimitBytes: bigint;
+  cacheFiles: number;
+  cacheHits: bigint;
+  fetchedBytes: bigint;
+  seenDropped: bigint;
+  problems: string[];
 }
 
 export interface ListRequest {
@@ -114,6 +151,7 @@ export interface ListResponse {
   machines: Machine[];
   /** Asked to boot from the network and are in no hosts file; at most some hundred, those that ask most. */
   unknown: UnknownMachine[];
+  relays: RelayState[];
 }
 
 export interface WatchRequest {
@@ -255,6 +293,7 @@ function createBaseMachine(): Machine {
     progress: undefined,
     secondsPerStage: {},
     targetDisks: [],
+    relay: undefined,
   };
 }
 
@@ -295,6 +334,9 @@ export const Machine: MessageFns<Machine> = {
     });
     for (const v of message.targetDisks) {
       TargetDisk.encode(v!, writer.uint32(130).fork()).join();
+    }
+    if (message.relay !== undefined) {
+      writer.uint32(138).string(message.relay);
     }
     return writer;
   },
@@ -403,6 +445,14 @@ export const Machine: MessageFns<Machine> = {
             message.targetDisks.push(TargetDisk.decode(reader, reader.uint32()));
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.relay = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -466,6 +516,7 @@ export const Machine: MessageFns<Machine> = {
         : globalThis.Array.isArray(object?.target_disks)
         ? object.target_disks.map((e: any) => TargetDisk.fromJSON(e))
         : [],
+      relay: isSet(object.relay) ? globalThis.String(object.relay) : undefined,
     };
   },
 
@@ -510,6 +561,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.targetDisks?.length) {
       obj.targetDisks = message.targetDisks.map((e) => TargetDisk.toJSON(e));
     }
+    if (message.relay !== undefined) {
+      obj.relay = message.relay;
+    }
     return obj;
   },
 
@@ -541,6 +595,7 @@ export const Machine: MessageFns<Machine> = {
       {},
     );
     message.targetDisks = object.targetDisks?.map((e) => TargetDisk.fromPartial(e)) || [];
+    message.relay = object.relay ?? undefined;
     return message;
   },
 };
@@ -1029,6 +1084,7 @@ function createBaseUnknownMachine(): UnknownMachine {
     firstSeenUnixMs: 0n,
     lastSeenUnixMs: 0n,
     asked: 0,
+    relay: undefined,
   };
 }
 
@@ -1063,6 +1119,9 @@ export const UnknownMachine: MessageFns<UnknownMachine> = {
     }
     if (message.asked !== 0) {
       writer.uint32(64).uint32(message.asked);
+    }
+    if (message.relay !== undefined) {
+      writer.uint32(74).string(message.relay);
     }
     return writer;
   },
@@ -1144,6 +1203,14 @@ export const UnknownMachine: MessageFns<UnknownMachine> = {
             message.asked = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.relay = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1178,6 +1245,7 @@ export const UnknownMachine: MessageFns<UnknownMachine> = {
         ? BigInt(object.last_seen_unix_ms)
         : 0n,
       asked: isSet(object.asked) ? globalThis.Number(object.asked) : 0,
+      relay: isSet(object.relay) ? globalThis.String(object.relay) : undefined,
     };
   },
 
@@ -1207,6 +1275,9 @@ export const UnknownMachine: MessageFns<UnknownMachine> = {
     if (message.asked !== 0) {
       obj.asked = Math.round(message.asked);
     }
+    if (message.relay !== undefined) {
+      obj.relay = message.relay;
+    }
     return obj;
   },
 
@@ -1227,6 +1298,468 @@ export const UnknownMachine: MessageFns<UnknownMachine> = {
       ? BigInt(object.lastSeenUnixMs)
       : 0n;
     message.asked = object.asked ?? 0;
+    message.relay = object.relay ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRelayState(): RelayState {
+  return {
+    name: "",
+    link: undefined,
+    why: undefined,
+    sinceUnixMs: undefined,
+    hasToken: false,
+    hosts: 0,
+    current: false,
+  };
+}
+
+export const RelayState: MessageFns<RelayState> = {
+  encode(message: RelayState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.link !== undefined) {
+      RelayLinkState.encode(message.link, writer.uint32(18).fork()).join();
+    }
+    if (message.why !== undefined) {
+      writer.uint32(26).string(message.why);
+    }
+    if (message.sinceUnixMs !== undefined) {
+      if (BigInt.asIntN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.sinceUnixMs);
+    }
+    if (message.hasToken !== false) {
+      writer.uint32(40).bool(message.hasToken);
+    }
+    if (message.hosts !== 0) {
+      writer.uint32(48).uint32(message.hosts);
+    }
+    if (message.current !== false) {
+      writer.uint32(56).bool(message.current);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.link = RelayLinkState.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.hasToken = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.hosts = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.current = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RelayState {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      link: isSet(object.link) ? RelayLinkState.fromJSON(object.link) : undefined,
+      why: isSet(object.why) ? globalThis.String(object.why) : undefined,
+      sinceUnixMs: isSet(object.sinceUnixMs)
+        ? BigInt(object.sinceUnixMs)
+        : isSet(object.since_unix_ms)
+        ? BigInt(object.since_unix_ms)
+        : undefined,
+      hasToken: isSet(object.hasToken)
+        ? globalThis.Boolean(object.hasToken)
+        : isSet(object.has_token)
+        ? globalThis.Boolean(object.has_token)
+        : false,
+      hosts: isSet(object.hosts) ? globalThis.Number(object.hosts) : 0,
+      current: isSet(object.current) ? globalThis.Boolean(object.current) : false,
+    };
+  },
+
+  toJSON(message: RelayState): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.link !== undefined) {
+      obj.link = RelayLinkState.toJSON(message.link);
+    }
+    if (message.why !== undefined) {
+      obj.why = message.why;
+    }
+    if (message.sinceUnixMs !== undefined) {
+      obj.sinceUnixMs = message.sinceUnixMs.toString();
+    }
+    if (message.hasToken !== false) {
+      obj.hasToken = message.hasToken;
+    }
+    if (message.hosts !== 0) {
+      obj.hosts = Math.round(message.hosts);
+    }
+    if (message.current !== false) {
+      obj.current = message.current;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RelayState>): RelayState {
+    return RelayState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RelayState>): RelayState {
+    const message = createBaseRelayState();
+    message.name = object.name ?? "";
+    message.link = (object.link !== undefined && object.link !== null)
+      ? RelayLinkState.fromPartial(object.link)
+      : undefined;
+    message.why = object.why ?? undefined;
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : undefined;
+    message.hasToken = object.hasToken ?? false;
+    message.hosts = object.hosts ?? 0;
+    message.current = object.current ?? false;
+    return message;
+  },
+};
+
+function createBaseRelayLinkState(): RelayLinkState {
+  return {
+    version: "",
+    peer: "",
+    connections: 0,
+    cacheBytes: 0n,
+    cacheLimitBytes: 0n,
+    cacheFiles: 0,
+    cacheHits: 0n,
+    fetchedBytes: 0n,
+    seenDropped: 0n,
+    problems: [],
+  };
+}
+
+export const RelayLinkState: MessageFns<RelayLinkState> = {
+  encode(message: RelayLinkState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.peer !== "") {
+      writer.uint32(18).string(message.peer);
+    }
+    if (message.connections !== 0) {
+      writer.uint32(24).uint32(message.connections);
+    }
+    if (message.cacheBytes !== 0n) {
+      if (BigInt.asUintN(64, message.cacheBytes) !== message.cacheBytes) {
+        throw new globalThis.Error("value provided for field message.cacheBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.cacheBytes);
+    }
+    if (message.cacheLimitBytes !== 0n) {
+      if (BigInt.asUintN(64, message.cacheLimitBytes) !== message.cacheLimitBytes) {
+        throw new globalThis.Error("value provided for field message.cacheLimitBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.cacheLimitBytes);
+    }
+    if (message.cacheFiles !== 0) {
+      writer.uint32(48).uint32(message.cacheFiles);
+    }
+    if (message.cacheHits !== 0n) {
+      if (BigInt.asUintN(64, message.cacheHits) !== message.cacheHits) {
+        throw new globalThis.Error("value provided for field message.cacheHits of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.cacheHits);
+    }
+    if (message.fetchedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.fetchedBytes) !== message.fetchedBytes) {
+        throw new globalThis.Error("value provided for field message.fetchedBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.fetchedBytes);
+    }
+    if (message.seenDropped !== 0n) {
+      if (BigInt.asUintN(64, message.seenDropped) !== message.seenDropped) {
+        throw new globalThis.Error("value provided for field message.seenDropped of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.seenDropped);
+    }
+    for (const v of message.problems) {
+      writer.uint32(82).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RelayLinkState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRelayLinkState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cacheBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cacheLimitBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.cacheFiles = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.cacheHits = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.fetchedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.seenDropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.problems.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RelayLinkState {
+    return {
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      peer: isSet(object.peer) ? globalThis.String(object.peer) : "",
+      connections: isSet(object.connections) ? globalThis.Number(object.connections) : 0,
+      cacheBytes: isSet(object.cacheBytes)
+        ? BigInt(object.cacheBytes)
+        : isSet(object.cache_bytes)
+        ? BigInt(object.cache_bytes)
+        : 0n,
+      cacheLimitBytes: isSet(object.cacheLimitBytes)
+        ? BigInt(object.cacheLimitBytes)
+        : isSet(object.cache_limit_bytes)
+        ? BigInt(object.cache_limit_bytes)
+        : 0n,
+      cacheFiles: isSet(object.cacheFiles)
+        ? globalThis.Number(object.cacheFiles)
+        : isSet(object.cache_files)
+        ? globalThis.Number(object.cache_files)
+        : 0,
+      cacheHits: isSet(object.cacheHits)
+        ? BigInt(object.cacheHits)
+        : isSet(object.cache_hits)
+        ? BigInt(object.cache_hits)
+        : 0n,
+      fetchedBytes: isSet(object.fetchedBytes)
+        ? BigInt(object.fetchedBytes)
+        : isSet(object.fetched_bytes)
+        ? BigInt(object.fetched_bytes)
+        : 0n,
+      seenDropped: isSet(object.seenDropped)
+        ? BigInt(object.seenDropped)
+        : isSet(object.seen_dropped)
+        ? BigInt(object.seen_dropped)
+        : 0n,
+      problems: globalThis.Array.isArray(object?.problems)
+        ? object.problems.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RelayLinkState): unknown {
+    const obj: any = {};
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.peer !== "") {
+      obj.peer = message.peer;
+    }
+    if (message.connections !== 0) {
+      obj.connections = Math.round(message.connections);
+    }
+    if (message.cacheBytes !== 0n) {
+      obj.cacheBytes = message.cacheBytes.toString();
+    }
+    if (message.cacheLimitBytes !== 0n) {
+      obj.cacheLimitBytes = message.cacheLimitBytes.toString();
+    }
+    if (message.cacheFiles !== 0) {
+      obj.cacheFiles = Math.round(message.cacheFiles);
+    }
+    if (message.cacheHits !== 0n) {
+      obj.cacheHits = message.cacheHits.toString();
+    }
+    if (message.fetchedBytes !== 0n) {
+      obj.fetchedBytes = message.fetchedBytes.toString();
+    }
+    if (message.seenDropped !== 0n) {
+      obj.seenDropped = message.seenDropped.toString();
+    }
+    if (message.problems?.length) {
+      obj.problems = message.problems;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RelayLinkState>): RelayLinkState {
+    return RelayLinkState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RelayLinkState>): RelayLinkState {
+    const message = createBaseRelayLinkState();
+    message.version = object.version ?? "";
+    message.peer = object.peer ?? "";
+    message.connections = object.connections ?? 0;
+    message.cacheBytes = (object.cacheBytes !== undefined && object.cacheBytes !== null)
+      ? BigInt(object.cacheBytes)
+      : 0n;
+    message.cacheLimitBytes = (object.cacheLimitBytes !== undefined && object.cacheLimitBytes !== null)
+      ? BigInt(object.cacheLimitBytes)
+      : 0n;
+    message.cacheFiles = object.cacheFiles ?? 0;
+    message.cacheHits = (object.cacheHits !== undefined && object.cacheHits !== null) ? BigInt(object.cacheHits) : 0n;
+    message.fetchedBytes = (object.fetchedBytes !== undefined && object.fetchedBytes !== null)
+      ? BigInt(object.fetchedBytes)
+      : 0n;
+    message.seenDropped = (object.seenDropped !== undefined && object.seenDropped !== null)
+      ? BigInt(object.seenDropped)
+      : 0n;
+    message.problems = object.problems?.map((e) => e) || [];
     return message;
   },
 };
@@ -1284,7 +1817,7 @@ export const ListRequest: MessageFns<ListRequest> = {
 };
 
 function createBaseListResponse(): ListResponse {
-  return { machines: [], unknown: [] };
+  return { machines: [], unknown: [], relays: [] };
 }
 
 export const ListResponse: MessageFns<ListResponse> = {
@@ -1294,6 +1827,9 @@ export const ListResponse: MessageFns<ListResponse> = {
     }
     for (const v of message.unknown) {
       UnknownMachine.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.relays) {
+      RelayState.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1327,6 +1863,14 @@ export const ListResponse: MessageFns<ListResponse> = {
             message.unknown.push(UnknownMachine.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.relays.push(RelayState.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1345,6 +1889,7 @@ export const ListResponse: MessageFns<ListResponse> = {
       unknown: globalThis.Array.isArray(object?.unknown)
         ? object.unknown.map((e: any) => UnknownMachine.fromJSON(e))
         : [],
+      relays: globalThis.Array.isArray(object?.relays) ? object.relays.map((e: any) => RelayState.fromJSON(e)) : [],
     };
   },
 
@@ -1356,6 +1901,9 @@ export const ListResponse: MessageFns<ListResponse> = {
     if (message.unknown?.length) {
       obj.unknown = message.unknown.map((e) => UnknownMachine.toJSON(e));
     }
+    if (message.relays?.length) {
+      obj.relays = message.relays.map((e) => RelayState.toJSON(e));
+    }
     return obj;
   },
 
@@ -1366,6 +1914,7 @@ export const ListResponse: MessageFns<ListResponse> = {
     const message = createBaseListResponse();
     message.machines = object.machines?.map((e) => Machine.fromPartial(e)) || [];
     message.unknown = object.unknown?.map((e) => UnknownMachine.fromPartial(e)) || [];
+    message.relays = object.relays?.map((e) => RelayState.fromPartial(e)) || [];
     return message;
   },
 };
