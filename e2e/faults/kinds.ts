@@ -12,7 +12,7 @@ import { falseDone } from './kinds/false-done.ts';
 import { installerBroken } from './kinds/installer-broken.ts';
 import { linkDowns } from './kinds/link-down.ts';
 import { portTaken } from './kinds/port-taken.ts';
-import { relayDead } from './kinds/relay-dead.ts';
+import { relayDeads } from './kinds/relay-dead.ts';
 import { sshdKilled } from './kinds/sshd-killed.ts';
 import { strangeProxyAnswers } from './kinds/strange-proxy.ts';
 import { targetResets } from './kinds/target-reset.ts';
@@ -25,7 +25,7 @@ export const faults: readonly Fault[] = [
   buildFails,
   dhcpBack,
   dhcpDead,
-  relayDead,
+  ...relayDeads,
   strangeProxyAnswers,
   ...clocks,
   ...linkDowns,
