@@ -123,6 +123,8 @@ stdenv.mkDerivation (finalAttrs: {
       --bash <($out/bin/nixie completion bash) \
       --zsh <($out/bin/nixie completion zsh) \
       --fish <($out/bin/nixie completion fish)
+    $out/bin/nixie man-page > nixie.8
+    installManPage nixie.8
   '';
 
   doInstallCheck = true;

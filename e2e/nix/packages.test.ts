@@ -70,7 +70,7 @@ const functions = (node: string) => `
     [ "$1 $2" = "--cmd nixie" ] || exit 1; shift 2
     while [ $# -gt 0 ]; do mkdir -p "$out/share/completions"; cat "$2" > "$out/share/completions/$1" || exit 1; shift 2; done
   }
-  installManPage() { for page; do mkdir -p "$out/share/man/man1"; cp "$page" "$out/share/man/man1/" || exit 1; done; }
+  installManPage() { for page; do mkdir -p "$out/share/man/man\${page##*.}"; cp "$page" "$out/share/man/man\${page##*.}/" || exit 1; done; }
 `;
 
 async function build(name: string): Promise<string> {
@@ -137,6 +137,10 @@ test('the controller', { skip: why, timeout: 180_000 }, async () => {
   const native = readdirSync(join(out, 'lib/nixie/node_modules/@koromix'), { recursive: true }).map(String);
   assert.ok(native.some((path) => path.endsWith('koffi.node')));
   assert.ok(!native.some((path) => path.includes('musl')));
+  assert.match(
+    readFileSync(join(out, 'share/man/man8/nixie.8'), 'utf8'),
+    /^\.TH NIXIE 8 [\s\S]*\n\.SS "nixie serve"\n/,
+  );
   assert.deepEqual(readdirSync(join(out, 'share/completions')).sort(), ['--bash', '--fish', '--zsh']);
 });
 

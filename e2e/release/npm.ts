@@ -33,9 +33,10 @@ export function packController(root: string, work: string, outDir: string, commi
     license,
     type: 'module',
     bin: { nixie: 'bin/nixie.mjs' },
+    man: ['./nixie.8'],
     engines: { node: '>=24' },
     os: ['linux'],
-    files: ['bin', 'dist', 'hosts.schema.json'],
+    files: ['bin', 'dist', 'hosts.schema.json', 'nixie.8'],
     // What is inside is for this computer's platform; on another one npm brings the right one.
     dependencies: { koffi: koffiVersion },
     optionalDependencies: Object.fromEntries(platforms.map((name) => [name, koffiVersion])),
@@ -50,6 +51,12 @@ export function packController(root: string, work: string, outDir: string, commi
     ['controller/hosts.schema.json', 'hosts.schema.json'],
   ] as const)
     cpSync(join(root, from), join(place, to));
+  const env = { ...process.env, NIXIE_COMMIT: commit };
+  const page = execFileSync(process.execPath, [join(place, 'dist/bin/nixie.mjs'), 'man-page'], {
+    env,
+    timeout: 60_000,
+  });
+  writeFileSync(join(place, 'nixie.8'), page);
   const said = execFileSync('npm', ['pack', '--json', '--pack-destination', outDir], {
     cwd: place,
     encoding: 'utf8',

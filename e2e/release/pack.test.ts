@@ -65,6 +65,7 @@ test('the tarball has what a run needs: the thread of DHCP and TFTP, and koffi',
   const folder = join(box, 'unpacked');
   mkdirSync(folder);
   execFileSync('tar', ['-xzf', join(out, `nixie-${version}.tgz`), '-C', folder], { timeout: 60_000 });
+  assert.match(readFileSync(join(folder, 'package/nixie.8'), 'utf8'), /^\.TH NIXIE 8 /);
   const script = `
     import { Worker } from 'node:worker_threads';
     import koffi from 'koffi';

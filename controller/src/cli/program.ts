@@ -30,6 +30,7 @@ import {
   readInventoryRequest,
 } from './inventory-request.ts';
 import { type LogsOptions, type LogsRequest, readLogs } from './logs-request.ts';
+import { manPage } from './man-page.ts';
 import { type OperatorOptions, type OperatorRequest, readOperator, type StatusRequest } from './operator-request.ts';
 import { defaultCacheSize, defaultPlanLife, type RelayOptions, type RelayRequest, readRelay } from './relay-request.ts';
 import { type RelayTokenOptions, type RelayTokenRequest, readRelayToken } from './relay-token-request.ts';
@@ -201,6 +202,9 @@ Examples:
 
 Exit status: 0 done; 1 the controller failed; 2 nobody knows such a host; 3 no controller answers there, and there are no files
 `;
+
+/** For scripts; no help names them. */
+export const hiddenCommands: readonly string[] = ['man-page', 'complete-hosts'];
 
 /**
  * The program; `settle` is told the exit status of the command that ran. Without a command it is `install`, as in the Go Nixie.
@@ -406,6 +410,12 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       settle(exitCodes.done);
     });
 
+  // For those who make packages of it.
+  program.command('man-page', { hidden: true }).action(() => {
+    world.out(manPage(program, world.version));
+    settle(exitCodes.done);
+  });
+
   // Asked by the completion scripts; prints nothing when there is nothing to offer.
   program
     .command('complete-hosts', { hidden: true })
@@ -435,7 +445,7 @@ export async function runProgram(argv: readonly string[], handlers: Handlers, wo
   });
   const [first] = argv;
   const names = [...program.commands.map((each) => each.name()), 'help'];
-  const shown = names.filter((name) => name !== 'complete-hosts');
+  const shown = names.filter((name) => !hiddenCommands.includes(name));
   if (first !== undefined && !first.startsWith('-') && !names.includes(first)) {
     const guess = nearest(first, shown);
     const hint = guess === undefined ? `commands: ${shown.join(', ')}` : `did you mean ${guess}?`;
