@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Makes agent/dist/nixie-agent, one executable: bundle -> copy of Node -> strip -> blob -> inject -> run once.
-// NIXIE_ESBUILD names another esbuild than the workspace's, `--bundle FILE` makes the bundle alone.
+// NIXIE_ESBUILD names another esbuild than the workspace's, NIXIE_COMMIT what `--version` is to name; `--bundle FILE` makes the bundle alone.
 // Stripping has to come before the injection: afterwards it makes a file that crashes. A second run with the same inputs does nothing.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -35,8 +35,11 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 /** @param {string} message */
 const say = (message) => console.error(`agent build: ${message}`);
 
-/** The agent as one JavaScript file (CommonJS). */
-export function bundleAgent() {
+/**
+ * The agent as one JavaScript file (CommonJS).
+ * @param {string} [commit] which it names; by default nothing, so that it is the same file in each commit that doesn't change it
+ */
+export function bundleAgent(commit = process.env.NIXIE_COMMIT || '') {
   const [program = '', ...first] = process.env.NIXIE_ESBUILD
     ? [process.env.NIXIE_ESBUILD]
     : [process.execPath, join(root, 'node_modules/esbuild/bin/esbuild')];
@@ -50,6 +53,7 @@ export function bundleAgent() {
     '--format=cjs',
     // Only used for loading .proto files at run time, which the agent never does; it would double the bundle.
     `--alias:@grpc/proto-loader=${join(here, 'proto-loader-stub.cjs')}`,
+    ...(commit === '' ? [] : [`--define:NIXIE_COMMIT=${JSON.stringify(commit)}`]),
     '--log-level=warning',
   ];
   return execFileSync(program, [...first, ...options], {
@@ -64,11 +68,17 @@ export function bundleAgent() {
  * `program`: something else than the agent, to compare it with.
  * @returns {Promise<{path: string, built: boolean, bytes: number, sha256: string}>} sha256 is that of the inputs
  */
-export async function buildAgent({ outDir = join(here, 'dist'), force = false, base = '', program = '' } = {}) {
+export async function buildAgent({
+  outDir = join(here, 'dist'),
+  force = false,
+  base = '',
+  program = '',
+  commit = undefined,
+} = {}) {
   const target = join(outDir, 'nixie-agent');
   const stamp = join(outDir, 'nixie-agent.inputs');
   mkdirSync(outDir, { recursive: true });
-  const script = program === '' ? bundleAgent() : Buffer.from(program);
+  const script = program === '' ? bundleAgent(commit) : Buffer.from(program);
   const node = realpathSync(process.execPath);
   const carrier = base === '' ? node : base;
   const { size, mtimeMs } = statSync(carrier);
