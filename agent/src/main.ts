@@ -1,5 +1,4 @@
 // nixie-agent: the program in the installer image.
-import './threads.ts';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,6 +34,7 @@ import { watchInstall } from './progress.ts';
 import { releaseMemory } from './release-memory.ts';
 import { resetDisks } from './reset-disks.ts';
 import { helpText, readCommand, type Settings, UsageError } from './settings.ts';
+import { wantMoreThreads } from './threads.ts';
 import { useCache } from './use-cache.ts';
 import { agentCommit, agentVersion, versionLine } from './version.ts';
 
@@ -250,6 +250,7 @@ async function main(): Promise<number> {
 }
 
 function begin(): void {
+  wantMoreThreads(process.env);
   // What the library reports comes back as errors; its own lines on stderr would only say it twice.
   setLogVerbosity(logVerbosity.NONE);
   process.on('exit', killAllChildren);
