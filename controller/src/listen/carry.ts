@@ -37,7 +37,7 @@ export function carry(stream: CarriedStream, socket: Socket, close: (why: string
   const finish = (why?: string) => {
     if (over) return;
     over = true;
-    if (why !== undefined) socket.resetAndDestroy();
+    if (why !== undefined) reset(socket);
     close(why);
     ended.resolve({ sent, received, ...(why === undefined ? {} : { why }) });
   };
@@ -110,4 +110,13 @@ export function carry(stream: CarriedStream, socket: Socket, close: (why: string
   socket.resume();
   stream.resume();
   return { ended: ended.promise, break: finish };
+}
+
+/** Its peer must not take a break for an end. A Unix socket has no reset: there it is an end like any other. */
+function reset(socket: Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
 }
