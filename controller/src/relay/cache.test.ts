@@ -76,14 +76,15 @@ function house(
   const said: string[] = [];
   const told: string[] = [];
   let ticks = 0;
+  // Waits take no time; what stalls is found at once.
+  const pass = async (ms: number) => {
+    ticks += ms;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  };
   const open = () =>
     new Cache(folder, more.limit ?? 1 << 30, {
       fetch,
-      // Waits take no time; what stalls is found at once.
-      sleep: async (ms) => {
-        ticks += ms;
-        await new Promise((resolve) => setImmediate(resolve));
-      },
+      sleep: pass,
       after: (_ms, call) => {
         let turns = 20;
         let handle: NodeJS.Immediate | undefined;

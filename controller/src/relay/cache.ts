@@ -9,7 +9,10 @@ import { Arrival, type ArrivalWorld } from './arrival.ts';
 import { type CacheRef, WrongContent } from './fetching.ts';
 import type { Problems } from './problems.ts';
 
-export interface CacheWorld extends Pick<ArrivalWorld, 'fetch' | 'sleep' | 'after' | 'write'> {
+export interface CacheWorld extends Pick<ArrivalWorld, 'fetch' | 'after' | 'write'> {
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Before the uplink is tried again; it may end early, when the uplink is there. Absent: `sleep`. */
+  readonly sleepBeforeRetry?: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Milliseconds of a clock that nobody sets. */
   readonly ticks: () => number;
   /** Milliseconds since 1970. */
@@ -182,11 +185,11 @@ export class Cache {
   }
 
   #begin(entry: Entry, ref: CacheRef): Arrival {
-    const { fetch, sleep, after, write, ticks } = this.#world;
+    const { fetch, sleep, sleepBeforeRetry = sleep, after, write, ticks } = this.#world;
     const arrival: Arrival = new Arrival(ref, this.#path(ref.sha256), {
       fetch,
       after,
-      sleep,
+      sleep: sleepBeforeRetry,
       ...(write === undefined ? {} : { write }),
       makeRoom: () => this.#evictOne(entry),
       fetched: (bytes) => {

@@ -62,9 +62,9 @@ export class Provisions {
     if (!same) this.#files = files;
   }
 
-  async #work({ loaders, ahead, files }: RelayPlan, signal: AbortSignal): Promise<void> {
+  async #work({ loaders, ahead }: RelayPlan, signal: AbortSignal): Promise<void> {
     await Promise.all(loaders.map((loader) => this.#load(loader, signal)));
-    const wanted = new Map([...ahead, ...files.values()].map((ref) => [ref.sha256, ref]));
+    const wanted = new Map(ahead.map((ref) => [ref.sha256, ref]));
     for (const ref of wanted.values()) {
       if (signal.aborted) return;
       await this.#keep(ref, signal);

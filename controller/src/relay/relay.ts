@@ -106,7 +106,8 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     };
     const cache = new Cache(join(stateDir, 'cache'), cacheBytes, {
       fetch,
-      sleep: sleepOrLink,
+      sleep,
+      sleepBeforeRetry: sleepOrLink,
       after,
       ticks,
       now,
