@@ -51,7 +51,7 @@ in
 
     systemd.services.nixie = {
       description = "Nixie controller";
-      documentation = [ "file:${cfg.package}/share/doc/nixie/README.md" ];
+      documentation = [ "man:nixie(8)" ];
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
       after = [
