@@ -37,6 +37,7 @@ import { makeScene } from './core/scene.ts';
 import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
+import { Waves } from './core/waves.ts';
 import { Whereabouts } from './core/whereabouts.ts';
 import { letThrough } from './install/folders.ts';
 import { keygen, placedHostKey } from './install/keys.ts';
@@ -80,7 +81,7 @@ import { cardMacs } from './store/registrations.ts';
 import { beginRunLogs } from './store/run-logs.ts';
 import { Trails } from './trails.ts';
 
-/** Machines that are being woken and looked at. */
+/** Machines that are looked at while they are woken. */
 const looksAtOnce = 16;
 const httpPort = 7480;
 const grpcPort = 7481;
@@ -227,6 +228,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       agentConnected: (host) => agents?.sessions().includes(host) ?? false,
       show(event) {
         trails.event(event);
+        waves.see(event);
         world.emit(event);
         if (event.event !== 'result' || event.result !== 'failed') return;
         const advice = trails.advice(event.host);
@@ -246,6 +248,22 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const beat = setInterval(() => account.tick(), 1000);
     closers.push(() => clearInterval(beat));
     const loading = new Loading();
+    const waves: Waves = new Waves({
+      hosts: () => book.all(),
+      life: (host) => core.life(host),
+      hold: (host) => core.hold(host),
+      seconds: () => account.seconds(),
+      sizes: (host) => ({
+        ...loading.sizes(host.system),
+        copyBytes: plans.get(host.name)?.closure.bytes ?? 0,
+      }),
+      jobs: config.jobs,
+      loadingPatience: patience.loading,
+      tell: (text) => account.notice('info', text),
+      ticks,
+      after,
+    });
+    closers.push(() => waves.close());
     const scene = () =>
       makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
         book.isLeaving(host),
@@ -276,6 +294,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           answers.changed();
           relayed?.changed();
           roster?.moved();
+          waves.moved();
           if (core.ended) ended.resolve();
         },
         overdue: (host, since) => relayed?.overdue(host, since),
@@ -341,6 +360,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       trails.file(progress, relay);
       const { mac, file, sentBytes } = progress;
       const host = mac === undefined ? undefined : book.withMac(mac, relay);
+      if (host !== undefined && !progress.file.endsWith('/image')) waves.sent(host, progress.file, progress.sentBytes);
       if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
       const all = loading.sent(host.name, host.system, file, sentBytes);
       if (all === undefined) return;
@@ -412,6 +432,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       node: process.execPath,
       onSeen: taken,
       onProgress: sent,
+      onState: (host, why, detail) => trails.relay(host, why, detail),
       notice: (level, text) => account.notice(level, text),
       warn: (text, key) => warnings.warn(text, undefined, key),
       now,
@@ -460,6 +481,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     await relays.open(() => sessions.loopback());
 
     const near = makeFinder(links, ticks);
+    const copies = makeTurns(config.jobs, (host) => core.hold(host));
     const tasks: TaskWorld = {
       plans,
       finder: {
@@ -538,7 +560,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         for (const failure of reports.flatMap((report) => report.failures)) warnings.warn(failure);
         return reports.reduce((sum, report) => sum + report.sent, 0);
       },
-      inTurn: makeTurns(config.jobs, (host) => core.hold(host)),
+      inTurn: (call, host, taskSignal) => copies(() => waves.timed(call), host, taskSignal),
+      wakeInTurn: (host, taskSignal) => waves.turn(host, taskSignal),
       lookInTurn: makeTurns(looksAtOnce, () => () => {}),
       expects: (host) => tokens.expects(host, ticks()),
       mayLoseData: (host) => consent.mayLoseData(host),

@@ -16,6 +16,11 @@ const registers = (lab: Lab, why: string) => {
   return lab;
 };
 
+const relay = (lab: Lab, why: 'up' | 'away' | 'refused' | 'no-plan', detail: string) => {
+  lab.stage('waking').after(5).trails.relay(host, why, detail);
+  return lab;
+};
+
 /** iPXE with its script, and both files when `whole`. */
 async function boots(lab: Lab, whole = true): Promise<Lab> {
   lab.stage('waking').asks('DISCOVER', 'ipxe').takesFromSite('ipxe').stage('loading');
@@ -85,6 +90,9 @@ export const installerCases = {
     },
   },
   'machine-refused': { make: (lab) => lab.stage('preflight').stage('refused', '/dev/vda holds data') },
+  'relay-away': { make: (lab) => relay(lab, 'away', 'relay rack7 is not connected') },
+  'relay-refused': { make: (lab) => relay(relay(lab, 'up', 'relay rack7'), 'refused', 'its token was revoked') },
+  'relay-no-plan': { make: (lab) => relay(lab, 'no-plan', 'relay rack7 has not taken its plan') },
   'cache-unused': {
     make(lab) {
       lab.stage('registered').stage('preflight').stage('copy').stage('install');

@@ -48,7 +48,7 @@ async function lab(t: TestContext) {
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const book = new HostBook([host('here'), host('at-a', 'a'), host('at-b', 'b')]);
   const events: RunEvent[] = [];
-  const [notices, warnings, seen]: [string[], string[], Seen[]] = [[], [], []];
+  const [notices, warnings, states, seen]: [string[], string[], string[], Seen[]] = [[], [], [], []];
   const ticks = () => performance.now();
   const core: Core = new Core(
     {
@@ -105,6 +105,8 @@ async function lab(t: TestContext) {
     node: process.execPath,
     onSeen: (each) => seen.push(each),
     onProgress: () => {},
+    onState: (name, state) => states.push(`${name} ${state}`),
+    lookMs: 10,
     notice: (_level, text) => notices.push(text),
     warn: (text) => warnings.push(text),
     now: Date.now,
@@ -193,7 +195,7 @@ async function lab(t: TestContext) {
       }),
     );
   };
-  return { part: made, core, agents, relay, register, events, notices, warnings, seen, tokens, book };
+  return { part: made, core, agents, relay, register, events, notices, warnings, states, seen, tokens, book };
 }
 
 test('two sites with the same addresses and the same MAC do not mix', async (t) => {
@@ -309,8 +311,10 @@ test('machines are found and woken by their own relay; loaders are fetched', asy
 });
 
 test('the operator sees who is there, who may come and who is missed', async (t) => {
-  const { relay, part } = await lab(t);
+  const { relay, part, states } = await lab(t);
   const a = await relay('a');
+  await until(() => states.includes('at-a up'), 'what the doctor is told');
+  assert.ok(states.includes('at-b away') && !states.some((each) => each.startsWith('here')), states.join());
   const shown = () =>
     part.states().map(({ name, link, hosts, hasToken }) => [name, link !== undefined, hosts, hasToken]);
   assert.deepEqual(shown(), [

@@ -63,9 +63,13 @@ export interface RelayPartWorld {
   readonly node: string;
   onSeen(seen: Seen): void;
   onProgress(progress: FileProgress, relay: string): void;
+  /** How things stand with the relay of a host, when that has changed. */
+  onState(host: string, state: 'up' | 'away' | 'refused' | 'no-plan', detail: string): void;
   notice(level: 'info' | 'warning', text: string): void;
   /** What strangers can cause as often as they like. */
   warn(text: string, key: string): void;
+  /** For tests: how often is looked at what no event tells. */
+  readonly lookMs?: number;
   /** Milliseconds of the wall clock. */
   now(): number;
   /** Milliseconds of a clock that nobody sets. */
@@ -93,6 +97,8 @@ export interface RelayPart {
 const goneMs = 60 * 60_000;
 const neverMs = 15 * 60_000;
 
+/** A plan is taken within this time, or something is wrong at the relay. Milliseconds. */
+const untakenMs = 30_000;
 /** Of a relay, that the operator is shown. */
 const mostProblems = 16;
 
@@ -117,6 +123,8 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
   let off = () => {};
   let closed = false;
   const began = ticks();
+  /** Of each host: how things stand with its relay. */
+  const told = new Map<string, string>();
   const sshSocket = join(world.folder, 'relay.sock');
   const proxyFile = join(world.folder, 'relay-proxy.mjs');
   let sshDoor: Awaited<ReturnType<typeof startSshDoor>> | undefined;
@@ -237,6 +245,25 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       if (relay !== undefined && (stage === undefined || offerIn(stage) !== 'installer')) stock.drop(name);
     }
     relays.changed();
+    for (const { name, relay } of hosts.all()) {
+      const [state, detail] = relay === undefined ? (['up', ''] as const) : stateOf(relay);
+      const before = told.get(name) ?? '';
+      const now = relay === undefined ? '' : `${relay} ${state}`;
+      if (now === before) continue;
+      told.set(name, now);
+      if (relay !== undefined) world.onState(name, state, detail);
+    }
+    for (const name of told.keys()) if (hosts.named(name) === undefined) told.delete(name);
+  };
+  const stateOf = (relay: string) => {
+    const { link, why, refused, untakenSince, status } = relays.view(relay);
+    if (link === undefined && refused === true) return ['refused', `relay ${relay} was refused: ${why}`] as const;
+    if (link === undefined)
+      return ['away', `relay ${relay} is not connected${why === undefined ? '' : `: ${why}`}`] as const;
+    if (untakenSince === undefined || ticks() - untakenSince < untakenMs)
+      return ['up', `relay ${relay} is connected`] as const;
+    const problem = status?.problems.map((each) => cleanLine(each, 256)).join('; ');
+    return ['no-plan', `relay ${relay} has not taken its plan${problem ? `: ${problem}` : ''}`] as const;
   };
 
   return {
@@ -259,7 +286,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
           .finally(() => {
             opening = false;
           });
-      }, lookMs);
+      }, world.lookMs ?? lookMs);
       off = () => clearInterval(beat);
     },
     changed: () => relays.changed(),

@@ -99,6 +99,11 @@ export class Trails {
     };
   }
 
+  /** How things stand with the relay that it is behind. */
+  relay(host: string, why: 'up' | 'away' | 'refused' | 'no-plan', detail: string): void {
+    this.#book.note(host, { kind: 'relay', why, detail });
+  }
+
   /** The binary cache was offered to it, and not used. */
   cacheUnused(host: string, detail: string): void {
     this.#book.note(host, { kind: 'cache-unused', detail });

@@ -27,6 +27,10 @@ export interface RelayView {
   readonly since?: number;
   /** Why it isn't linked. */
   readonly why?: string;
+  /** It was not taken in when it tried last. */
+  readonly refused?: boolean;
+  /** When it was sent the plan that it hasn't taken yet. */
+  readonly untakenSince?: number;
   readonly status?: RelayStatus;
   /** It answers by all that is decided now. */
   readonly current: boolean;
@@ -49,6 +53,9 @@ interface Known {
   since: number;
   why: string | undefined;
   status: RelayStatus | undefined;
+  refused: boolean;
+  /** When the newest plan was sent. */
+  sentAt: number;
   /** When the link was lost last. */
   lostAt: number;
   /** Of the last plan, without its version. */
@@ -78,7 +85,9 @@ export class Relays {
     const known = this.#of(link.name);
     // Plans of another link, or of another life of the relay, say nothing of what it has now.
     Object.assign(known, { link, since: this.#world.ticks(), why: undefined, status: undefined, text: undefined });
+    known.refused = false;
     known.taken = -1n;
+    known.sentAt = known.since;
     this.#world.onUp(link.name, link);
     this.#send(link.name);
     this.#look();
@@ -95,8 +104,9 @@ export class Relays {
   /** It tried, and was not taken in. */
   refused(name: string, why: string): void {
     const known = this.#known.get(name);
-    if (known !== undefined && known.link === undefined) known.why = why;
-    else if (known === undefined && this.#known.size < mostKnown) this.#of(name).why = why;
+    if (known === undefined && this.#known.size >= mostKnown) return;
+    // One that is linked is not spoken of by whoever uses its name.
+    if (known?.link === undefined) Object.assign(this.#of(name), { why, refused: true });
   }
 
   status(name: string, status: RelayStatus): void {
@@ -172,6 +182,8 @@ export class Relays {
       ...(Number.isFinite(since) && { since }),
       ...(link !== undefined && { link }),
       ...(why !== undefined && { why }),
+      ...(known.refused && { refused: true }),
+      ...(link !== undefined && known.taken < known.version && { untakenSince: known.sentAt }),
       ...(status !== undefined && { status }),
     };
   }
@@ -192,6 +204,8 @@ export class Relays {
       since: Number.NEGATIVE_INFINITY,
       why: undefined,
       status: undefined,
+      refused: false,
+      sentAt: Number.NEGATIVE_INFINITY,
       lostAt: Number.NEGATIVE_INFINITY,
       text: undefined,
       version: this.#world.firstVersion,
@@ -212,6 +226,8 @@ export class Relays {
     if (text === known.text) return;
     known.text = text;
     known.version++;
+    // The first of those that it hasn't taken counts.
+    if (known.taken >= known.version - 1n) known.sentAt = this.#world.ticks();
     link.sendPlan({ ...plan, version: known.version });
   }
 

@@ -14,6 +14,23 @@ export const causes = {
     cause: 'the machine boots by a card that is not in the hosts file, or its MAC is misspelt there',
     advice: "compare the MAC heard with the machine's label, and add it to mac_addresses if it is this machine's",
   },
+  'relay-away': {
+    symptom: 'its relay is not connected to the controller',
+    cause: "nixie relay isn't running there, or doesn't reach this controller at TCP 7482",
+    advice:
+      'look at nixie relay and its log there, and at firewalls between; its token says where it looks for this controller (nixie relay-token --list)',
+  },
+  'relay-refused': {
+    symptom: 'its relay wants to connect and is refused',
+    cause:
+      'its token was revoked, is older than the newest of that name, was used by another relay, or two relays use it',
+    advice: 'make a new one with nixie relay-token NAME, and bring it there; where two relays run, stop one',
+  },
+  'relay-no-plan': {
+    symptom: 'its relay is connected and has not taken what it was told',
+    cause: 'the relay can not do what the plan says, or is of another release',
+    advice: 'nixie status shows its problems; let relay and controller be of one release',
+  },
   'nothing-heard': {
     symptom: 'nothing heard of its MACs after waking',
     cause: 'it is off, on another network or VLAN, does not boot from this card, or sleeps without Wake-on-LAN',

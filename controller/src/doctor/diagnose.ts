@@ -9,6 +9,7 @@ import {
   endRules,
   reasonRule,
   rebootRules,
+  relayRules,
   sessionRules,
   silenceRules,
 } from './life-rules.ts';
@@ -81,6 +82,7 @@ function found(look: Look): Found[] {
   const end = endRules(look);
   if (end.length > 0) return end[0]!.id === 'cancelled' ? end : [...end, ...besideRules(look)];
   const main = [
+    ...relayRules(look),
     ...silenceRules(look),
     ...(look.way === undefined || look.in(...beforeAgent) ? [...firmwareRules(look), ...installerRules(look)] : []),
     ...sessionRules(look),

@@ -42,6 +42,22 @@ export function sessionRules(look: Look): Found[] {
   ];
 }
 
+/** The way to it: without its relay nothing is heard of it, and nothing reaches it. */
+export function relayRules(look: Look): Found[] {
+  const last = look
+    .of('relay')
+    .sort((a, b) => a.last - b.last)
+    .at(-1);
+  const id = last?.why === undefined ? undefined : relayCauses[last.why];
+  return last === undefined || id === undefined ? [] : [{ id, says: last.detail ?? 'its relay', shown: [last] }];
+}
+
+const relayCauses: Readonly<Record<string, CauseId>> = {
+  away: 'relay-away',
+  refused: 'relay-refused',
+  'no-plan': 'relay-no-plan',
+};
+
 /** Nobody was heard. */
 export function silenceRules(look: Look): Found[] {
   const waking = look.trail.stages.findLast(({ stage }) => stage === 'waking');

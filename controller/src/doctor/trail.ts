@@ -29,6 +29,7 @@ export const noteKinds = [
   'agent-up',
   'agent-down',
   'cache-unused', // the binary cache was offered to it, and not used; `detail` says why
+  'relay', // the relay that it is behind; `why` is `up`, `away`, `refused` or `no-plan`, `detail` says more
   'listening', // of no machine: whether offers of other servers can be heard here; `why` is `yes` or `no`
 ] as const;
 export type NoteKind = (typeof noteKinds)[number];

@@ -59,5 +59,6 @@ const kindNames: Readonly<Partial<Record<Entry['kind'], string>>> = {
   'agent-up': "agent's session began",
   'agent-down': "agent's session ended",
   'cache-unused': 'binary cache not used',
+  relay: 'its relay',
   listening: 'offers of other servers can be heard',
 };
