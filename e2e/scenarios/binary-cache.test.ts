@@ -58,7 +58,7 @@ describe('the binary cache', { skip, timeout: 900_000 }, () => {
 
   interface Cache {
     readonly publicKey: string;
-    stop(): Promise<{ narInfos: number; nars: number; asked: number }>;
+    stop(): Promise<{ narInfos: number; nars: number; asked: number; crossed: number }>;
   }
   async function startCache(lie: string): Promise<Cache> {
     let publicKey: string | undefined;
@@ -168,6 +168,23 @@ describe('the binary cache', { skip, timeout: 900_000 }, () => {
     assert.equal(served.nars, 4);
     assert.ok(copy.texts.some((text) => /^copying path '\/nix\/store\/.*-bin' to 'local'\.\.\.$/.test(text)));
     assert.ok(copy.texts.includes('copying 0 paths...'));
+  });
+
+  test('a relay serves the same, and each path crosses its uplink once', { timeout }, async () => {
+    const cache = await startCache('relay');
+    for (let machine = 0; machine < 2; machine++) {
+      await fresh();
+      await settings(cache.publicKey);
+      const told = await install();
+      assert.deepEqual(
+        [told.disko.copied, told.install.copied],
+        [
+          { fetched: 2, pushed: 0 },
+          { fetched: 2, pushed: 0 },
+        ],
+      );
+    }
+    assert.equal((await cache.stop()).crossed, 8, 'four descriptions and four archives');
   });
 
   // What nix says, and how many of the four paths come how.
