@@ -10,7 +10,7 @@ import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { run, start } from '../lab/child.ts';
-import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { startTalker, type Talker } from '../lab/sockets/talker.ts';
@@ -48,7 +48,8 @@ test('handed-over sockets answer as our own do, without a right', { skip, timeou
     t.after(() => started.stop());
     return started;
   };
-  const doors = await talker(lans.server, 'hand-over.ts', JSON.stringify(places), JSON.stringify(given));
+  const program = ['nobody', file('doors.ts'), JSON.stringify(given)];
+  const doors = await talker(lans.server, 'hand-over.ts', JSON.stringify(places), ...program);
   assert.deepEqual(
     doors.heard.filter(({ error }) => error !== undefined),
     [],
@@ -78,6 +79,44 @@ test('handed-over sockets answer as our own do, without a right', { skip, timeou
     await run(lans.inside(namespace, argv), { cwd: folder, deadlineMs: 60_000 });
     assert.ok(readFileSync(join(folder, 'got')).equals(loader));
   }
+});
+
+test('nixie serve takes them over', {
+  skip: skipUnless(
+    needNetns,
+    needPrograms(['ip', 'setpriv', 'nix', 'ssh', 'ssh-keyscan']),
+    needFiles(['/usr/lib/ipxe/snponly.efi']),
+  ),
+  timeout: 120_000,
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-handed-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const lans = await makeTwoLans();
+  t.after(() => lans.close());
+  writeFileSync(join(folder, 'hosts.json'), JSON.stringify({ m1: { mac_address: known } }));
+  const places = [67, 69, 4011].map((port) => ({ interface: lan2.name, address: '0.0.0.0', port }));
+  const words = ['serve', '--flake', `path:${folder}/none`, '--installer', `path:${folder}/none#i`, '--json'];
+  words.push('--hosts', join(folder, 'hosts.json'), '--state', join(folder, 'state'), '--ipxe', '/usr/lib/ipxe');
+  words.push('--nixos-anywhere', '/bin/true', '--interface', lan2.name, '--dhcp', 'proxy');
+  const nixie = new URL('../../controller/bin/nixie.js', import.meta.url).pathname;
+  const lines: string[] = [];
+  const served = Promise.withResolvers<void>();
+  const argv = [process.execPath, file('hand-over.ts'), JSON.stringify(places), 'root', nixie, ...words];
+  const child = start(lans.inside(lans.server, argv), {
+    deadlineMs: 60_000,
+    onLine: (line) => {
+      lines.push(line);
+      if (/serving lan2/.test(line)) served.resolve();
+    },
+  });
+  t.after(() => child.stop());
+  await Promise.race([served.promise, child.exited.then(() => Promise.reject(new Error(lines.join('\n'))))]);
+  const { stdout } = await run(lans.inside(lans.server, ['cat', '/proc/net/udp']));
+  const bound = [...stdout.matchAll(/: ([0-9A-F]{8}):(0043|0045|0FAB) /g)].map(
+    ([, address, port]) => `${address}:${port}`,
+  );
+  // Of its own there would be two each for 67 and 4011, and one to its address for 69.
+  assert.deepEqual(bound.sort(), ['00000000:0043', '00000000:0045', '00000000:0FAB']);
 });
 
 test('systemd’s own hand is understood', {
