@@ -3,7 +3,7 @@
 // processor time, TCP's slow start, and the bytes of announcements.
 import { type Ask, Choice, type ChoiceLimits } from '../../agent/src/fleet/choice.ts';
 import { Swarm, type SwarmLimits } from '../../controller/src/machine/swarm.ts';
-import { ChunkSet, chunkBytesFor, chunkPlace, chunksOf } from '../../proto/fleet.ts';
+import { ChunkSet, chunkPlace, chunksOf } from '../../proto/fleet.ts';
 import { Random } from '../simulate/random.ts';
 
 export interface FleetCase {
@@ -310,15 +310,13 @@ function copyOf(set: ChunkSet): ChunkSet {
   return ChunkSet.read(set.text(), set.size);
 }
 
-/** No way is quicker: the boot stage to each, and each byte of the image once. Seconds. */
-export function bound({ machines, imageBytes, bootBytes, uplink, startSeconds = 0 }: FleetCase): number {
-  return (machines * bootBytes + imageBytes) / uplink + startSeconds;
+/** No way is quicker: the boot stage to each, each byte of the image once, and all of it over each machine's link. Seconds. */
+export function bound({ machines, imageBytes, bootBytes, uplink, machineLink, startSeconds = 0 }: FleetCase): number {
+  const own = (bootBytes + imageBytes) / machineLink;
+  return Math.max(own, (machines * bootBytes + imageBytes) / uplink) + startSeconds;
 }
 
 /** Boot stage and image from the controller to each machine. Seconds. */
-export function unicast({ machines, imageBytes, bootBytes, uplink, startSeconds = 0 }: FleetCase): number {
-  return (machines * (bootBytes + imageBytes)) / uplink + startSeconds;
+export function unicast({ machines, imageBytes, bootBytes, uplink, machineLink, startSeconds = 0 }: FleetCase): number {
+  return (bootBytes + imageBytes) * Math.max(1 / machineLink, machines / uplink) + startSeconds;
 }
-
-/** Of a chunk. */
-export const chunkOf = chunkBytesFor;

@@ -16,6 +16,7 @@ import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
 import { type Plan, runTask } from '../../controller/src/core/tasks.ts';
 import { makeTurns } from '../../controller/src/core/turns.ts';
+import { Waves } from '../../controller/src/core/waves.ts';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import { patience } from '../../controller/src/machine/life.ts';
@@ -86,6 +87,9 @@ export class ControllerLife {
   readonly #sessions: Sessions;
   readonly #diskLooks = new Map<string, FreeLook>();
   readonly #copies: Turns;
+  readonly #waves: Waves;
+  /** What the operator was told of waves. */
+  readonly told: string[] = [];
   readonly #inventories = new Map<string, Inventory>();
   readonly #plans = new Map<string, Plan>();
   readonly #begun: Begun;
@@ -167,6 +171,22 @@ export class ControllerLife {
     this.#tokens.restore(kept.tokens, ticks(), now());
     this.#sessions = new Sessions(() => random.hex(8), this.after);
     this.#copies = new Turns(parts.jobs);
+    this.#waves = new Waves({
+      hosts: () => hosts,
+      life: (host) => this.core.life(host),
+      hold: (host) => this.core.hold(host),
+      seconds: () => this.#account.seconds(),
+      sizes: (host) => ({
+        bootBytes: 300_000_000,
+        imageBytes: 0,
+        copyBytes: this.#plans.get(host.name)?.closure.bytes ?? 0,
+      }),
+      jobs: parts.jobs,
+      loadingPatience: patience.loading,
+      tell: (text) => void this.told.push(text),
+      ticks,
+      after: this.after,
+    });
     this.#admission = new Admission({
       core: this.core,
       hosts: new HostBook(hosts),
@@ -371,7 +391,12 @@ export class ControllerLife {
         return 12 * macs.length;
       },
       inTurn: <T>(call: () => Promise<T>, host: string, signal: AbortSignal) =>
-        this.#copies.run(call, signal, () => this.core.hold(host)),
+        this.#copies.run(
+          () => this.#waves.timed(call as () => Promise<void>) as Promise<T>,
+          signal,
+          () => this.core.hold(host),
+        ),
+      wakeInTurn: (host: Host, signal: AbortSignal) => this.#waves.turn(host, signal),
       lookInTurn: this.#looks,
       expects: (host: string) => this.#tokens.expects(host, clock.ticks),
       recorded: async (host: Host) => {
@@ -429,6 +454,7 @@ export class ControllerLife {
 
   #changed(): void {
     this.#answers.changed();
+    this.#waves.moved();
     if (this.core.ended && !this.over) void this.#leave();
   }
 
@@ -439,6 +465,7 @@ export class ControllerLife {
     await this.core.settle(15_000);
     await this.core.close(10_000);
     this.#sessions.endAll();
+    this.#waves.close();
     this.over = true;
     for (const { name } of this.#parts.hosts) this.#parts.kept.marks.clear(name);
     for (const [host, count] of this.#tasks)

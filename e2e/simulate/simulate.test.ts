@@ -21,6 +21,18 @@ test('without faults every blank machine is installed and proved, on both kinds 
   }
 });
 
+test('200 machines are woken in waves, and none runs into a patience on its way', async () => {
+  const result = await simulate({ machines: 200, seed: 1, faults: 0 });
+  assert.equal(story(result), '');
+  assert.match(result.waves[0] ?? '', /^\d+ machines in \d+ waves of \d+, about \d+ min$/);
+  const [machines, waves, size] = [...result.waves[0]!.matchAll(/\d+/g)].map(Number) as [number, number, number];
+  assert.ok(machines > 150 && waves >= 2 && waves * size >= machines, result.waves[0]);
+  // Those that nobody hears of are up already, and are not woken by anybody.
+  const late = result.reasons.filter(([reason]) => /never registered|in time|never fetched/.test(reason));
+  assert.deepEqual(late, []);
+  assert.ok((result.ends.proved ?? 0) >= 160, JSON.stringify(result.ends));
+});
+
 let lives = 0;
 for (const seed of [1, 2, 3, 4, 5, 6]) {
   test(`200 machines with faults all end, with a reason, and nothing is wiped by mistake: seed ${seed}`, async () => {

@@ -40,6 +40,8 @@ export interface SimulationResult {
   readonly lives: number;
   readonly evaluations: number;
   readonly builds: number;
+  /** What the last life of the controller told of waves. */
+  readonly waves: readonly string[];
   readonly virtualSeconds: number;
   readonly events: number;
   readonly lines: number;
@@ -134,6 +136,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     lives: lives.length,
     evaluations: last.counts.evaluations,
     builds: last.counts.builds,
+    waves: last.told,
     virtualSeconds,
     events: clock.fired,
     lines: witness.lines,

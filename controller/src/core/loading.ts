@@ -10,6 +10,14 @@ export class Loading {
     this.#sizes.set(system, sizes);
   }
 
+  /** What each machine of a platform is sent by us alone, and what machines get from each other, bytes. */
+  sizes(system: System): { readonly bootBytes: number; readonly imageBytes: number } {
+    const files = [...(this.#sizes.get(system) ?? [])];
+    const sum = (image: boolean): number =>
+      files.reduce((all, [name, bytes]) => all + (name.endsWith('/image') === image ? bytes : 0), 0);
+    return { bootBytes: sum(false), imageBytes: sum(true) };
+  }
+
   /** Its boot script was fetched: it begins anew. */
   begin(host: string): void {
     this.#sent.delete(host);

@@ -106,6 +106,8 @@ export interface TaskWorld {
   wake(macs: readonly Mac[], signal: AbortSignal, relay?: string): Promise<number>;
   /** Runs it when one of the places for copies is free; returns at once when it is called off before. */
   inTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
+  /** Resolves when so few are on their way that one more may be woken, or at the signal. Absent: at once. */
+  wakeInTurn?(host: Host, signal: AbortSignal): Promise<void>;
   /** The same for looks at machines that are being woken. */
   lookInTurn(call: () => Promise<void>, host: string, signal: AbortSignal): Promise<void>;
   /** A boot script was given out for it, by this life of the controller or an earlier one, whose agent may still register. */

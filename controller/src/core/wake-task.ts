@@ -11,10 +11,15 @@ const lookPauses = [30_000, 60_000];
 
 /** Until the signal: something was heard of it, or somebody has lost patience. */
 export async function wake(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  await Promise.all([sendPackets(world, plan, life, signal), lookAgain(world, plan, life, signal)]);
+  const inTurn = async () => {
+    await world.wakeInTurn?.(plan.host, signal);
+    await sendPackets(world, plan, life, signal);
+  };
+  await Promise.all([inTurn(), lookAgain(world, plan, life, signal)]);
 }
 
 async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
   if (world.mayLoseData(plan.host) && (await world.finder.find(plan.host.macs, signal, plan.host.relay)).length > 0)
     world.emit({
       event: 'notice',

@@ -133,6 +133,11 @@ export class ProgressBook {
         this.#raise(before, mark.share, at);
   }
 
+  /** Seconds that each stage takes: the median of the machines that have passed it in this run, or what is usual. */
+  seconds(): Readonly<Record<WayStep, number>> {
+    return Object.fromEntries(waySteps.map((stage) => [stage, this.#usual(stage)])) as Record<WayStep, number>;
+  }
+
   /** Its agent sent a sign of life. */
   heard(host: string, at: number): void {
     const work = this.#works.get(host);
