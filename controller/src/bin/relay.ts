@@ -5,7 +5,7 @@ import type { RelayRequest } from '../cli/relay-request.ts';
 import { watchSignals } from '../cli/signals.ts';
 import { logJson, logText, type RelayEvent } from '../relay/log-line.ts';
 import { runRelay } from '../relay/relay.ts';
-import { notify } from './notify.ts';
+import { notify, watchdog } from './notify.ts';
 
 export interface RelayProgramWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -27,6 +27,7 @@ export async function relay(request: RelayRequest, world: RelayProgramWorld): Pr
   process.on('exit', endChildren);
   const abort = new AbortController();
   let stoppedBy: StopSignal | undefined;
+  let endWatchdog = () => {};
   const unwatch = watchSignals(process, Date.now, {
     first: (signal) => {
       stoppedBy = signal;
@@ -42,13 +43,32 @@ export async function relay(request: RelayRequest, world: RelayProgramWorld): Pr
     },
   });
   try {
-    await runRelay(settings, { uid, version, log, ready: () => notify(env, 'READY=1', unsaid), signal: abort.signal });
+    await runRelay(settings, {
+      uid,
+      version,
+      log,
+      signal: abort.signal,
+      ready(answers) {
+        notify(env, 'READY=1', unsaid);
+        endWatchdog = watchdog(answers, {
+          env,
+          pid: process.pid,
+          every(ms, call) {
+            const timer = setInterval(call, ms);
+            return () => clearInterval(timer);
+          },
+          tell: (word) => notify(env, word, unsaid),
+          failed: unsaid,
+        });
+      },
+    });
     return stoppedBy === undefined || stoppedBy === 'SIGTERM' ? exitCodes.done : exitCodeOfSignal[stoppedBy];
   } catch (error) {
     if (stoppedBy !== undefined) return stoppedBy === 'SIGTERM' ? exitCodes.done : exitCodeOfSignal[stoppedBy];
     for (const text of (error as Error).message.split('\n')) log({ name: 'end', level: 'error', text });
     return exitCodeOfError(error);
   } finally {
+    endWatchdog();
     unwatch();
     endChildren();
     process.off('exit', endChildren);

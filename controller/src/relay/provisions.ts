@@ -25,6 +25,8 @@ export class Provisions {
   /** By SHA-256. */
   readonly #bytes = new Map<string, Uint8Array>();
   #files: ReadonlyMap<string, Uint8Array> = new Map();
+  /** What is being fetched now, in order. */
+  #wanted = '';
 
   constructor(world: ProvisionsWorld) {
     this.#world = world;
@@ -38,16 +40,19 @@ export class Provisions {
   /** Fetches what this plan needs; what an earlier one needed is given up. */
   take(plan: RelayPlan): void {
     const { cache } = this.#world;
-    this.#stop.abort();
     if (this.#closed.signal.aborted) return;
-    this.#stop = new AbortController();
-    const { signal } = this.#stop;
     const first = plan.loaders.map(({ file }) => file.sha256);
     cache.pin([...first, ...[...plan.files.values(), ...plan.ahead].map(({ sha256 }) => sha256)]);
     for (const sha256 of this.#bytes.keys()) if (!first.includes(sha256)) this.#bytes.delete(sha256);
     this.#loaders = plan.loaders;
     this.#gather();
-    void this.#work(plan, signal);
+    // Plans come often, and mostly want what the one before wanted: what is under way goes on.
+    const wanted = JSON.stringify([plan.loaders, plan.ahead]);
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    void this.#work(plan, this.#stop.signal);
   }
 
   #gather(): void {

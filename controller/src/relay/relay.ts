@@ -48,8 +48,8 @@ export interface RelayWorld {
   readonly uid: number;
   readonly version: string;
   log(event: RelayEvent): void;
-  /** All doors are open. */
-  ready(): void;
+  /** All doors are open. `answers` resolves as long as DHCP and TFTP do. */
+  ready(answers: () => Promise<unknown>): void;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -362,7 +362,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       state: stateDir,
       cache_limit: cacheBytes,
     });
-    world.ready();
+    world.ready(() => boot.counters());
     await Promise.race([
       broken.promise,
       new Promise<void>((resolve) => {

@@ -65,7 +65,7 @@ test('the machine gets a script with the relayâ€™s own address, the controllerâ€
 });
 
 test('a token is given once, whatever later plans say; without any the machine waits', () => {
-  const { take, ask, said } = house();
+  const { take, ask, said, pass } = house();
   take();
   assert.deepEqual([tokenIn(ask()), tokenIn(ask())], ['1'.repeat(32), '2'.repeat(32)]);
   const waits = ask();
@@ -73,11 +73,14 @@ test('a token is given once, whatever later plans say; without any the machine w
   assert.match(waits, /chain --replace http:\/\/10\.9\.0\.1:7480\/boot\/52-54-00-00-00-01\.ipxe/);
   // Made before the controller heard of the scripts.
   take({ version: 8n });
+  pass(5000);
   assert.equal(tokenIn(ask()), undefined);
   take({ version: 9n, tokens: ['2'.repeat(32), '3'.repeat(32)] });
   assert.equal(tokenIn(ask()), '3'.repeat(32));
   take({ version: 10n, tokens: ['2'.repeat(32), '3'.repeat(32)] });
-  assert.equal(tokenIn(ask()), undefined);
+  pass(5000);
+  // Who asks as fast as it can is told of once.
+  for (let i = 0; i < 100; i++) assert.equal(tokenIn(ask()), undefined);
   assert.deepEqual(
     said.map(({ verdict }) => verdict),
     ['installer', 'installer', 'no-token', 'no-token', 'installer', 'no-token'],
@@ -94,7 +97,7 @@ test('strangers, unknown MACs and machines that are done get no token, and a str
   assert.equal(said.length, 0);
   assert.match(ask(m2, '10.9.0.102'), /boots from its own disk/);
   assert.equal(said.map(({ token }) => token).join(), '');
-  assert.deepEqual(told, ['m1: stranger', 'm1: stranger', 'undefined: unknown', 'm2: local']);
+  assert.deepEqual(told, ['m1: stranger', 'undefined: unknown', 'm2: local']);
 });
 
 test('what is decided while the controller is away is not known: no installer, but the disk of who is done', () => {

@@ -23,12 +23,17 @@ export interface ScriptsWorld {
   told(ask: ScriptAsk, machine: string | undefined, verdict: ScriptVerdict | 'unknown'): void;
 }
 
+/** The same is told again after so long, milliseconds. */
+const againMs = 5000;
+
 export class Scripts {
   readonly #world: ScriptsWorld;
   readonly #boots = new BootCount();
   /** Tokens that were given out and that a plan may still name: it was made before the controller heard of it. */
   #spent = new Set<string>();
   #plan: RelayPlan | undefined;
+  /** When each verdict was told of each machine. */
+  readonly #told = new Map<string, number>();
 
   constructor(world: ScriptsWorld) {
     this.#world = world;
@@ -39,6 +44,7 @@ export class Scripts {
     const before = this.#plan;
     this.#plan = plan;
     const named = new Set<string>();
+    for (const key of this.#told.keys()) if (!plan.machines.has(key.split(' ', 1)[0]!)) this.#told.delete(key);
     for (const { name, offer, cards } of plan.machines.values()) {
       // It begins anew by the operator's word: what was counted of it is forgotten.
       const earlier = before?.machines.get(name)?.offer;
@@ -78,7 +84,8 @@ export class Scripts {
       fetchedLately: this.#boots.lately(machine.name, ticks()),
       hasToken: tokens.length > 0,
     });
-    told(ask, machine.name, verdict);
+    const isNews = this.#isNews(machine.name, verdict);
+    if (isNews || verdict === 'installer') told(ask, machine.name, verdict);
     if (verdict === 'stranger' || verdict === 'leaving') return { refuse: scriptRefusals[verdict] };
     const made = this.#text(ask, machine, plan, verdict, tokens[0] ?? '');
     const { script } = made;
@@ -87,16 +94,21 @@ export class Scripts {
       this.#spent.add(token);
       this.#boots.add(machine.name, ticks());
     }
-    say({
-      machine: machine.name,
-      mac: ask.mac,
-      token,
-      address: ask.remoteAddress,
-      unixMs: BigInt(Math.round(now())),
-      verdict,
-    });
+    const { mac, remoteAddress: address } = ask;
+    const unixMs = BigInt(Math.round(now()));
+    if (isNews || token !== '') say({ machine: machine.name, mac, token, address, unixMs, verdict });
     return { script };
   };
+
+  /** Who fetches a script without a token again and again is told of once in a while: nothing of it may fill what waits for the uplink. */
+  #isNews(machine: string, verdict: ScriptVerdict): boolean {
+    const key = `${machine} ${verdict}`;
+    const now = this.#world.ticks();
+    const last = this.#told.get(key);
+    if (last !== undefined && now - last < againMs) return false;
+    this.#told.set(key, now);
+    return true;
+  }
 
   #text(
     { mac, localAddress }: ScriptAsk,
