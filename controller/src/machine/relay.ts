@@ -97,7 +97,7 @@ export interface Endpoint {
   readonly port: number;
 }
 
-const host = String.raw`\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?`;
+const host = String.raw`\[(?=[^\]]*:[^\]]*:)[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?`;
 const endpointForm = new RegExp(`^(${host})(?::([0-9]{1,5}))?$`);
 
 /** `HOST`, `HOST:PORT` or `[IPV6]:PORT`. Undefined for anything else. */
