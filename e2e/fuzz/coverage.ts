@@ -1,7 +1,7 @@
 // Which basic blocks of the sources have run, asked of V8 in this thread.
 import { type Profiler, Session } from 'node:inspector';
 
-const watched = /\/(?:controller\/src|agent\/src|proto\/gen|e2e\/fuzz\/planted)\b/;
+const watched = /\/(?:controller\/src|agent\/src|proto\/gen|proto\/fleet|e2e\/fuzz\/planted)\b/;
 
 interface Script {
   /** One octet for each character of the source: 1 once it ran. */

@@ -9,15 +9,19 @@ export const target: Target = {
   name: 'agent-cmdline',
   seeds: [
     bytesOf(
-      `init=/x loglevel=4 dyndbg="a b" nixie.controller=10.0.0.1:7481,[fe80::1]:7481 nixie.fingerprint=${'c'.repeat(64)} nixie.token=${token} nixie.mac=52:54:00:77:00:01 nixie.refused=wait BOOTIF=01-52-54-00-77-00-01 initrd=initrd\n`,
+      `init=/x loglevel=4 dyndbg="a b" nixie.controller=10.0.0.1:7481,[fe80::1]:7481 nixie.fingerprint=${'c'.repeat(64)} nixie.token=${token} nixie.mac=52:54:00:77:00:01 nixie.refused=wait nixie.image=${'e'.repeat(64)} BOOTIF=01-52-54-00-77-00-01 initrd=initrd\n`,
     ),
     bytesOf(`--controller\n10.0.0.1:7481\n--token\n${token}\n--fingerprint\n${'c'.repeat(64)}\n--mac\n525400770001`),
     bytesOf('--inventory'),
+    bytesOf(`--fetch\nx\n--image\n${'e'.repeat(64)}\n--door\n10.0.0.1,[::1]:9\n--peer-port\n7000`),
   ],
   dictionary: [
     'nixie.token=',
     'nixie.controller=',
     'nixie.mac=',
+    'nixie.image=',
+    '--fetch',
+    '--door',
     'BOOTIF=',
     '"',
     '\0',

@@ -4,7 +4,14 @@ import { routeOf } from '../../../controller/src/listen/http-route.ts';
 import { bytesOf, must, type Target, text } from '../target.ts';
 
 const name = `${'a'.repeat(64)}/kernel`;
-const tables = { loaders: new Map([['snponly.efi', 1]]), files: new Map([[name, 1]]) };
+const image = 'b'.repeat(64);
+const tables = {
+  loaders: new Map([['snponly.efi', 1]]),
+  files: new Map([
+    [name, 1],
+    [`${image}/image`, 1],
+  ]),
+};
 
 export const target: Target = {
   name: 'http',
@@ -14,10 +21,13 @@ export const target: Target = {
     bytesOf('/loader/snponly.efi\nHEAD\nbytes=5-\n"x"'),
     bytesOf('/ping\nGET'),
     bytesOf('/install\nPOST'),
+    bytesOf(`/fleet/${image}\nPOST`),
   ],
   dictionary: [
     '/f/',
     '/loader/',
+    '/fleet/',
+    'POST',
     '/boot/',
     '.ipxe',
     '..',
@@ -43,6 +53,8 @@ export const target: Target = {
       );
       contentType(route.name);
     }
+    if (route.kind === 'fleet')
+      must(method === 'POST' && route.image === image, 'announcements are of an image of the table');
     for (const size of [0, 1, 100, 3_000_000_000]) {
       const asked = parseRange(range, size);
       if (typeof asked === 'object')
