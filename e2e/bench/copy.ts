@@ -235,7 +235,7 @@ try {
     'copy',
     [
       {
-        figure: 'closure copied, MB/s',
+        figure: 'closure against plain, MB/s',
         values: perSecond.cache,
         peer,
         peerValues: perSecond.plain,
@@ -243,7 +243,7 @@ try {
         want: 'at least',
       },
       {
-        figure: `closure copied, MB/s`,
+        figure: 'closure against a stream, MB/s',
         values: perSecond.cache,
         peer: 'one TCP stream (busybox httpd, wget)',
         peerValues: streams,
@@ -251,7 +251,7 @@ try {
         want: 'at least',
       },
       {
-        figure: 'closure copied, MB/s',
+        figure: 'closure against the link, MB/s',
         values: perSecond.cache,
         peer: `the link, ${link} Mbit/s`,
         peerValues: [lineRate],
