@@ -159,7 +159,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     closers.push(() => state.close());
     const runFolder = join(stateDir, 'run');
-    const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder });
+    const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder, node: process.execPath });
     if (rights.notice !== undefined) notice(rights.notice);
     if (rights.as !== undefined) await letThrough(state.folder.path, rights.as);
     const { tls, registrations, marks } = state;

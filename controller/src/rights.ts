@@ -36,8 +36,8 @@ export function flakeRights(config: Flakes, world: RightsWorld, more?: (as: Iden
  * @param runFolder the state folder's part for such folders
  */
 export async function runRights(
-  config: Flakes & Pick<RunConfig, 'sshKey'>,
-  world: RightsWorld & { readonly programs: Programs; readonly runFolder: string },
+  config: Flakes & Pick<RunConfig, 'sshKey' | 'allHosts'>,
+  world: RightsWorld & { readonly programs: Programs; readonly runFolder: string; readonly node: string },
 ): Promise<Rights> {
   const { programs } = world;
   let folder: RunFolder | undefined;
@@ -54,6 +54,10 @@ export async function runRights(
         { kind: 'start', what: programs.ssh, word: '-V' },
         ...['ssh-copy-id', 'ssh-keygen', 'ssh-keyscan'].map((what) => ({ kind: 'find', what }) as const),
         ...sshKey.map((what) => ({ kind: 'read', what }) as const),
+        // Joins ssh with machines behind relays.
+        ...(config.allHosts.some(({ relay }) => relay !== undefined)
+          ? [{ kind: 'start', what: world.node, word: '--version' } as const]
+          : []),
         { kind: 'start', what: shim, word: '-V' },
         { kind: 'read', what: key },
       ];

@@ -84,7 +84,13 @@ const config = {
 } as unknown as RunConfig;
 
 const programs = findPrograms(searchPath, request.nixosAnywhere);
-const rights = await runRights(config, { env, cwd: '/', programs, runFolder: join(request.stateDir, 'run') });
+const rights = await runRights(config, {
+  env,
+  cwd: '/',
+  programs,
+  runFolder: join(request.stateDir, 'run'),
+  node: process.execPath,
+});
 seen();
 const told: Happening[] = [];
 const lines: string[] = [];

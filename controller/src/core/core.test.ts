@@ -6,10 +6,13 @@ import type { Life } from '../machine/life.ts';
 import { patience } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import { Account } from './account.ts';
-import { Core, type Task } from './core.ts';
+import { Core, type CoreWorld, type Task } from './core.ts';
 
 /** A world with a clock that only the test moves. */
-function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<void>) {
+function world(
+  run: (task: Task, life: Life, signal: AbortSignal) => Promise<void>,
+  overdue: CoreWorld['overdue'] = () => undefined,
+) {
   let now = 0;
   let wall = 0;
   const alarms = new Set<{ at: number; call: () => void }>();
@@ -28,6 +31,7 @@ function world(run: (task: Task, life: Life, signal: AbortSignal) => Promise<voi
       journal: { write: (entry) => journal.push(entry), close() {} },
       emit: (event) => events.push(event),
       run,
+      overdue: (host, since) => overdue(host, since),
       changed: () => {
         changes++;
       },
@@ -113,6 +117,25 @@ test('patience ends every stage, also when its task never does', async () => {
   pass(1);
   assert.equal(core.life('m1')?.stage, 'failed');
   assert.equal(events.filter((event) => event.event === 'stage').length, 2);
+});
+
+test('a machine whose way to us was lost is waited for once more, or given up for that reason', () => {
+  let way: ReturnType<NonNullable<CoreWorld['overdue']>> = 'wait';
+  const since: number[] = [];
+  const { core, pass } = world(
+    () => new Promise(() => {}),
+    (_host, at) => {
+      since.push(at);
+      return way;
+    },
+  );
+  core.happened('m1', { kind: 'begin' });
+  pass(patience.probing * 1000);
+  assert.equal(core.life('m1')?.stage, 'probing');
+  way = { reason: 'its relay is gone' };
+  pass(patience.probing * 1000);
+  assert.deepEqual([core.life('m1')?.stage, core.life('m1')?.reason], ['failed', 'its relay is gone']);
+  assert.deepEqual(since, [0, patience.probing * 1000]);
 });
 
 test('a doubled message is said in the log and changes nothing', async () => {
