@@ -77,6 +77,7 @@ const host: Host = {
 };
 const config = {
   hosts: [host],
+  allHosts: [host],
   flake: request.flake,
   installers: { 'x86_64-linux': '#installer' },
   stateDir: request.stateDir,
