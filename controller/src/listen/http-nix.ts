@@ -75,6 +75,12 @@ export interface StoreDoor {
   close(): void;
 }
 
+/**
+ * The status for a path that can't be had, for whatever reason: nix goes on without this one path. At any other it does without the whole cache
+ * for a minute.
+ */
+export const noSuchPath = 404;
+
 /** NARs up to this size are made in memory. */
 export const smallNarBytes = 256 << 10;
 /** Such ones at the same time. */
@@ -94,12 +100,16 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
   };
   const children = socketChildren({ most, stalledMs, room: next });
 
-  const refuse = (request: IncomingMessage, response: ServerResponse, status: 404 | 503, text: string): void => {
+  const refuse = (request: IncomingMessage, response: ServerResponse, text: string): void => {
     count.refused++;
-    sendText(request, response, status, `${text}\n`);
+    sendText(request, response, noSuchPath, `${text}\n`);
   };
 
-  const sendSmall = async (response: ServerResponse, { path, narSize }: ServedPath): Promise<void> => {
+  const sendSmall = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    { path, narSize }: ServedPath,
+  ): Promise<void> => {
     small++;
     try {
       const bytes = await narOf(path, narSize);
@@ -110,7 +120,8 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
       response.writeHead(200, narHeaders(narSize));
       response.end(bytes);
     } catch {
-      response.destroy();
+      if (response.headersSent) response.destroy();
+      else refuse(request, response, 'not to be had any more');
     } finally {
       small--;
       next();
@@ -118,10 +129,10 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
   };
 
   /** False: there is no room now. */
-  const begin = (response: ServerResponse, served: ServedPath): boolean => {
+  const begin = (request: IncomingMessage, response: ServerResponse, served: ServedPath): boolean => {
     if (served.narSize <= smallNarBytes) {
       if (small >= smallAtOnce) return false;
-      void sendSmall(response, served);
+      void sendSmall(request, response, served);
       return true;
     }
     const client = response.socket?.remoteAddress ?? '';
@@ -150,9 +161,9 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
       response.writeHead(200, narHeaders(served.narSize)).end();
       return;
     }
-    if (begin(response, served)) return;
+    if (begin(request, response, served)) return;
     if (waiting.size >= mostWaiting) {
-      refuse(request, response, 503, 'too many wait here already');
+      refuse(request, response, 'too many wait here already');
       return;
     }
     const leave = (): void => {
@@ -162,13 +173,13 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
     };
     const mine = {
       again: () => {
-        if (begin(response, served)) leave();
+        if (begin(request, response, served)) leave();
       },
       leave,
     };
     const late = setTimeout(() => {
       leave();
-      refuse(request, response, 503, `no place to be had for ${waitMs / 1000} s`);
+      refuse(request, response, `no place to be had for ${waitMs / 1000} s`);
     }, waitMs);
     waiting.add(mine);
     response.on('close', leave);
@@ -180,11 +191,11 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
       else if (ask.kind === 'narinfo') {
         count.narInfos++;
         const text = table.narInfo(ask.hash);
-        if (text === undefined) refuse(request, response, 404, 'not in this cache');
+        if (text === undefined) refuse(request, response, 'not in this cache');
         else sendNixText(request, response, 'narinfo', text);
       } else {
         const served = table.served(ask.hash);
-        if (served === undefined) refuse(request, response, 404, 'not in this cache');
+        if (served === undefined) refuse(request, response, 'not in this cache');
         else nar(request, response, served);
       }
     },

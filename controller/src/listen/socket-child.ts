@@ -21,10 +21,7 @@ export interface SocketCommand {
 
 export interface SocketChildren {
   readonly running: number;
-  /**
-   * Sends status 200 with these headers, and what the command writes. `false`: not now, and nothing was sent. `room` is called when there
-   * is place for one more.
-   */
+  /** Sends status 200 with these headers, and what the command writes. `false`: not now, and nothing was sent. */
   send(
     response: ServerResponse,
     headers: Readonly<Record<string, string | number>>,
@@ -50,6 +47,7 @@ export function socketChildren(limits: {
   readonly most: number;
   /** A child of which nothing is taken for so long is ended. */
   readonly stalledMs: number;
+  /** Called when there is place for one more. */
   readonly room?: () => void;
 }): SocketChildren {
   const children = new Map<ChildProcess, Socket>();

@@ -143,7 +143,7 @@ test('no link: what is here is served, the rest is refused at once', async (t) =
   await lab.nar('a');
   lab.up = false;
   assert.equal((await lab.nar('a')).body.length, 100);
-  assert.equal((await lab.narInfo('b')).status, 503);
+  assert.equal((await lab.narInfo('b')).status, 404);
 });
 
 test('a description that the key of the plan did not sign is not served, and told', async (t) => {
@@ -153,7 +153,7 @@ test('a description that the key of the plan did not sign is not served, and tol
   lab.narInfos.set(hash('c'), lab.narInfos.get(hash('b'))!);
   lab.narInfos.set(hash('d'), 'nonsense');
   lab.narInfos.set(hash('f'), 'x'.repeat(2 << 20));
-  for (const letter of ['a', 'c', 'd', 'f']) assert.equal((await lab.narInfo(letter)).status, 503, letter);
+  for (const letter of ['a', 'c', 'd', 'f']) assert.equal((await lab.narInfo(letter)).status, 404, letter);
   assert.match(lab.told.join('\n'), /not signed by the plan's key/);
   assert.equal((await lab.narInfo('b')).status, 200);
   assert.deepEqual(readdirSync(join(lab.folder, 'narinfo')), [hash('b')]);

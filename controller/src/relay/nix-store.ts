@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createBulkSender } from '../listen/http-bulk.ts';
 import { sendFile, sendText } from '../listen/http-file.ts';
-import { type NixAsk, type NixDoor, sendNixText } from '../listen/http-nix.ts';
+import { type NixAsk, type NixDoor, noSuchPath, sendNixText } from '../listen/http-nix.ts';
 import { isSigned, longestNarInfo, readNarInfo } from '../nix/narinfo.ts';
 import { hashPart } from '../nix/store-path.ts';
 import type { Cache } from './cache.ts';
@@ -83,13 +83,13 @@ export class NixStore {
   }
 
   readonly door: NixDoor = (request, response, ask) => {
-    if (this.#key === undefined) sendText(request, response, 404, 'there is no binary cache\n');
+    if (this.#key === undefined) sendText(request, response, noSuchPath, 'there is no binary cache\n');
     else if (ask.kind === 'info')
       sendNixText(request, response, 'info', 'StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 20\n');
     else
       void this.#answer(request, response, ask).catch(() => {
         if (response.headersSent) response.destroy();
-        else sendText(request, response, 503, 'not to be had now\n');
+        else sendText(request, response, noSuchPath, 'not to be had now\n');
       });
   };
 
@@ -103,7 +103,7 @@ export class NixStore {
     else this.#count.nars++;
     const found = await this.#described(hash);
     if (response.destroyed || response.socket === null) return;
-    if (found === undefined) sendText(request, response, 404, 'not in this cache\n');
+    if (found === undefined) sendText(request, response, noSuchPath, 'not in this cache\n');
     else if (ask.kind === 'narinfo') sendNixText(request, response, 'narinfo', found.text);
     else {
       const ref = { sha256: found.narHash, bytes: found.narSize, what: { $case: 'nar', value: hash } } as const;
