@@ -15,9 +15,9 @@ const mostOfOneBytes = 150e6;
 
 /** Writes FLAKE/flake.nix with the configuration `bench`: libraries first, then the rest by name, up to so many bytes. */
 export function writePackagedFlake(flake: string, wantedBytes: number): PackagedClosure {
-  const names = execFileSync('dpkg-query', ['-W', '-f', '${binary:Package}\n'], { encoding: 'utf8' })
+  const names = execFileSync('dpkg', ['--get-selections'], { encoding: 'utf8' })
     .split('\n')
-    .filter((name) => name !== '')
+    .flatMap((line) => /^(\S+)\s+install$/.exec(line)?.[1] ?? [])
     .sort((a, b) => Number(b.startsWith('lib')) - Number(a.startsWith('lib')) || (a < b ? -1 : 1));
   mkdirSync(join(flake, 'lists'), { recursive: true });
   let bytes = 0;

@@ -94,7 +94,7 @@ async function run(line: string, code: ExitCode = 0) {
 const needed = '--installer .#installer --flake . --hosts hosts.json';
 
 test('a binary cache unless --no-cache; a run that only looks has none to switch off', async () => {
-  const cacheOf = async (words: string) => ((await run(words)).calls[0]?.given as RunConfig).cache;
+  const cacheOf = async (words: string) => ((await run(words)).calls[0]!.given as RunConfig).cache;
   assert.equal(await cacheOf(needed), true);
   assert.equal(await cacheOf(`${needed} --no-cache`), false);
   assert.equal(await cacheOf(`serve ${needed} --no-cache`), false);
