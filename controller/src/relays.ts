@@ -1,9 +1,7 @@
 // The part of a controller that is there for relays: who may join, the door, what each is told, and what comes back. Nothing of it is open as long as
 // no relay has a token.
 import { chownSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import type { RelayState } from '@nixie/proto/operator';
 import type { PlanLoader } from '@nixie/proto/relay';
 import { after } from './clock.ts';
@@ -19,7 +17,7 @@ import type { FileProgress } from './listen/http.ts';
 import type { FoundLoaders } from './listen/loaders.ts';
 import { cleanLine } from './listen/log-line.ts';
 import { Places } from './listen/relay-carry.ts';
-import { bytesToFetch, type Fetchable, type FetchWhat, fileToFetch } from './listen/relay-fetch.ts';
+import { fetchable, sha256Of } from './listen/relay-files.ts';
 import { readFileServed, readRelaySeen } from './listen/relay-seen.ts';
 import type { RelaySession, RelayWord } from './listen/relay-session.ts';
 import { type RelayDoor, startRelayDoor } from './listen/relays.ts';
@@ -210,7 +208,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       places,
       agentPort: () => loopbackPort,
       ticks,
-      fetch: (relay, what) => fetchable(world, relay, what),
+      fetch: (_relay, what) => fetchable(world, what),
       desk: {
         admit(name, secret, key) {
           const verdict = shelf.admit(name, secret, key);
@@ -352,56 +350,6 @@ function planLoaders({ loaders, files }: FoundLoaders): PlanLoader[] {
     const bytes = files.get(name);
     return bytes === undefined
       ? []
-      : [{ firmware, name, file: { sha256: secretHashOf(bytes), bytes: BigInt(bytes.length) } }];
+      : [{ firmware, name, file: { sha256: sha256Of(bytes), bytes: BigInt(bytes.length) } }];
   });
-}
-
-/** What a relay may fetch: the installer, the loaders, and the binary cache, which is the same for all. */
-async function fetchable(world: RelayPartWorld, _relay: string, what: FetchWhat): Promise<Fetchable | undefined> {
-  switch (what.$case) {
-    case 'sha256': {
-      for (const { kernel, initrd, image } of world.installers.values()) {
-        for (const { sha256, path, bytes } of [kernel, initrd, ...(image === undefined ? [] : [image.file])])
-          if (sha256 === what.value) return fileToFetch(path, bytes);
-        if (image?.manifest.sha256 === what.value) return bytesToFetch(Buffer.from(image.manifest.text));
-      }
-      for (const bytes of world.loaders.files.values())
-        if (secretHashOf(bytes) === what.value) return bytesToFetch(bytes);
-      return undefined;
-    }
-    case 'narinfo': {
-      const text = world.cache?.paths.narInfo(what.value);
-      return text === undefined ? undefined : bytesToFetch(Buffer.from(text));
-    }
-    case 'nar': {
-      const served = world.cache?.paths.served(what.value);
-      const [host] = world.own;
-      if (served === undefined || host === undefined) return undefined;
-      return narToFetch(`http://${host}:${world.httpPort}/nix/nar/${what.value}.nar`, served.narSize);
-    }
-  }
-}
-
-/** By our own front door, which has the children, their limits and whose rights they get. A NAR has no middle: what comes before is passed over. */
-function narToFetch(url: string, totalBytes: number): Fetchable {
-  return {
-    totalBytes,
-    async *read(offset, signal) {
-      const response = await new Promise<Readable & { statusCode?: number }>((resolve, reject) => {
-        get(url, { signal, agent: false }, resolve).once('error', reject);
-      });
-      if (response.statusCode !== 200) {
-        response.resume();
-        throw new Error(`read ${url}: status ${response.statusCode}`);
-      }
-      let skip = offset;
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        if (skip >= chunk.length) skip -= chunk.length;
-        else {
-          yield chunk.subarray(skip);
-          skip = 0;
-        }
-      }
-    },
-  };
 }
