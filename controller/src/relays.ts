@@ -97,6 +97,8 @@ const neverMs = 15 * 60_000;
 
 /** A plan is taken within this time, or something is wrong at the relay. Milliseconds. */
 const untakenMs = 30_000;
+/** Whoever may open our socket reaches this of machines, and nothing else. */
+const sshPort = 22;
 /** Of a relay, that the operator is shown. */
 const mostProblems = 16;
 
@@ -193,6 +195,8 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       async connect(relay, address, port, accepted) {
         const session = door?.link(relay);
         if (door === undefined || session === undefined) throw new Error(`relay ${relay} is not connected`);
+        if (port !== sshPort)
+          throw new Error(`port ${port} of machines is not reached by relays; accepted: ${sshPort}`);
         await door.carry.connect(session, { address, port }, accepted);
       },
     });
@@ -224,7 +228,8 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
         refused(name, peer, why) {
           const shown = JSON.stringify(name);
           const at = peer.replace(/:\d+$/, '');
-          if (shelf.names().includes(name)) relays.refused(name, why);
+          const known = shelf.names().includes(name) || hosts.all().some(({ relay }) => relay === name);
+          if (known) relays.refused(name, why);
           world.warn(`a relay that calls itself ${shown} was refused (${at}): ${why}`, `relay ${shown} ${at} ${why}`);
         },
         odd: (about, what) => world.warn(`relay ${about}: ${what}`, `relay ${about} ${what}`),

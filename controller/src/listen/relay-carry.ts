@@ -159,6 +159,11 @@ export class RelayCarry {
     socket.once('error', (error) => fail(status.UNAVAILABLE, error.message));
     socket.once('connect', () => {
       socket.removeAllListeners('error');
+      // Gone meanwhile: nobody would hear of it any more.
+      if (stream.cancelled || stream.destroyed) {
+        socket.destroy();
+        return;
+      }
       const { localPort = 0 } = socket;
       // Before a byte of it is heard.
       this.#world.places.set(localPort, place);
