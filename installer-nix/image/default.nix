@@ -16,6 +16,7 @@ in
     (modulesPath + "/installer/netboot/netboot-minimal.nix")
     ../agent.nix
     ./bundle.nix
+    ./fleet.nix
     ./firmware.nix
     ./network.nix
     ./nix.nix

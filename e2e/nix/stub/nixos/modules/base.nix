@@ -100,6 +100,9 @@ in
           emergencyAccess = of (types.either types.bool (types.nullOr types.str)) false;
           network = { enable = flag; inherit networks; };
           services = set;
+          mounts = of (types.listOf (types.attrsOf types.anything)) [ ];
+          extraBin = of (types.attrsOf types.str) { };
+          storePaths = list;
         };
       };
       kernel.sysctl = set;

@@ -15,6 +15,14 @@ in
       fileSystems."/" = lib.mkImageMediaOverride { fsType = "tmpfs"; options = [ "mode=0755" ]; };
       boot.initrd.availableKernelModules = [ "squashfs" "overlay" ];
       boot.initrd.kernelModules = [ "loop" "overlay" ];
+      fileSystems."/nix/.ro-store" = lib.mkImageMediaOverride {
+        fsType = "squashfs";
+        device = "../nix-store.squashfs";
+        options = [ "loop" ];
+        neededForBoot = true;
+      };
+      system.build.initialRamdisk = derivation { name = "initial-ramdisk"; system = pkgs.stdenv.hostPlatform.system; builder = "/no-builder"; };
+      system.build.squashfsStore = derivation { name = "squashfs.img"; system = pkgs.stdenv.hostPlatform.system; builder = "/no-builder"; };
       system.stateVersion = lib.mkDefault lib.trivial.release;
       system.build.netbootRamdisk = derivation {
         name = "initrd";
