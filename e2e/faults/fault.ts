@@ -20,6 +20,8 @@ export interface Fault {
     readonly hostKeys?: Readonly<Record<string, Record<string, unknown>>>;
     /** The machines are in another subnet, behind a relay; `$subnets` of the hosts file. */
     readonly beyond?: boolean;
+    /** The machines are behind `nixie relay`, which runs when Nixie is started. */
+    readonly site?: 'routed' | 'apart';
     readonly subnets?: readonly Readonly<Record<string, string>>[];
   };
   /** The arguments of this run. */

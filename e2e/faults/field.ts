@@ -118,7 +118,7 @@ export class Field {
     options.push('UserKnownHostsFile=/dev/null', 'GlobalKnownHostsFile=/dev/null', 'LogLevel=ERROR');
     const ssh = ['ssh', '-F', '/dev/null', '-i', supplies.keyFile, ...options.flatMap((each) => ['-o', each])];
     for (let tries = 1; ; tries++) {
-      const ran = await run(lab.net.inside(lab.net.srv, [...ssh, `root@${address}`, command]), { accept: true });
+      const ran = await run(lab.net.inside(lab.near, [...ssh, `root@${address}`, command]), { accept: true });
       if (ran.code === 0) return ran.stdout;
       // 255 is ssh's own: a command that ends sshd or the machine takes its connection along.
       if (ran.code !== 255 || tries >= 20)

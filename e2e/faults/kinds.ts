@@ -13,6 +13,7 @@ import { installerBroken } from './kinds/installer-broken.ts';
 import { linkDowns } from './kinds/link-down.ts';
 import { portTaken } from './kinds/port-taken.ts';
 import { relayDeads } from './kinds/relay-dead.ts';
+import { siteFaults } from './kinds/site.ts';
 import { sshdKilled } from './kinds/sshd-killed.ts';
 import { strangeProxyAnswers } from './kinds/strange-proxy.ts';
 import { targetResets } from './kinds/target-reset.ts';
@@ -26,6 +27,7 @@ export const faults: readonly Fault[] = [
   dhcpBack,
   dhcpDead,
   ...relayDeads,
+  ...siteFaults,
   strangeProxyAnswers,
   ...clocks,
   ...linkDowns,

@@ -47,6 +47,7 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
   const hostKeys = wish?.hostKeys ?? {};
   const where = {
     ...(wish?.beyond === undefined ? {} : { beyond: wish.beyond }),
+    ...(wish?.site === undefined ? {} : { site: wish.site }),
     ...(wish?.subnets === undefined ? {} : { subnets: wish.subnets }),
   };
   await inScene({ machines, hosts, hostKeys, ...where, dhcp: 'foreign', ra: true }, async (scene) => {
@@ -58,6 +59,7 @@ export async function strike(faults: readonly Fault[], together: Together = {}):
       const second = all.map((machine) => digestOf(machine.secondDisk));
       const blank = await Promise.all(all.map((machine) => diskDigest(machine.disk)));
       for (const fault of faults) await fault.before?.(field);
+      await scene.lab.site?.start();
       field.start();
       // A run that ends before the moment of a fault ends the wait for it, too.
       if (together.inTurn === true)

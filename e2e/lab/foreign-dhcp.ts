@@ -69,11 +69,11 @@ const routerAdvertisements = advertise('eth0');
 /** A site's DHCP server: addresses from .100 to .199 unless said otherwise, no boot options. With `ra` it is an IPv6 router too, which iPXE waits for otherwise. */
 export function foreignDhcp(
   net: Network,
-  options: { ra: boolean; deadlineMs: number; from?: number; to?: number },
+  options: { ra: boolean; deadlineMs: number; from?: number; to?: number; prefix?: string },
 ): Promise<DhcpServer> {
-  const { from = 100, to = 199 } = options;
+  const { from = 100, to = 199, prefix = lan.prefix } = options;
   const args = [
-    `--dhcp-range=${lan.prefix}.${from},${lan.prefix}.${to},255.255.255.0,1h`,
+    `--dhcp-range=${prefix}.${from},${prefix}.${to},255.255.255.0,1h`,
     '--dhcp-authoritative',
     ...(options.ra ? routerAdvertisements : []),
   ];

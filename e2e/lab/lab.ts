@@ -7,9 +7,10 @@ import { type Bmc, type MagicPacket, startBmc } from './bmc.ts';
 import { type Capture, printDhcp, readDhcpCapture, startCapture } from './capture.ts';
 import type { Child } from './child.ts';
 import { type DhcpServer, foreignDhcp, foreignDhcpBeyond, routerBeyond, routerOnly } from './foreign-dhcp.ts';
-import { lan, makeNetwork, type Network, runId } from './net.ts';
+import { lan, lan2, makeNetwork, type Network, runId } from './net.ts';
 import { type NixieOptions, type NixieRun, startNixie } from './nixie-run.ts';
 import { Machine, type MachineSpec } from './qemu.ts';
+import { makeSite, type Site } from './relay/site.ts';
 import { startRelay } from './relay.ts';
 
 export interface LabOptions {
@@ -19,6 +20,8 @@ export interface LabOptions {
   readonly dhcp: 'foreign' | 'none';
   /** The machines are in the second subnet, behind a router with a relay that knows nothing of Nixie and asks all DHCP servers of the first. */
   readonly beyond?: boolean;
+  /** The machines are in the second subnet, behind `nixie relay`, which lies between the two. apart: nothing is routed. */
+  readonly site?: 'routed' | 'apart';
   /** `$subnets` of the hosts file. */
   readonly subnets?: readonly Readonly<Record<string, string>>[];
   /** An IPv6 router is there; without one the platform's iPXE waits some 13 s longer. */
@@ -33,6 +36,10 @@ export interface Lab {
   readonly net: Network;
   /** The relay of the router, when the machines are beyond one. */
   readonly relay?: Child;
+  /** With `site`: its relay, which doesn't run yet. */
+  readonly site?: Site;
+  /** Namespace from which the machines are reached without Nixie's help. */
+  readonly near: string;
   readonly machines: Readonly<Record<string, Machine>>;
   readonly bmc: Bmc;
   readonly foreign?: DhcpServer;
@@ -87,10 +94,16 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   };
   open.add(close);
   try {
-    const { beyond = false } = options;
-    const whole = await makeNetwork(beyond ? { second: true, directedBroadcast: true } : {});
+    const { beyond = false, site: how } = options;
+    const far = beyond || how !== undefined;
+    const whole = await makeNetwork({
+      second: far,
+      directedBroadcast: beyond,
+      apart: how === 'apart',
+      dhcpBeyond: how !== undefined,
+    });
     ends.push(() => whole.close());
-    const net = beyond ? { ...whole, lan: whole.lan2! } : whole;
+    const net = far ? { ...whole, lan: whole.lan2! } : whole;
     const capture = await startCapture(net, join(folder, 'lan.pcap'), { deadlineMs });
     ends.push(() => capture.stop());
     const foreign = await networkServers(whole, options);
@@ -98,6 +111,8 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     const servers = [lan.nixie, ...(options.dhcp === 'foreign' ? [lan.foreignDhcp] : [])];
     const relay = beyond ? await startRelay(whole, { servers, deadlineMs }) : undefined;
     if (relay !== undefined) ends.push(() => relay.stop());
+    const site = how === undefined ? undefined : makeSite(whole, { folder, stateFolder, deadlineMs });
+    if (site !== undefined) ends.push(() => site.close());
     const machines: Record<string, Machine> = {};
     for (const [i, spec] of options.machines.entries()) {
       const mac = spec.mac ?? `52:54:00:77:00:${(i + 1).toString(16).padStart(2, '0')}`;
@@ -120,12 +135,17 @@ export async function createLab(options: LabOptions): Promise<Lab> {
       bmc,
       ...(foreign.dhcp === undefined ? {} : { foreign: foreign.dhcp }),
       ...(relay === undefined ? {} : { relay }),
+      ...(site === undefined ? {} : { site }),
+      near: how === 'apart' ? whole.rt! : whole.srv,
       capture,
       folder,
       stateFolder,
       writeHosts(names = Object.keys(machines), more = {}) {
         const file = join(folder, 'hosts.json');
-        const hosts = names.map((name) => [name, { mac_address: machines[name]?.spec.mac, ...more[name] }] as const);
+        const there = site === undefined ? {} : { relay: site.name };
+        const hosts = names.map(
+          (name) => [name, { mac_address: machines[name]?.spec.mac, ...there, ...more[name] }] as const,
+        );
         const declared = options.subnets === undefined ? {} : { $subnets: options.subnets };
         writeFileSync(file, `${JSON.stringify({ ...declared, ...Object.fromEntries(hosts) }, null, 2)}\n`);
         return file;
@@ -148,7 +168,8 @@ export async function createLab(options: LabOptions): Promise<Lab> {
           // the file may not be there yet
         }
         const said = runs.map((run) => `nixie said last:\n${run.tail(40)}`);
-        return [...told, `DHCP on the LAN, last packets:\n${wire}`, ...said].join('\n');
+        const between = site === undefined ? [] : [`nixie relay said last:\n${site.tail(30)}`];
+        return [...told, `DHCP on the LAN, last packets:\n${wire}`, ...between, ...said].join('\n');
       },
       close,
     };
@@ -161,13 +182,14 @@ export async function createLab(options: LabOptions): Promise<Lab> {
 /** The LAN's own servers: DHCP, and a router for IPv6, which may be one program. */
 async function networkServers(
   net: Network,
-  { beyond, dhcp, ra, deadlineMs }: LabOptions,
+  { beyond, site, dhcp, ra, deadlineMs }: LabOptions,
 ): Promise<{ dhcp?: DhcpServer; router?: DhcpServer }> {
   if (beyond === true)
     return {
       ...(dhcp === 'foreign' ? { dhcp: await foreignDhcpBeyond(net, { deadlineMs }) } : {}),
       ...(ra ? { router: await routerBeyond(net, { deadlineMs }) } : {}),
     };
-  if (dhcp === 'foreign') return { dhcp: await foreignDhcp(net, { ra, deadlineMs }) };
+  const { prefix } = site === undefined ? lan : lan2;
+  if (dhcp === 'foreign') return { dhcp: await foreignDhcp(net, { ra, deadlineMs, prefix }) };
   return ra ? { router: await routerOnly(net, { deadlineMs }) } : {};
 }

@@ -16,7 +16,13 @@ export const lan = {
   length: 24,
 } as const;
 /** Second subnet, behind a router. */
-export const lan2 = { prefix: '10.78.0', router: '10.78.0.254', bridge: '10.78.0.250', length: 24 } as const;
+export const lan2 = {
+  prefix: '10.78.0',
+  foreignDhcp: '10.78.0.2',
+  router: '10.78.0.254',
+  bridge: '10.78.0.250',
+  length: 24,
+} as const;
 
 export interface Network {
   /** Prefix of every name of this run. */
@@ -126,11 +132,19 @@ async function plug(
   ]);
 }
 
-/**
- * Makes the namespaces and joins them. `second` adds a subnet 10.78.0.0/24 behind a router; run a relay there to serve it. `directedBroadcast`: its
- * router passes on what is sent to the subnet's broadcast address.
- */
-export async function makeNetwork(options: { second?: boolean; directedBroadcast?: boolean } = {}): Promise<Network> {
+export interface NetworkOptions {
+  /** A second subnet 10.78.0.0/24 behind a router; run a relay there to serve it. */
+  readonly second?: boolean;
+  /** The router passes on what is sent to the subnet's broadcast address. */
+  readonly directedBroadcast?: boolean;
+  /** The "router" forwards nothing, and nobody has a route to the other subnet. */
+  readonly apart?: boolean;
+  /** The DHCP server is in the second subnet. */
+  readonly dhcpBeyond?: boolean;
+}
+
+/** Makes the namespaces and joins them. */
+export async function makeNetwork(options: NetworkOptions = {}): Promise<Network> {
   await removeLeftovers();
   const id = runId();
   const names = { lan: `${id}-lan`, srv: `${id}-srv`, dhcp: `${id}-dhcp`, lan2: `${id}-lan2`, rt: `${id}-rt` };
@@ -147,26 +161,29 @@ export async function makeNetwork(options: { second?: boolean; directedBroadcast
     }
     await bridge(names.lan, `${lan.bridge}/24 broadcast ${lan.prefix}.255`);
     await plug(names.lan, names.srv, 'srv', 'eth0', [`${lan.nixie}/24 broadcast ${lan.prefix}.255`]);
+    if (options.second === true) await bridge(names.lan2, `${lan2.bridge}/24 broadcast ${lan2.prefix}.255`);
+    const at = options.dhcpBeyond === true ? lan2 : lan;
     // Router advertisements need an IPv6 address on their interface, and duplicate address detection would delay them.
-    await plug(names.lan, names.dhcp, 'dhcp', 'eth0', [
-      `${lan.foreignDhcp}/24 broadcast ${lan.prefix}.255`,
+    await plug(options.dhcpBeyond === true ? names.lan2 : names.lan, names.dhcp, 'dhcp', 'eth0', [
+      `${at.foreignDhcp}/24 broadcast ${at.prefix}.255`,
       'fd77::2/64 nodad',
     ]);
     if (options.second === true) {
-      await bridge(names.lan2, `${lan2.bridge}/24 broadcast ${lan2.prefix}.255`);
       await plug(names.lan, names.rt, 'rt', 'lan1', [`${lan.router}/24 broadcast ${lan.prefix}.255`]);
       await plug(names.lan2, names.rt, 'rt', 'lan2', [
         `${lan2.router}/24 broadcast ${lan2.prefix}.255`,
-        'fd77::2/64 nodad',
+        ...(options.dhcpBeyond === true ? [] : ['fd77::2/64 nodad']),
       ]);
-      await writeProc(names.rt, '/proc/sys/net/ipv4/ip_forward', '1');
+      await writeProc(names.rt, '/proc/sys/net/ipv4/ip_forward', options.apart === true ? '0' : '1');
+    }
+    if (options.second === true && options.apart !== true) {
       // Directed broadcasts are let through where both are set (RFC 2644 has them dropped unless told otherwise).
       if (options.directedBroadcast === true)
         for (const where of ['all', 'lan1'])
           await writeProc(names.rt, `/proc/sys/net/ipv4/conf/${where}/bc_forwarding`, '1');
       // Without this route replies to the relay's far address are lost.
       await batch(names.srv, [`route add ${lan2.prefix}.0/24 via ${lan.router}`]);
-      await batch(names.dhcp, [`route add ${lan2.prefix}.0/24 via ${lan.router}`]);
+      if (options.dhcpBeyond !== true) await batch(names.dhcp, [`route add ${lan2.prefix}.0/24 via ${lan.router}`]);
     }
   } catch (error) {
     await close();

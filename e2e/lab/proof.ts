@@ -29,7 +29,7 @@ export function onMachine(
   const options = ['-F', '/dev/null', '-i', supplies.keyFile, '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes'];
   options.push('-o', `UserKnownHostsFile=${at.knownHosts}`, '-o', 'GlobalKnownHostsFile=/dev/null');
   options.push('-o', 'StrictHostKeyChecking=yes', '-o', 'ConnectTimeout=20');
-  return run(lab.net.inside(lab.net.srv, ['ssh', ...options, `root@${at.address}`, command]), { deadlineMs: 60_000 });
+  return run(lab.net.inside(lab.near, ['ssh', ...options, `root@${at.address}`, command]), { deadlineMs: 60_000 });
 }
 
 export async function prove(

@@ -50,7 +50,7 @@ export async function inScene(
     const supplies = await makeSupplies(join(lab.folder, 'operator'), names, options);
     const knownHosts = join(lab.folder, 'known_hosts');
     const dhcp =
-      options.dhcp === 'foreign' || options.beyond === true
+      options.dhcp === 'foreign' || options.beyond === true || options.site !== undefined
         ? ['--dhcp', 'proxy']
         : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
     const args = [

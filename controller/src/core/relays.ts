@@ -97,7 +97,7 @@ export class Relays {
     const known = this.#of(name);
     const at = this.#world.ticks();
     Object.assign(known, { link: undefined, since: at, lostAt: at, why, text: undefined });
-    this.#world.onDown(name, why);
+    if (!this.#closed) this.#world.onDown(name, why);
     this.#look();
   }
 

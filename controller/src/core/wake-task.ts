@@ -29,8 +29,11 @@ async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: Abo
       text: `${life.host} seems to be up: it is installed again when it next boots from the network`,
     });
   for (let round = 0; !signal.aborted; round++) {
-    const sent = await world.wake(plan.host.macs, signal, plan.host.relay);
-    world.emit({ event: 'seen', at: iso(world.now()), host: life.host, kind: 'wake-sent', detail: `${sent} packets` });
+    const { macs, relay } = plan.host;
+    const sent = await world.wake(macs, signal, relay);
+    const by = relay === undefined ? {} : { relay };
+    const detail = `${sent} packets`;
+    world.emit({ event: 'seen', at: iso(world.now()), host: life.host, kind: 'wake-sent', ...by, detail });
     await world.sleep(wakePauses[Math.min(round, wakePauses.length - 1)]!, signal);
   }
 }

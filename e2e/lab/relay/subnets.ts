@@ -55,6 +55,11 @@ export async function makeSubnets(): Promise<Subnets> {
       `link set ${port} master br0 up`,
     ]);
     await batch(to, [`addr add ${address}/24 brd + dev ${card}`, `link set ${card} up`]);
+    // The other end is told of it a moment later, and without a carrier a card doesn't count.
+    for (const end = performance.now() + 5000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      if ((await run(['ip', '-n', to, 'link', 'show', card])).stdout.includes('LOWER_UP')) break;
+      if (performance.now() > end) throw new Error(`${card} in ${to} has no carrier`);
+    }
   };
   try {
     await add(controller);
