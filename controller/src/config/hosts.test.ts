@@ -295,3 +295,34 @@ test('sizes', () => {
 test('hosts.schema.json is what the validator says: `node controller/src/config/write-schema.ts` writes it', () => {
   assert.equal(readFileSync(new URL('../../hosts.schema.json', import.meta.url), 'utf8'), hostsJsonSchema());
 });
+
+test('MACs and addresses are unique behind each relay; a subnet says its relay', () => {
+  const mac = 'aa:bb:cc:dd:ee:01';
+  const entry = (more: object) => ({ mac_address: mac, address: '10.0.0.9', ...more });
+  const file = {
+    $subnets: [{ cidr: '10.0.0.0/24', relay: 'c' }],
+    own: entry({}),
+    a: entry({ relay: 'a' }),
+    b: entry({ relay: 'b' }),
+    c: entry({ subnet: 'c' }),
+  };
+  assert.deepEqual(
+    hostsOf(JSON.stringify(file)).map(({ name, relay }) => [name, relay]),
+    [
+      ['own', undefined],
+      ['a', 'a'],
+      ['b', 'b'],
+      ['c', 'c'],
+    ],
+  );
+  const problems = (more: object) => {
+    const result = parseHosts(bytesOf(JSON.stringify({ ...file, ...more })), 'hosts.json');
+    return result.ok ? '' : result.problems.map(problemLine).join('\n');
+  };
+  assert.match(problems({ d: entry({ relay: 'c' }) }), /\$\.d\.mac_address: .* is already that of "c"/);
+  assert.match(problems({ d: { mac_address: 'aa:bb:cc:dd:ee:02', relay: '../x' } }), /\$\.d\.relay: found "\.\.\/x"/);
+  assert.match(
+    problems({ d: { mac_address: 'aa:bb:cc:dd:ee:02', relay: 'b', subnet: 'c' } }),
+    /\$\.d\.relay: found "b", and 10\.0\.0\.0\/24, its subnet, is behind "c"/,
+  );
+});

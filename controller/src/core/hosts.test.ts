@@ -34,3 +34,14 @@ test('a host is found by its name and by each of its MACs, as it is now', () => 
   book.remove('b');
   assert.deepEqual([book.named('b'), book.withMac('m3' as Mac), book.isLeaving('b')], [undefined, undefined, false]);
 });
+
+test('behind relays a MAC is looked for at its site alone', () => {
+  const book = new HostBook([host('here', 'm1'), { ...host('a', 'm1'), relay: 'rack7' }]);
+  const found = () => [undefined, 'rack7', 'rack8'].map((relay) => book.withMac('m1' as Mac, relay)?.name);
+  assert.deepEqual(found(), ['here', 'a', undefined]);
+  assert.throws(() => book.put({ ...host('b', 'm1'), relay: 'rack7' }), /take in b: a has one of its MACs/);
+  book.put({ ...host('a', 'm1'), relay: 'rack8' });
+  assert.deepEqual(found(), ['here', undefined, 'a']);
+  book.remove('a');
+  assert.deepEqual(found(), ['here', undefined, undefined]);
+});

@@ -66,3 +66,18 @@ test('a flood of ever new addresses takes no memory, and does not push out who a
     { numRuns: 50 },
   );
 });
+
+test('strangers of two sites are two, even with one MAC', () => {
+  const book = new StrangerBook(16);
+  for (const [at, relay] of [undefined, 'a', 'b', 'a'].entries())
+    book.heard(macOf(1), relay === undefined ? {} : { relay }, at);
+  assert.deepEqual(
+    book.all().map(({ relay, asked }) => [relay, asked]),
+    [
+      [undefined, 1],
+      ['a', 2],
+      ['b', 1],
+    ],
+  );
+  assert.match(hostsLine(book.all()[1]!), /, "relay": "a" \}$/);
+});
