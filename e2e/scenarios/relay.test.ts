@@ -360,4 +360,23 @@ describe('nixie relay', { skip, timeout: 280_000 }, () => {
     assert.ok(!readdirSync(join(small, 'cache')).includes(hash(contents.initrd)));
     assert.equal((await relay.stop()).code, 0);
   });
+
+  test('of a controller that was away for too long nothing is believed but that a machine is done', async () => {
+    const done = { name: 'm2', system: 'x86_64-linux', offer: 'PLAN_OFFER_LOCAL', cards: [{ mac: other.mac }] };
+    const both = plan({ version: 7, tokens: [await token()] });
+    const words = [...relayOptions(join(controllerState, 'rack7.token')), '--plan-life', '4s'];
+    relay = begin(words);
+    await door.ask({ do: 'plan', relay: 'rack7', plan: { ...both, machines: [...both.machines, done] } });
+    await taken(door, 7);
+    // Its loaders come out of the cache a moment later.
+    for (const end = performance.now() + 10_000; (await discover()).length === 0; )
+      assert.ok(performance.now() < end, 'no offer');
+    door.child.signal('SIGKILL');
+    await relay.logged({ event: 'uplink', state: 'down', kind: 'lost' });
+    assert.deepEqual(await discover(), [place.address]);
+    await relay.logged({ event: 'plan', level: 'warning' });
+    assert.deepEqual(await discover(), []);
+    assert.match((await script()).text, /has not heard of its controller for too long/);
+    assert.equal((await relay.stop()).code, 0);
+  });
 });
