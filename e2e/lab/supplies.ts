@@ -30,6 +30,8 @@ export interface SpecialMachines {
   readonly encrypted?: readonly string[];
   /** Their layout names the disk that the hosts file describes. */
   readonly hinted?: readonly string[];
+  /** The installer comes as a boot stage and an image. */
+  readonly fleet?: boolean;
 }
 
 export const agentFile = fileURLToPath(new URL('../../agent/dist/nixie-agent', import.meta.url));
@@ -65,7 +67,7 @@ export async function makeSupplies(
   const real = findProgram('nixos-anywhere');
   return {
     flake: lab.flake,
-    installer: `${lab.flake}#nixosConfigurations.installer`,
+    installer: `${lab.flake}#nixosConfigurations.${special.fleet === true ? 'fleet-installer' : 'installer'}`,
     nix: (argv) => lab.command(argv),
     inStore: (argv) => lab.run(argv),
     onHost: (path) => lab.onHost(path),

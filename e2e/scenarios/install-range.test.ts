@@ -1,4 +1,5 @@
-// On an isolated network, where Nixie is the DHCP server: BIOS and UEFI side by side, the latter with two network cards.
+// On an isolated network, where Nixie is the DHCP server: BIOS and UEFI side by side, the latter with two network cards. Their installer comes in two
+// parts, and each gets the larger one from the controller or from the other.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readDhcpCapture } from '../lab/capture.ts';
@@ -17,11 +18,22 @@ test('as the only DHCP server, a BIOS and a UEFI machine are installed at once',
     { name: 'machine2', firmware: 'uefi', bootOrder: 'disk-first', secondCard: { mac: second, asksFirst: true } },
   ] as const;
   const hostKeys = { machine2: { mac_addresses: [second] } };
-  await inScene({ machines, hostKeys, dhcp: 'none', ra: false }, async (scene) => {
+  await inScene({ machines, hostKeys, dhcp: 'none', ra: false, fleet: true }, async (scene) => {
     const { run, status } = await install(scene);
     assert.equal(status, 0, run.tail(20));
     await assertProved(scene, run, ['machine1', 'machine2']);
-    for (const host of ['machine1', 'machine2']) assertFetched(run, host);
+    for (const host of ['machine1', 'machine2']) {
+      assertFetched(run, host);
+      const lines = scene.lab.machines[host]!.serial.map(({ text }) => text);
+      assert.ok(
+        lines.some((text) => /image of \d+ MB is whole after/.test(text)),
+        `${host} fetched the image of its installer`,
+      );
+      const sent = run.events.flatMap((event) =>
+        event.event === 'progress' && event.host === host && event.stage === 'loading' ? (event.done_bytes ?? 0) : [],
+      );
+      assert.ok(Math.max(...sent) > 60e6, `the image counts as loaded: ${Math.max(...sent)}`);
+    }
     const leases = readDhcpCapture(scene.lab.capture.file).filter((packet) => packet.type === 'ACK');
     assert.ok(leases.length > 0 && leases.every((packet) => packet.serverId === lan.nixie));
     for (const mac of Object.values(scene.lab.machines).flatMap(({ macs }) => macs)) {

@@ -14,11 +14,14 @@
       debian = import ./debian.nix { inherit store artefacts; };
       kernel = import ./kernel.nix { inherit store debian artefacts; };
       installer = import ./installer.nix { inherit store debian kernel artefacts system; };
+      fleet = import ./fleet.nix { inherit store debian kernel installer; };
       machine = import ./machine.nix { inherit store debian kernel system; };
     in
     {
       nixosConfigurations = builtins.mapAttrs (name: settings: { config = machine name settings; }) lab.machines // {
         installer.config = installer;
+        # the same in two parts
+        fleet-installer.config = fleet;
       };
       # for tests that look into the image
       lab.installerTree = debian.installer;

@@ -73,6 +73,9 @@ in
   system.build = {
     inherit toplevel netbootRamdisk;
     kernel = kernel.image;
+    # for fleet.nix, which puts them together in another way
+    initrdBase = base;
+    initrdAgent = agent;
     # all that a boot server needs, in one output
     nixie = store.mk "nixie-bundle" { inherit toplevel netbootRamdisk; image = kernel.image; } ''
       mkdir $out
