@@ -90,7 +90,7 @@ test('services.nixie: everything said', { skip }, async () => {
     ...['--ssh-key', '/run/credentials/nixie.service/ssh-key', '--boot-timeout', '900', '--debug'],
   ]);
   assert.deepEqual(s.get('LoadCredential'), ['disk:/run/keys/disk', 'ssh-key:/run/keys/ssh']);
-  const doors = { allowedTCPPorts: [7480, 7481], allowedUDPPorts: [67, 69, 4011] };
+  const doors = { allowedTCPPorts: [7480, 7481, 7482], allowedUDPPorts: [67, 69, 4011] };
   assert.deepEqual(all.firewall, { eth1: doors, eth2: doors });
   assert.deepEqual(all.closed, []);
 

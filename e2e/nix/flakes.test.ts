@@ -50,6 +50,7 @@ test('this flake has what it promises', { skip }, async () => {
     'nixie',
     'nixie-agent',
     'nixie-host',
+    'nixie-relay',
   ]);
   assert.deepEqual(Object.keys(shown.overlays), ['default']);
   assert.deepEqual(Object.keys(shown.templates).sort(), ['default', 'fleet', 'zfs-encrypted']);

@@ -18,6 +18,7 @@ const modules: readonly (readonly [name: string, text: string])[] = [
   ['nixie', 'The controller as a service: `nixosModules.nixie`. The hosts are those of `hosts.json`, in camelCase.'],
   ['nixie-agent', 'The agent, for installer images: `nixosModules.nixie-agent`, and part of `lib.mkInstaller`.'],
   ['nixie-host', 'For installed machines: `nixosModules.nixie-host`.'],
+  ['nixie-relay', 'A relay in another subnet ([relay.md](relay.md)): `nixosModules.nixie-relay`.'],
 ];
 
 // Values as Nix would write them; texts that stand for a value are taken as they are.
@@ -39,7 +40,7 @@ export async function optionsPage(box: NixBox): Promise<string> {
   const found = await box.value<Record<string, OptionFacts[]>>(`let
     options = (lib.nixosSystem { system = "x86_64-linux"; modules = [ nixie.nixosModules.default ]; }).options.services;
     ${walk}
-  in lib.genAttrs [ "nixie" "nixie-agent" "nixie-host" ] (name: flatten [ "services" name ] options.\${name} [ ])`);
+  in lib.genAttrs [ "nixie" "nixie-agent" "nixie-host" "nixie-relay" ] (name: flatten [ "services" name ] options.\${name} [ ])`);
   const sections = modules.map(([name, text]) => {
     const options = found[name]!.map(
       (one) =>

@@ -131,7 +131,13 @@ in
     openFirewall = mkOption {
       type = types.bool;
       default = false;
-      description = "Open UDP 67, 69 and 4011, TCP 7480 and 7481, on `interfaces` or, when that is empty, on all.";
+      description = "Open UDP 67, 69 and 4011, TCP 7480 and 7481, on `interfaces` or, when that is empty, on all; and TCP 7482 for relays: on all with `relayListen`, else on the same where a host or a subnet names a relay.";
+    };
+    relayListen = mkOption {
+      type = types.nullOr (types.strMatching "[0-9.]+");
+      default = null;
+      example = "0.0.0.0";
+      description = "IPv4 address at which relays connect, TCP 7482; `null`: the controller's own on `interfaces`.";
     };
     extraArgs = mkOption {
       type = types.listOf types.str;

@@ -37,6 +37,7 @@ let
     ++ lib.concatMap (flag "interface") cfg.interfaces
     ++ optionalFlag "address" cfg.address
     ++ optionalFlag "ipxe" cfg.ipxeDir
+    ++ optionalFlag "relay-listen" cfg.relayListen
     ++ lib.optionals (cfg.sshKeyFile != null) (flag "ssh-key" "${credentials}/ssh-key")
     ++ lib.concatLists (lib.mapAttrsToList (name: seconds: flag "${name}-timeout" (toString seconds)) cfg.timeouts)
     ++ cfg.extraArgs;

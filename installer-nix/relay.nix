@@ -1,0 +1,171 @@
+# services.nixie-relay: the front doors of a controller in a subnet that it can't reach. It has no user, no home, and of root's rights the one to
+# ports below 1024; which interface it binds to is free to everybody since Linux 5.7.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption mkEnableOption types;
+  cfg = config.services.nixie-relay;
+  flag = name: value: [
+    "--${name}"
+    value
+  ];
+  arguments =
+    flag "token" "/run/credentials/nixie-relay.service/token"
+    ++ flag "state" "/var/lib/nixie-relay"
+    ++ flag "cache-size" cfg.cacheSize
+    ++ lib.concatMap (flag "interface") cfg.interfaces
+    ++ lib.optionals (cfg.controller != null) (flag "controller" cfg.controller)
+    ++ cfg.extraArgs;
+  # DHCP, TFTP, PXE; HTTP, agents. Nothing comes in from the controller's side.
+  ports = {
+    allowedUDPPorts = [
+      67
+      69
+      4011
+    ];
+    allowedTCPPorts = [
+      7480
+      7481
+    ];
+  };
+in
+{
+  options.services.nixie-relay = {
+    enable = mkEnableOption "the relay of a Nixie controller for the machines of this subnet";
+    package = mkOption {
+      type = types.package;
+      default = pkgs.nixie;
+      defaultText = lib.literalExpression "pkgs.nixie";
+      description = "Nixie, of which the relay is a part.";
+    };
+    controller = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "nixie.example.org:7482";
+      description = "Controller as `HOST` or `HOST:PORT`; `null`: as the token says.";
+    };
+    interfaces = mkOption {
+      type = types.listOf types.str;
+      example = [ "eth1" ];
+      description = "Network interfaces that machines boot on.";
+    };
+    tokenFile = mkOption {
+      type = types.strMatching "/.+";
+      example = "/run/secrets/nixie-relay.token";
+      description = "File with the join token that `nixie relay-token NAME` made at the controller. The service alone can read it, whoever owns it.";
+    };
+    cacheSize = mkOption {
+      type = types.str;
+      default = "20G";
+      description = "What its cache may hold, of installers and closures: text with K, M, G, T (powers of 1000) or Ki, Mi, … (of 1024), 1G or more.";
+    };
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Open UDP 67, 69, 4011 and TCP 7480, 7481 on these interfaces. The way to the controller is outbound and needs nothing.";
+    };
+    extraArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "--plan-life=4h" ];
+      description = "More arguments of `nixie relay`.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.interfaces != [ ];
+        message = "services.nixie-relay.interfaces: name the interfaces that machines boot on";
+      }
+      {
+        assertion = !(lib.hasPrefix "${builtins.storeDir}/" cfg.tokenFile);
+        message = "services.nixie-relay.tokenFile: a token in the store can be read by everybody: ${cfg.tokenFile}";
+      }
+      {
+        assertion = !(config.services.nixie.enable or false);
+        message = "services.nixie-relay: a controller serves its own networks, and both want the same ports";
+      }
+    ];
+    environment.systemPackages = [ cfg.package ];
+    networking.firewall = lib.mkIf cfg.openFirewall { interfaces = lib.genAttrs cfg.interfaces (_: ports); };
+
+    systemd.services.nixie-relay = {
+      description = "Nixie relay";
+      documentation = [ "man:nixie(8)" ];
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      # for as long as it takes: an interface may get its address late
+      unitConfig.StartLimitIntervalSec = 0;
+      serviceConfig = {
+        Type = "notify";
+        # It is the child systemd-notify that speaks: Node has no datagram sockets of AF_UNIX.
+        NotifyAccess = "all";
+        # As long as DHCP and TFTP answer.
+        WatchdogSec = 120;
+        # systemd has its own signs: % and $
+        ExecStart = lib.replaceStrings [ "%" "$" ] [ "%%" "$$" ] (
+          lib.escapeShellArgs (
+            [
+              (lib.getExe' cfg.package "nixie")
+              "relay"
+            ]
+            ++ arguments
+          )
+        );
+        Restart = "on-failure";
+        RestartSec = 5;
+        # Usage or token: the same arguments would end the same way.
+        RestartPreventExitStatus = "2";
+        TimeoutStopSec = 15;
+        KillMode = "mixed";
+
+        LoadCredential = [ "token:${cfg.tokenFile}" ];
+        DynamicUser = true;
+        StateDirectory = "nixie-relay";
+        StateDirectoryMode = "0700";
+        AmbientCapabilities = [ "CAP_NET_BIND_SERVICE" ];
+        CapabilityBoundingSet = [ "CAP_NET_BIND_SERVICE" ];
+        LimitNOFILE = 65536;
+
+        LockPersonality = true;
+        NoNewPrivileges = true;
+        PrivateDevices = true;
+        PrivateTmp = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHome = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectProc = "invisible";
+        ProtectSystem = "strict";
+        RestrictAddressFamilies = [
+          "AF_UNIX"
+          "AF_INET"
+          "AF_INET6"
+          # the list of interfaces
+          "AF_NETLINK"
+        ];
+        RestrictNamespaces = true;
+        RestrictRealtime = true;
+        RestrictSUIDSGID = true;
+        SystemCallArchitectures = "native";
+        SystemCallFilter = [
+          "@system-service"
+          "~@privileged"
+        ];
+        # a program is told no, not killed
+        SystemCallErrorNumber = "EPERM";
+        UMask = "0077";
+        # JavaScript is compiled while it runs: no MemoryDenyWriteExecute.
+      };
+    };
+  };
+}
