@@ -8,9 +8,10 @@ import { type DemoOptions, demoUsage, readDemoOptions } from './lab/demo-options
 import { createLab, type Lab } from './lab/lab.ts';
 import { runForgetful, runOnceMore } from './lab/later-runs.ts';
 import { firmwareLab } from './lab/need.ts';
-import { lan } from './lab/net.ts';
+import { lan, lan2 } from './lab/net.ts';
 import type { NixieRun } from './lab/nixie-run.ts';
 import { prove } from './lab/proof.ts';
+import { siteSubnets } from './lab/relay/site.ts';
 import { diskSerial, makeSupplies, runArguments, type Supplies } from './lab/supplies.ts';
 import { printTimeline, readJournal, timeline } from './lab/timeline.ts';
 
@@ -85,6 +86,7 @@ async function demo(options: DemoOptions): Promise<number> {
     })),
     dhcp: options.dhcp === 'proxy' ? 'foreign' : 'none',
     ra: options.ra,
+    ...(options.relay ? { site: 'apart', subnets: siteSubnets('rack7', options.dhcp === 'range') } : {}),
     deadlineMs,
     onWake: (machine, packet) => {
       // In a terminal nixie redraws its lines; ours would tear them.
@@ -95,18 +97,28 @@ async function demo(options: DemoOptions): Promise<number> {
   const knownHosts = join(lab.folder, 'known_hosts');
   mkdirSync(lab.stateFolder, { recursive: true });
   const hosts = lab.writeHosts();
-  const dhcp = options.dhcp === 'proxy' ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
+  const beside = options.dhcp === 'proxy' || options.relay;
+  const dhcp = beside ? ['--dhcp', 'proxy'] : ['--dhcp', `range=${lan.prefix}.100-${lan.prefix}.199`];
   const args = [...runArguments(supplies, hosts, knownHosts), ...dhcp];
 
   say(
     `demo: ${names.length} machine(s), off, blank disks: ${names.map((name, i) => `${name} (${options.firmware[i]})`).join(', ')}`,
   );
+  const { prefix, foreignDhcp } = options.relay ? lan2 : lan;
   say(
-    `demo: the LAN ${lan.prefix}.0/24 has ${options.dhcp === 'proxy' ? `a foreign DHCP server at ${lan.foreignDhcp}` : 'no DHCP server'}, and ${options.ra ? 'an' : 'no'} IPv6 router`,
+    `demo: the LAN ${prefix}.0/24 has ${options.dhcp === 'proxy' ? `a foreign DHCP server at ${foreignDhcp}` : 'no DHCP server'}, and ${options.ra ? 'an' : 'no'} IPv6 router`,
   );
+  if (options.relay)
+    say(
+      `demo: nixie is at ${lan.nixie}, and there is no route between the two: only nixie relay has a card on each side`,
+    );
   say(
     `demo: nixos-anywhere is ${supplies.nixosAnywhere.standIn ? 'the stand-in of the lab (none is on PATH)' : `the real one, ${supplies.nixosAnywhere.path}`}`,
   );
+  if (lab.site !== undefined) {
+    await lab.site.start();
+    say(`\nlab# ${lab.site.process.child.argv.slice(lab.site.process.child.argv.indexOf('relay')).join(' ')}`);
+  }
   say(`\n$ nixie ${args.join(' ')}\n`);
   const started = Date.now();
   running = lab.runNixie(args, { nix: supplies.nix, deadlineMs: deadlineMs - 60_000, output: 'inherit' });
@@ -117,6 +129,13 @@ async function demo(options: DemoOptions): Promise<number> {
 
   showTimelines();
   let good = true;
+  if (lab.site !== undefined) {
+    const { down, up } = await lab.site.uplinkBytes();
+    const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+    say(
+      `\nOver the relay's uplink went ${megabytes(down)} to the site and ${megabytes(up)} back, all of it in one TLS connection`,
+    );
+  }
   if (existsSync(knownHosts)) good = await showProof(supplies, knownHosts);
   if (status !== 0) say(`\nLast words of the machines\n${lab.story()}`);
   if (status !== 0 || !good) return status === 0 ? 1 : status;

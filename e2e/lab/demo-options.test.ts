@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { demoUsage, readDemoOptions } from './demo-options.ts';
 
-const plain = { dhcp: 'proxy', ra: false, keep: false, again: false, forgetful: false };
+const plain = { dhcp: 'proxy', relay: false, ra: false, keep: false, again: false, forgetful: false };
 
 for (const [argv, want] of [
   ['', { ...plain, firmware: ['uefi'] }],
   ['--machines 2 --firmware bios,uefi --dhcp range', { ...plain, firmware: ['bios', 'uefi'], dhcp: 'range' }],
   ['--firmware uefi,bios,http --ra', { ...plain, firmware: ['uefi', 'bios', 'http'], ra: true }],
+  ['--relay', { ...plain, firmware: ['uefi'], relay: true }],
   ['--machines 3 --firmware bios,uefi', { ...plain, firmware: ['bios', 'uefi', 'bios'] }],
   ['--machines 1 --firmware bios,uefi', { ...plain, firmware: ['bios'] }],
 ] as const) {

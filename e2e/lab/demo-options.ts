@@ -6,6 +6,8 @@ export interface DemoOptions {
   /** One per machine. */
   readonly firmware: readonly Firmware[];
   readonly dhcp: 'proxy' | 'range';
+  /** The machines are in another subnet, behind `nixie relay`, and nothing is routed. */
+  readonly relay: boolean;
   readonly ra: boolean;
   readonly keep: boolean;
   readonly again: boolean;
@@ -18,6 +20,7 @@ export const demoUsage = `npm run demo [-- FLAGS]
   --machines N           how many, 1 to ${most}; default: as many as --firmware names, else 1
   --firmware LIST        of uefi, bios, http; repeated when it is shorter than N; default uefi
   --dhcp proxy|range     beside the LAN's DHCP server (default), or as its only one
+  --relay                the machines are in another subnet, to which nothing is routed: all goes by \`nixie relay\`
   --ra                   the LAN has an IPv6 router: the platform's iPXE starts 13 s sooner
   --again                then run nixie a second time against the running machines
   --forgetful            then power off, forget all state, boot from the network first, and run nixie again
@@ -33,6 +36,7 @@ export function readDemoOptions(argv: readonly string[]): DemoOptions | string {
         machines: { type: 'string' },
         firmware: { type: 'string', default: 'uefi' },
         dhcp: { type: 'string', default: 'proxy' },
+        relay: { type: 'boolean', default: false },
         ra: { type: 'boolean', default: false },
         again: { type: 'boolean', default: false },
         forgetful: { type: 'boolean', default: false },
@@ -57,6 +61,7 @@ export function readDemoOptions(argv: readonly string[]): DemoOptions | string {
   return {
     firmware: Array.from({ length: machines }, (_, i) => kinds[i % kinds.length] as Firmware),
     dhcp: values.dhcp,
+    relay: values.relay === true,
     ra: values.ra === true,
     keep: values.keep === true,
     again: values.again === true,

@@ -70,8 +70,17 @@ function ownerIsGone(name: string): boolean {
 export async function removeLeftovers(): Promise<string[]> {
   const listed = await run(['ip', 'netns', 'list'], { accept: true });
   const removed: string[] = [];
-  for (const folder of readdirSync(tmpdir()).filter(ownerIsGone)) {
-    rmSync(join(tmpdir(), folder), { recursive: true, force: true });
+  for (const name of readdirSync(tmpdir()).filter(ownerIsGone)) {
+    const folder = join(tmpdir(), name);
+    for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
+      const at = line.split(' ')[1] ?? '';
+      if (at.startsWith(`${folder}/`)) await run(['umount', '-l', at], { accept: true });
+    }
+    try {
+      rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // What a program of that run still holds is removed by the next run.
+    }
   }
   for (const line of listed.stdout.split('\n')) {
     const name = line.split(' ')[0] ?? '';
