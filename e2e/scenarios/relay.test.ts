@@ -297,7 +297,7 @@ describe('nixie relay', { skip, timeout: 280_000 }, () => {
     await taken(door, 3);
     assert.deepEqual(await discover(), []);
     assert.match((await script()).text, /boots from its own disk/);
-    for (const end = performance.now() + 40_000; ; await sleep(200)) {
+    for (const end = performance.now() + 100_000; ; await sleep(200)) {
       if (Number((await door.ask({ do: 'count' })).sessions) > 0) break;
       assert.ok(performance.now() < end, 'the agent has no session');
     }
@@ -369,15 +369,17 @@ describe('nixie relay', { skip, timeout: 280_000 }, () => {
   test('of a controller that was away for too long nothing is believed but that a machine is done', async () => {
     const done = { name: 'm2', system: 'x86_64-linux', offer: 'PLAN_OFFER_LOCAL', cards: [{ mac: other.mac }] };
     const both = plan({ version: 7, tokens: [await token()] });
-    const words = [...relayOptions(join(controllerState, 'rack7.token')), '--plan-life', '4s'];
+    const words = [...relayOptions(join(controllerState, 'rack7.token')), '--plan-life', '10s'];
     relay = begin(words);
     await door.ask({ do: 'plan', relay: 'rack7', plan: { ...both, machines: [...both.machines, done] } });
     await taken(door, 7);
     await offered();
     door.child.signal('SIGKILL');
     await relay.logged({ event: 'uplink', state: 'down', kind: 'lost' });
-    assert.deepEqual(await discover(), [place.address]);
-    await relay.logged({ event: 'plan', level: 'warning' });
+    await offered();
+    await relay.logged({ event: 'plan', level: 'warning' }, 30_000);
+    // Offers of before may be late.
+    await discover();
     assert.deepEqual(await discover(), []);
     assert.match((await script()).text, /has not heard of its controller for too long/);
     assert.equal((await relay.stop()).code, 0);
