@@ -44,4 +44,6 @@ export const debianPackages = [
   ['libstdc++6-arm64-cross', 'libstdc++ for it'],
   ['uftp', 'multicast, a peer of the fleet benchmark'],
   ['nginx-light', 'the peer of the HTTP benchmark'],
+  ['tftpd-hpa', 'a peer of the TFTP benchmarks; atftpd, which would remove it, is unpacked only'],
+  ['kea-dhcp4-server', 'a peer of the benchmark of leases'],
 ];

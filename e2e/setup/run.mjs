@@ -13,6 +13,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const [target = '', ...rest] = process.argv.slice(2);
 const say = (text) => console.error(`nixie setup: ${text}`);
 const isRoot = process.getuid?.() === 0;
+const benches = ['start', 'http', 'tftp-storm', 'tftp-loss', 'dhcp', 'leases', 'agents', 'copy', 'fleet', 'boot'];
 
 /** Runs under Node 24 to its end; signals are passed on. Resolves with an exit status as a shell gives it. */
 function run(args) {
@@ -115,12 +116,18 @@ const targets = {
     installWorkspace(root, say);
     if (!bring()) return 3;
     await buildAgent();
-    const [name = 'boot', ...args] = rest;
-    if (!/^[a-z-]+$/.test(name) || !existsSync(join(root, `e2e/bench/${name}.ts`))) {
-      say(`no benchmark called ${name}`);
+    const named = rest[0] !== undefined && !rest[0].startsWith('-') ? rest[0] : undefined;
+    if (named !== undefined && !benches.includes(named)) {
+      say(`no benchmark called ${named}; there are ${benches.join(', ')}`);
       return 2;
     }
-    return await run([`e2e/bench/${name}.ts`, ...args]);
+    const args = named === undefined ? rest : rest.slice(1);
+    let status = 0;
+    for (const name of named === undefined ? benches : [named]) {
+      say(`bench ${name}`);
+      status = (await run([`e2e/bench/${name}.ts`, ...args])) || status;
+    }
+    return status;
   },
 };
 
