@@ -239,6 +239,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         if (config.knownHosts !== undefined)
           addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
       },
+      unseen(host) {
+        const relay = book.named(host)?.relay;
+        if (relay === undefined || relayed?.relays.isUp(relay) !== false) return undefined;
+        return `its relay ${relay} is not connected; what goes on there is heard when it is back`;
+      },
       redactor,
       logFiles,
       now,
@@ -310,6 +315,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       alive: (host) => heard.lately(host),
       registrations,
       installer: (system) => installers.get(system),
+      mayLoad: (host) => waves.mayLoad(host),
       macAt: (address, ours) => neighbourAt(links, address, ours),
       contradicts: (host, macs, address) => whereabouts.contradicts(host, macs, address),
       authorizedKeys: [

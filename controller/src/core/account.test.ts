@@ -8,7 +8,7 @@ import { iso } from './core.ts';
 
 function play() {
   // The wall clock and that of lives are two.
-  const state = { now: 1_000_000, ticks: 5000, since: 0, there: true };
+  const state = { now: 1_000_000, ticks: 5000, since: 0, there: true, unseen: undefined as string | undefined };
   const events: RunEvent[] = [];
   const account = new Account({
     hosts: { all: () => [], named: () => undefined },
@@ -17,6 +17,7 @@ function play() {
     agentConnected: () => false,
     show: (event) => void events.push(event),
     proved: () => {},
+    unseen: () => state.unseen,
     now: () => state.now,
     ticks: () => state.ticks,
   });
@@ -45,6 +46,16 @@ test('a standstill is told once, and that of one stage is no news of the next', 
   events.length = 0;
   pass(1);
   assert.deepEqual(words(events), ['progress']);
+});
+
+test('a standstill of one whose relay is away is that of the relay', () => {
+  const { state, events, account, stage, pass } = play();
+  stage('copy');
+  state.unseen = 'its relay rack7 is not connected';
+  account.emit({ event: 'progress', at: iso(state.now), host: 'm1', stage: 'copy', done_bytes: 10, total_bytes: 100 });
+  for (let second = 0; second < 20; second++) pass(1);
+  const told = words(events).filter((text) => text !== 'progress');
+  assert.deepEqual(told, ['copy: nothing has moved for 15 s: its relay rack7 is not connected']);
 });
 
 test('a wall clock that is set changes nothing of what is told', () => {

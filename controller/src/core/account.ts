@@ -3,7 +3,7 @@ import type { Machine, MachineProgress, WatchResponse } from '@nixie/proto/opera
 import type { Redactor } from '../install/redact.ts';
 import type { RunEvent, TargetDisk } from '../machine/event.ts';
 import type { Life } from '../machine/life.ts';
-import { ProgressBook } from '../machine/progress.ts';
+import { ProgressBook, type Standing } from '../machine/progress.ts';
 import { isEnd, type Stage } from '../machine/stage.ts';
 import type { LogFiles } from '../store/log-files.ts';
 import { iso } from './core.ts';
@@ -22,6 +22,8 @@ export interface AccountWorld {
   /** A machine was proved to have this key at this address. */
   proved(host: string, address: string | undefined, key: string): void;
   /** Masks the values of secrets. Absent: there are none. */
+  /** Why nothing is seen of a host just now, when that is no fault of its own: its relay is away. */
+  unseen?(host: string): string | undefined;
   readonly redactor?: Redactor;
   /** Where lines are written to. Absent: only the last are kept. */
   readonly logFiles?: LogFiles | undefined;
@@ -132,7 +134,7 @@ export class Account {
         this.#disks.delete(host);
         continue;
       }
-      const standing = this.#progress.standing(host, now);
+      const standing = this.#standing(host, now);
       if (standing === undefined || isEnd(standing.stage) || standing.stage === 'planned') continue;
       const told = this.#told.get(host);
       const stalled = standing.stalled !== undefined;
@@ -153,10 +155,17 @@ export class Account {
     this.#progress.heard(host, this.#world.ticks());
   }
 
+  #standing(host: string, now: number): Standing | undefined {
+    const standing = this.#progress.standing(host, now);
+    if (standing?.stalled === undefined) return standing;
+    const why = this.#world.unseen?.(host);
+    return why === undefined ? standing : { ...standing, stalled: { ...standing.stalled, why } };
+  }
+
   /** The event with what it means: shares, rate, time left. Undefined: told a moment ago. */
   #measured(event: Extract<RunEvent, { event: 'progress' }>): RunEvent | undefined {
     const now = this.#world.ticks();
-    const standing = this.#progress.standing(event.host, now);
+    const standing = this.#standing(event.host, now);
     if (standing === undefined) return event;
     const { stage, share, overall, doneBytes, totalBytes, bytesPerSecond, etaSeconds, stalled } = standing;
     const told = this.#told.get(event.host);
@@ -236,7 +245,7 @@ export class Account {
   }
 
   #machineProgress(name: string): MachineProgress | undefined {
-    const standing = this.#progress.standing(name, this.#world.ticks());
+    const standing = this.#standing(name, this.#world.ticks());
     if (standing === undefined || isEnd(standing.stage)) return undefined;
     const whole = (number: number | undefined) => (number === undefined ? undefined : BigInt(Math.round(number)));
     return {
