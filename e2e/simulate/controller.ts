@@ -210,6 +210,7 @@ export class ControllerLife {
         const machine = this.#machine(host);
         return this.#sessions.has(host) && machine?.on === true && machine.linked;
       },
+      mayLoad: (host) => this.#waves.mayLoad(host),
       tokensChanged: () => {
         if (!this.#dead) kept.tokens = this.#tokens.list(now() - ticks());
       },

@@ -40,6 +40,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   let set = 0;
   const now = () => ticks + set;
   let alive = false;
+  let room = true;
   const events: RunEvent[] = [];
   const core = new Core(
     {
@@ -71,6 +72,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
     contradicts: (_host, macs, address) =>
       macs.includes(mac) && address === '203.0.113.66' ? 'by DHCP it is elsewhere' : undefined,
     alive: () => alive,
+    mayLoad: () => room,
     authorizedKeys: ['ssh-ed25519 AAAA run'],
     credentialSecret: randomBytes(32),
     fingerprint: 'c'.repeat(64),
@@ -96,6 +98,9 @@ function house(registrations = new Map<string, KeptRegistration>()) {
     lives: (is: boolean) => {
       alive = is;
     },
+    wireIsFull: (is: boolean) => {
+      room = !is;
+    },
     pass: (milliseconds: number) => {
       ticks += milliseconds;
     },
@@ -119,6 +124,18 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   };
 }
 const session = { mac, bootId: 'b1', place: placeOf('10.0.0.9:4001'), address: '10.0.0.9' };
+
+test('while the wire is full a machine asks again later; no token is made for it and no boot is counted', () => {
+  const { walk, script, tokens, core, wireIsFull } = house();
+  walk('begin', 'found-nobody', 'firmware-asked');
+  wireIsFull(true);
+  for (let i = 0; i < 20; i++) assert.match(script(), /waits until fewer machines load; asking again in 15 seconds/);
+  assert.equal(tokens.size, 0);
+  assert.equal(core.life('m1')?.stage, 'firmware');
+  wireIsFull(false);
+  assert.match(script(), /nixie\.token=/);
+  assert.equal(core.life('m1')?.stage, 'loading');
+});
 
 test('a neighbour gets no script, however often it asks, and the operator hears of it once', () => {
   const { walk, script, events } = house();

@@ -23,6 +23,8 @@ export interface AdmissionWorld {
   readonly tokens: TokenBook;
   readonly registrations: Registrations;
   readonly installer: (system: System) => InstallerFiles | undefined;
+  /** So few load that one more may. Absent: any number. */
+  readonly mayLoad?: (host: Host) => boolean;
   /**
    * The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them.
    * @param ours the address of ours that it reached: two interfaces may have the same private addresses
@@ -126,6 +128,10 @@ export class Admission {
         return { script: localScript(name) };
     }
     if (files === undefined) return { script: refusalScript(`there is no installer for ${host.system}`) };
+    if (this.#world.mayLoad?.(host) === false) {
+      const at = { address: ask.localAddress, httpPort: this.#world.httpPort, mac: ask.mac };
+      return { script: waitScript(name, at, 'waits until fewer machines load') };
+    }
     this.#boots.add(name, ticks());
     const script = installerScript(files, {
       machine: name,

@@ -120,6 +120,33 @@ test('one that is called off while it waits leaves at once, and is not woken lat
   waves.close();
 });
 
+test('of those that come by themselves so many load as can in their time; the others ask again, and their clock stands', async () => {
+  const { waves, held, stage, pass } = run(200);
+  await turn();
+  const hosts = Array.from({ length: 200 }, (_, i) => ({ name: `m${i}` }) as Host);
+  const before = held.size;
+  let loading = 0;
+  for (const host of hosts) {
+    await stage(host.name, 'firmware');
+    if (!waves.mayLoad(host)) continue;
+    loading++;
+    await stage(host.name, 'loading');
+  }
+  // Half of 600 s at 0.9 Gbit/s for 400 MB each.
+  assert.equal(loading, 84);
+  assert.ok(waves.mayLoad(hosts[0]!), 'one that loads already may begin anew');
+  assert.ok(!waves.mayLoad(hosts[150]!));
+  assert.ok(held.has('m150') && held.size >= before);
+  await stage('m0', 'registered');
+  assert.ok(waves.mayLoad(hosts[150]!));
+  assert.ok(!held.has('m150'));
+  // One that never asks again has its patience back.
+  await stage('m150', 'loading');
+  assert.ok(!waves.mayLoad(hosts[152]!));
+  await pass(61_000);
+  assert.ok(!held.has('m152'));
+});
+
 test('machines behind a relay have their own waves', async () => {
   const { woken, told } = run(100, (index) => (index < 50 ? undefined : 'rack7'));
   await turn();

@@ -36,6 +36,8 @@ const lookMs = 5000;
 const tellEveryMs = 60_000;
 /** Fewer are woken at once anyway. */
 const fewest = 8;
+/** Who may not load asks again every 15 seconds; one that hasn't for so long has gone. Milliseconds. */
+const askedAgainMs = 60_000;
 /** So many load at once that the wire is what limits them. */
 const fullWith = 4;
 
@@ -69,6 +71,8 @@ export class Waves {
   readonly #groups = new Map<string, Group>();
   /** Bytes that were counted of each response or copy. */
   readonly #counted = new Map<string, number>();
+  /** Those that may not load yet. */
+  readonly #kept = new Map<string, { readonly release: () => void; readonly off: () => void }>();
   /** Seconds of the last turns. */
   readonly #took: number[] = [];
   /** Seconds from the first packet to a sign of life: the stage itself lasts longer for those who waited. */
@@ -100,6 +104,32 @@ export class Waves {
     const place = group.waiting.indexOf(waiting);
     if (place >= 0) group.waiting.splice(place, 1);
     release();
+  }
+
+  /**
+   * May it load now? Machines that were all switched on at once by hand come by themselves, and too many on one wire would all be given up. Who may
+   * not is told to ask again soon, and its clock stands as long as it does.
+   */
+  mayLoad(host: Host): boolean {
+    const { life, hold, after } = this.#world;
+    const relay = host.relay ?? '';
+    const group = this.#group(host);
+    this.#decide(relay, group);
+    const loading = this.#hosts(relay).filter(({ name }) => name !== host.name && life(name)?.stage === 'loading');
+    const kept = this.#kept.get(host.name);
+    kept?.off();
+    if (loading.length < Math.max(fewest, group.plan?.loads ?? 0)) {
+      this.#kept.delete(host.name);
+      kept?.release();
+      return true;
+    }
+    const release = kept?.release ?? hold(host.name);
+    const off = after(askedAgainMs, () => {
+      this.#kept.delete(host.name);
+      release();
+    });
+    this.#kept.set(host.name, { release, off });
+    return false;
   }
 
   /** Runs copy and install of a machine whose turn it is, and learns how long that takes. */
@@ -142,6 +172,8 @@ export class Waves {
   }
 
   close(): void {
+    for (const { off } of this.#kept.values()) off();
+    this.#kept.clear();
     this.#alarm?.();
     this.#alarm = undefined;
   }

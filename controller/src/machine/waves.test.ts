@@ -67,8 +67,11 @@ test('whatever was measured, a plan is one', () => {
 });
 
 test('it is told in words', () => {
-  assert.equal(waveText(200, { size: 50, waves: 4, seconds: 720 }), '200 machines in 4 waves of 50, about 12 min');
-  assert.equal(waveText(9, { size: 9, waves: 1, seconds: 84 }), '9 machines all at once, about 80 s');
+  assert.equal(
+    waveText(200, { size: 50, loads: 99, waves: 4, seconds: 720 }),
+    '200 machines in 4 waves of 50, about 12 min',
+  );
+  assert.equal(waveText(9, { size: 9, loads: 99, waves: 1, seconds: 84 }), '9 machines all at once, about 80 s');
 });
 
 test('the rate of the wire is known when it was full for a while', () => {

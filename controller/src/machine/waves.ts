@@ -31,6 +31,8 @@ export interface WavePlan {
   /** Machines on their way at once. */
   readonly size: number;
   readonly waves: number;
+  /** That may load at once without running into their patience, woken by us or not. */
+  readonly loads: number;
   /** Until the last one is proved, about. */
   readonly seconds: number;
 }
@@ -64,6 +66,7 @@ export function planWaves(facts: WaveFacts): WavePlan {
   const last = turnSeconds + seconds.rebooting + seconds.proving;
   return {
     size,
+    loads: Math.max(1, patient),
     waves: Math.max(1, Math.ceil(machines / size)),
     seconds: first + Math.max(0, machines - Math.min(jobs, machines)) / pace + last,
   };

@@ -184,6 +184,10 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       addresses: links.map(({ address }) => address),
       port: relayHttpPort,
       script: scripts.answer,
+      macAt(address) {
+        const mac = macAt(address);
+        return machineOf(mac) === undefined ? undefined : mac;
+      },
       loaders: new Map(),
       nix: nixStore.door,
       onSeen: see,
