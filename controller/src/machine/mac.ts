@@ -23,9 +23,13 @@ export function parseMac(text: string): Mac | undefined {
   return digits.replace(/(..)(?!$)/g, '$1:') as Mac;
 }
 
+const hex: readonly string[] = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
+
 /** Six octets, as in chaddr. */
 export function macFromBytes(bytes: Uint8Array): Mac {
-  return Array.from(bytes.subarray(0, 6), (byte) => byte.toString(16).padStart(2, '0')).join(':') as Mac;
+  let text = '';
+  for (let at = 0; at < 6 && at < bytes.length; at++) text += at === 0 ? hex[bytes[at]!]! : `:${hex[bytes[at]!]!}`;
+  return text as Mac;
 }
 
 export function macToBytes(mac: Mac): Uint8Array {

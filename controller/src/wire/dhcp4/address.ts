@@ -10,11 +10,27 @@ export function readAddress(bytes: Uint8Array, offset = 0): string {
 
 /** Four octets of a dotted address; undefined unless it is four decimal numbers of 0 to 255 without leading zeros. */
 export function parseAddress(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) <= 255)) {
-    return undefined;
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  // By hand: each answer says four or more of them.
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit === -2) {
+      if (digits === 0 || part === 3) return undefined;
+      bytes[part++] = value;
+      digits = value = 0;
+    } else {
+      if (digit < 0 || digit > 9 || (digits > 0 && value === 0)) return undefined;
+      value = value * 10 + digit;
+      digits += 1;
+      if (value > 255) return undefined;
+    }
   }
-  return Uint8Array.from(parts, Number);
+  if (part !== 3 || digits === 0) return undefined;
+  bytes[3] = value;
+  return bytes;
 }
 
 /** Four octets. Throws a TypeError for what is no address: for addresses that were checked before. */

@@ -61,7 +61,9 @@ export function readAddresses(value: Uint8Array): string[] | undefined {
 }
 
 export function addressesBytes(addresses: readonly string[]): Uint8Array {
-  return Uint8Array.from(addresses.flatMap((address) => Array.from(addressBytes(address))));
+  const bytes = new Uint8Array(4 * addresses.length);
+  for (const [index, address] of addresses.entries()) bytes.set(addressBytes(address), 4 * index);
+  return bytes;
 }
 
 /** Big-endian, 1, 2 or 4 octets. */

@@ -94,9 +94,8 @@ export function decodeDhcp(bytes: Uint8Array): DhcpPacket {
   const op = bytes[0]!;
   if (op !== 1 && op !== 2) throw new DhcpFormatError('op is neither 1 nor 2', 0);
   if (bytes[2]! > 16) throw new DhcpFormatError('hardware address longer than 16', 2);
-  cookie.forEach((octet, index) => {
+  for (const [index, octet] of cookie.entries())
     if (bytes[cookieOffset + index] !== octet) throw new DhcpFormatError('no DHCP magic cookie', cookieOffset + index);
-  });
   const options = readOptions(bytes, optionsOffset, bytes.length);
   const packet: DhcpPacket = {
     op,
@@ -141,9 +140,15 @@ export function allOptions(packet: DhcpPacket): readonly DhcpOption[] {
 
 /** The value of an option, split ones joined (RFC 3396 section 7); undefined when it isn't there. */
 export function option(packet: DhcpPacket, code: number): Uint8Array | undefined {
-  const values = allOptions(packet).filter((entry) => entry[0] === code);
-  if (values.length <= 1) return values[0]?.[1];
-  return Uint8Array.from(values.flatMap(([, value]) => Array.from(value)));
+  let first: Uint8Array | undefined;
+  let more: Uint8Array[] | undefined;
+  for (const [each, value] of allOptions(packet)) {
+    if (each !== code) continue;
+    if (first === undefined) first = value;
+    else if (more === undefined) more = [first, value];
+    else more.push(value);
+  }
+  return more === undefined ? first : Uint8Array.from(more.flatMap((value) => Array.from(value)));
 }
 
 /** Text of a header field up to its first NUL; empty while the field holds options. */
@@ -163,11 +168,13 @@ export function latin1(bytes: Uint8Array): string {
 
 /** The reverse of latin1. Throws a RangeError when a character isn't one octet. */
 export function latin1Bytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => {
-    const code = character.codePointAt(0)!;
-    if (code > 255) throw new RangeError(`not a single octet: ${JSON.stringify(character)}`);
-    return code;
-  });
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.codePointAt(at)!;
+    if (code > 255) throw new RangeError(`not a single octet: ${JSON.stringify(String.fromCodePoint(code))}`);
+    bytes[at] = code;
+  }
+  return bytes;
 }
 
 /** `text`, NULs to `length` octets. Throws a RangeError when no room is left for one NUL. */
@@ -181,20 +188,17 @@ export function paddedText(text: string, length: number): Uint8Array {
 
 /** The UDP payload, zeros up to 300 octets. Values of more than 255 octets are split (RFC 3396). Throws a RangeError for a bad code. */
 export function encodeDhcp(packet: DhcpPacket): Uint8Array {
-  const pieces: number[] = [];
+  let end = optionsOffset;
   for (const [code, value] of packet.options) {
     if (!Number.isInteger(code) || code <= padOption || code >= endOption) throw new RangeError(`option code ${code}`);
-    let at = 0;
-    do {
-      const piece = value.subarray(at, at + 255);
-      pieces.push(code, piece.length, ...piece);
-      at += 255;
-    } while (at < value.length);
+    end += 2 * Math.max(1, Math.ceil(value.length / 255)) + value.length;
   }
-  const length = Math.max(minimumLength, optionsOffset + pieces.length + 1);
-  const bytes = new Uint8Array(length);
+  const bytes = new Uint8Array(Math.max(minimumLength, end + 1));
   const view = new DataView(bytes.buffer);
-  bytes.set([packet.op, packet.htype, packet.hlen, packet.hops]);
+  bytes[0] = packet.op;
+  bytes[1] = packet.htype;
+  bytes[2] = packet.hlen;
+  bytes[3] = packet.hops;
   view.setUint32(4, packet.xid);
   view.setUint16(8, packet.secs);
   view.setUint16(10, packet.flags);
@@ -206,7 +210,18 @@ export function encodeDhcp(packet: DhcpPacket): Uint8Array {
   bytes.set(packet.sname.subarray(0, 64), snameOffset);
   bytes.set(packet.file.subarray(0, 128), fileOffset);
   bytes.set(cookie, cookieOffset);
-  bytes.set(pieces, optionsOffset);
-  bytes[optionsOffset + pieces.length] = endOption;
+  let to = optionsOffset;
+  for (const [code, value] of packet.options) {
+    let at = 0;
+    do {
+      const length = Math.min(255, value.length - at);
+      bytes[to] = code;
+      bytes[to + 1] = length;
+      for (let i = 0; i < length; i++) bytes[to + 2 + i] = value[at + i]!;
+      to += 2 + length;
+      at += 255;
+    } while (at < value.length);
+  }
+  bytes[to] = endOption;
   return bytes;
 }
