@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { RunEvent } from '../machine/event.ts';
+import type { Host } from '../machine/host.ts';
 import { newLife } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
 import type { Stage } from '../machine/stage.ts';
 import { Account } from './account.ts';
 import { iso } from './core.ts';
 
-function play() {
+function play(relay?: string) {
   // The wall clock and that of lives are two.
   const state = { now: 1_000_000, ticks: 5000, since: 0, there: true, unseen: undefined as string | undefined };
   const events: RunEvent[] = [];
   const account = new Account({
-    hosts: { all: () => [], named: () => undefined },
+    hosts: { all: () => [], named: (name) => (relay === undefined ? undefined : hostBehind(name, relay)) },
     life: () => (state.there ? newLife('m1', state.since) : undefined),
     toplevel: () => undefined,
     agentConnected: () => false,
@@ -32,6 +34,14 @@ function play() {
   };
   return { state, events, account, stage, pass };
 }
+const hostBehind = (name: string, relay: string): Host =>
+  ({
+    name,
+    macs: ['52:54:00:00:00:01' as Mac],
+    system: 'x86_64-linux',
+    boot: [],
+    relay,
+  }) as unknown as Host;
 const words = (events: readonly RunEvent[]) =>
   events.flatMap((event) => (event.event === 'notice' ? [event.text] : event.event === 'progress' ? ['progress'] : []));
 
@@ -88,4 +98,19 @@ test('a host that was taken out is told of no more', () => {
   state.there = true;
   pass(1);
   assert.deepEqual(words(events), [], 'until something happens to it');
+});
+
+test('all that is told of a machine says which relay it is behind', () => {
+  const { events, account, stage } = play('rack7');
+  stage('copy');
+  account.notice('info', 'of it', 'm1');
+  account.notice('info', 'of the run');
+  assert.deepEqual(
+    events.map(({ event, relay }) => [event, relay]),
+    [
+      ['stage', 'rack7'],
+      ['notice', 'rack7'],
+      ['notice', undefined],
+    ],
+  );
 });

@@ -75,7 +75,10 @@ export class Account {
     this.#progress.see(event, since ?? this.#world.ticks());
   }
 
-  #show(event: RunEvent): void {
+  #show(told: RunEvent): void {
+    const relay =
+      told.relay ?? (told.event === 'end' || told.event === 'prepare' ? undefined : this.#behind(told.host));
+    const event = relay === undefined ? told : { ...told, relay };
     this.#world.show(event);
     if (this.#watchers.size > 0) this.#tell({ message: { $case: 'eventJson', value: JSON.stringify(event) } });
     if (event.event === 'disks') this.#disks.set(event.host, event.disks);
@@ -86,6 +89,10 @@ export class Account {
     const machine = this.machine(event.host);
     if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
     if (isEnd(event.stage)) this.#result(event.host, event.stage);
+  }
+
+  #behind(host: string | undefined): string | undefined {
+    return host === undefined ? undefined : this.#world.hosts.named(host)?.relay;
   }
 
   #keep(event: RunEvent): void {
@@ -236,7 +243,7 @@ export class Account {
       agentConnected: this.#world.agentConnected(name),
       progress: this.#machineProgress(name),
       secondsPerStage: secondsOf(life),
-      relay: this.#world.hosts.named(name)?.relay,
+      relay: this.#behind(name),
       targetDisks: (this.#disks.get(name) ?? []).map((disk) => ({
         ...disk,
         sizeBytes: BigInt(disk.size_bytes),

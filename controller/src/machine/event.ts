@@ -19,7 +19,14 @@ export interface TargetDisk {
 /** Whose last words are in the result of a machine that failed; `agent`: and the programs of the installer. */
 export type Speaker = 'nix' | 'nixos-anywhere' | 'agent' | 'kernel';
 
-export type RunEvent =
+/** The `nixie relay` that the event's machine is behind; of what was seen, the one that saw it, by one of its own interfaces. */
+interface Behind {
+  relay?: string;
+}
+
+export type RunEvent = Behind & Happened;
+
+type Happened =
   | { event: 'stage'; at: string; host: string; stage: Stage; reason?: string; address?: string }
   | {
       event: 'progress';
@@ -53,9 +60,7 @@ export type RunEvent =
       host?: string;
       mac?: string;
       interface?: string;
-      /** The `nixie relay` that saw it, by one of its own interfaces. */
-      relay?: string;
-      /** Of the relay that passed it on. */
+      /** Of the relay agent that passed it on. */
       giaddr?: string;
       kind: string;
       detail?: string;
