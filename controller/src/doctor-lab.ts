@@ -123,7 +123,13 @@ export class Lab {
     const listener = await bound();
     const { port } = listener.address();
     const door = serveTftp({
-      ...{ listener, interface: 'br0', mtu: 1500, openSocket: bound, maxTransfers: most },
+      ...{
+        listener,
+        interface: 'br0',
+        mtu: 1500,
+        openSocket: async () => ({ socket: await bound() }),
+        maxTransfers: most,
+      },
       files: new Map([['snponly.efi', Buffer.alloc(4000, 7)]]),
       nowMs: () => performance.now(),
       timing: { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 2, patienceMs: 30 },

@@ -9,7 +9,7 @@ import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
 import { type Seen, SeenQueue } from './seen.ts';
 import { serveTftp, type TftpCounters, type TftpDoor } from './tftp.ts';
-import { adoptUdp, datagramsLost, openUdpDescriptor } from './udp.ts';
+import { adoptUdp, datagramsLost, openUdpDescriptor, sendConnected } from './udp.ts';
 
 const data = workerData as BootThreadData;
 const port = parentPort!;
@@ -63,7 +63,10 @@ async function openTftp(door: OpenDoor): Promise<TftpDoor> {
     interface: door.interface,
     mtu: data.mtus[door.interface] ?? 1500,
     files: { get: (name) => loaderFiles.get(name) },
-    openSocket: async () => adoptUdp(openUdpDescriptor({ interface: door.interface, address: door.address, port: 0 })),
+    async openSocket() {
+      const fd = openUdpDescriptor({ interface: door.interface, address: door.address, port: 0 });
+      return { socket: await adoptUdp(fd), send: (bytes) => sendConnected(fd, bytes) };
+    },
     nowMs,
     onSeen,
   });

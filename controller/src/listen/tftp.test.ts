@@ -57,7 +57,7 @@ async function withDoor(
     interface: 'lo',
     mtu: 1280,
     files: new Map([['snponly.efi', file]]),
-    openSocket: bound,
+    openSocket: async () => ({ socket: await bound() }),
     nowMs: () => performance.now(),
     onSeen: (one) => seen.push(one),
     maxTransfers,

@@ -23,6 +23,13 @@ export interface TftpCounters {
   readonly active: number;
 }
 
+/** The socket of one transfer. */
+export interface TransferSocket {
+  readonly socket: dgram.Socket;
+  /** Sends once it is connected; false: nobody is there. Absent: as the socket does. */
+  readonly send?: (bytes: Uint8Array) => boolean;
+}
+
 export interface TftpParts {
   /** Bound to port 69; belongs to the door from now on. */
   readonly listener: dgram.Socket;
@@ -32,7 +39,7 @@ export interface TftpParts {
   /** By name; may come to hold others later. */
   readonly files: { get(name: string): Uint8Array | undefined };
   /** A new socket on any port of the same address of the same interface. */
-  readonly openSocket: () => Promise<dgram.Socket>;
+  readonly openSocket: () => Promise<TransferSocket>;
   readonly nowMs: () => number;
   readonly onSeen: (seen: Seen) => void;
   readonly maxTransfers?: number;
@@ -119,15 +126,18 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     parts.onSeen({ kind: 'tftp-started', ...seen, detail: name });
 
     const startedMs = nowMs();
-    let socket: dgram.Socket;
+    let opened: TransferSocket;
     try {
-      socket = await parts.openSocket();
+      opened = await parts.openSocket();
     } catch (error) {
       sessions.delete(key);
       count.stopped++;
       parts.onSeen({ kind: 'tftp-stopped', ...seen, why: 'no-socket', detail: `${name}: ${(error as Error).message}` });
       return;
     }
+    const { socket } = opened;
+    // A datagram that is lost here is lost like any other.
+    const { send = (bytes) => (socket.send(bytes, () => {}), true) } = opened;
     let timer: NodeJS.Timeout | undefined;
     const transfer = new ReadTransfer(
       { options, fileSize: file.length },
@@ -167,8 +177,8 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     };
     session.stop = () => finish('tftp-stopped', 'closed');
     const act = (step: TransferStep): void => {
-      for (const datagram of step.send) socket.send(datagram, () => {}); // a datagram that is lost here is lost like any other
-      if (step.end === 'sent') finish('tftp-sent', step.end);
+      if (!step.send.every(send)) unreachable('nobody listens there any more');
+      else if (step.end === 'sent') finish('tftp-sent', step.end);
       else if (step.end === 'size-probe') finish('tftp-probed', step.end, step.detail);
       else if (step.end) finish('tftp-stopped', step.end, step.detail);
       else if (step.wakeAtMs !== undefined) {
@@ -178,10 +188,11 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     };
 
     // Port unreachable: the client is gone. If only its last ACK is missing, it has its file.
-    socket.on('error', (error) => {
+    const unreachable = (message: string): void => {
       if (transfer.allSent) finish('tftp-sent', 'sent');
-      else finish('tftp-stopped', 'unreachable', error.message);
-    });
+      else finish('tftp-stopped', 'unreachable', message);
+    };
+    socket.on('error', (error) => unreachable(error.message));
     socket.on('message', (bytes) => act(transfer.receive(bytes, nowMs())));
     if (stopped || closed) {
       finish('tftp-stopped', 'closed');

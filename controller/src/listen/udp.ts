@@ -29,7 +29,9 @@ const SO_DOMAIN = 39;
 const SO_MEMINFO = 55;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENODEV, EPERM } = koffi.os.errno as Record<string, number>;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ENODEV, EPERM } = koffi.os.errno as Record<string, number>;
 
 /** A burst of ten thousand DISCOVERs must not push the one we know out of the kernel's queue: each takes about 800 bytes of this. */
 export const receiveBufferBytes = 8 << 20;
@@ -58,6 +60,12 @@ function loadLibc() {
       length: [number],
     ) => number,
     bind: libc.func('int bind(int, const void *, uint32_t)') as (fd: number, to: Uint8Array, length: number) => number,
+    send: libc.func('int64_t send(int, const void *, size_t, int)') as (
+      fd: number,
+      bytes: Uint8Array,
+      length: number,
+      flags: number,
+    ) => number,
     closeOnExec: libc.func('int fcntl(int, int, int)') as (fd: number, command: number, flags: number) => number,
     close: libc.func('int close(int)') as (fd: number) => number,
   };
@@ -189,6 +197,15 @@ export function openUdpPair(place: UdpPlace): { any: number; own: number } {
 
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
+}
+
+/**
+ * Sends from a connected socket at once, for a third of what a Node socket takes for it. What the kernel has no room for is lost like any other datagram.
+ * @returns false: an ICMP message says that nobody is there
+ */
+export function sendConnected(fd: number, bytes: Uint8Array): boolean {
+  const c = libc();
+  return c.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || koffi.errno() !== ECONNREFUSED;
 }
 
 /** Makes a Node socket of a descriptor and takes it over. Destinations must be literal addresses: no name is ever looked up. */
