@@ -370,8 +370,16 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
       const all = loading.sent(host.name, host.system, file, sentBytes);
       if (all === undefined) return;
-      const { done: done_bytes, total: total_bytes } = all;
-      emit({ event: 'progress', at: iso(now()), host: host.name, stage: 'loading', done_bytes, total_bytes });
+      const { done: done_bytes, total: total_bytes, paused } = all;
+      const event = {
+        event: 'progress',
+        at: iso(now()),
+        host: host.name,
+        stage: 'loading',
+        done_bytes,
+        total_bytes,
+      } as const;
+      emit({ ...event, ...(paused ? { paused } : {}) });
     };
 
     // Sockets.

@@ -10,6 +10,8 @@ import { type HttpServer, startHttp } from '../../../controller/src/listen/http.
 import { parseMac } from '../../../controller/src/machine/mac.ts';
 import { realClock } from '../host.ts';
 import { type Fetched, type FetchParts, fetchImage } from './fetch.ts';
+import { ImageFile } from './image-file.ts';
+import { servePeers } from './peer-server.ts';
 
 const MiB = 1 << 20;
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
@@ -162,11 +164,13 @@ test('a manifest with another hash is never used, and in the end it is given up'
 test('peers hear what is here and nothing else', async (t) => {
   const there = await place(t, 2 * MiB);
   await there.fetch(1, { uploadBytesPerSecond: 50 * MiB });
-  const peers = await announce(there, 9, 9);
-  const { port } = peers.find(({ at }) => at === '127.0.1.1')!;
+  // The tracker hears of the last chunk a moment after it came.
+  let port: number | undefined;
+  for (let tries = 0; port === undefined && tries < 200; tries++)
+    port = (await announce(there, 9, 9)).find(({ at }) => at === '127.0.1.1')?.port;
   const ask = (path: string): Promise<{ status: number; body: Buffer }> =>
     new Promise((resolve, reject) => {
-      get({ host: '127.0.1.1', port, path }, (response) => {
+      get({ host: '127.0.1.1', port: port!, path }, (response) => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));
         response.on('end', () => resolve({ status: response.statusCode!, body: Buffer.concat(pieces) }));
@@ -178,6 +182,36 @@ test('peers hear what is here and nothing else', async (t) => {
   assert.ok(got.body.equals(second));
   for (const path of ['/', `/c/${'0'.repeat(64)}`, `/c/../${sha256(second)}`, `/c/${sha256(second)}/`])
     assert.equal((await ask(path)).status, 404);
+});
+
+test('a reader that takes its time loses its place; with all places taken others are told so', async (t) => {
+  const there = await place(t, MiB);
+  const machine = await there.fetch(1);
+  const image = await ImageFile.open(join(there.folder, 'machine1'), machine.manifest);
+  const limits = { uploads: 1, uploadMs: 300 };
+  const server = await servePeers({
+    image,
+    port: 0,
+    address: '127.0.1.1',
+    clock: realClock,
+    uploadBytesPerSecond: 2 * MiB,
+    limits,
+  });
+  t.after(() => server.close().then(() => image.close()));
+  const ask = (): Promise<string> =>
+    new Promise((resolve) => {
+      const sent = get({ host: '127.0.1.1', port: server.port, path: `/c/${sha256(there.image)}` }, (response) => {
+        if (response.statusCode !== 200) return resolve(String(response.statusCode));
+        response.resume().on('end', () => resolve('all'));
+        response.on('error', () => resolve('cut'));
+      });
+      sent.on('error', () => resolve('cut'));
+    });
+  const slow = ask();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await ask(), '503');
+  assert.equal(await slow, 'cut');
+  assert.equal(server.counters().busy, 1);
 });
 
 /** As a machine that has everything, or says so. */

@@ -20,11 +20,12 @@ export interface PeerServerOptions {
 export interface PeerLimits {
   readonly uploads: number;
   readonly connections: number;
-  /** A reader that takes nothing for so long is let go, milliseconds. */
+  /** A reader that takes nothing for so long, or hasn't all after so long, is let go, milliseconds: others wait for its place. */
   readonly stalledMs: number;
+  readonly uploadMs: number;
 }
 
-const usual: PeerLimits = { uploads: 4, connections: 64, stalledMs: 10_000 };
+const usual: PeerLimits = { uploads: 4, connections: 64, stalledMs: 10_000, uploadMs: 60_000 };
 
 export interface PeerServer {
   readonly port: number;
@@ -76,6 +77,7 @@ export async function servePeers(options: PeerServerOptions): Promise<PeerServer
   const send = async (response: ServerResponse, chunk: number): Promise<void> => {
     uploads += 1;
     const buffer = buffers.pop() ?? Buffer.allocUnsafe(chunkBytes);
+    const late = setTimeout(() => response.destroy(), limits.uploadMs);
     try {
       const bytes = await image.read(chunk, buffer);
       response.writeHead(200, {
@@ -96,6 +98,7 @@ export async function servePeers(options: PeerServerOptions): Promise<PeerServer
       // It went away, or our file did: a cut response is no chunk.
       response.destroy();
     } finally {
+      clearTimeout(late);
       uploads -= 1;
       buffers.push(buffer);
     }

@@ -36,6 +36,8 @@ type Happened =
       /** Of what is sent (loading) or copied (copy). */
       done_bytes?: number;
       total_bytes?: number;
+      /** No byte is expected for a while: the boot stage is there, and starts, before it fetches the rest. */
+      paused?: boolean;
       bytes_per_second?: number;
       /** Of what is copied: the path under way, whose bytes are not among the done ones; and what its agent sees on the target. */
       path_bytes?: number;

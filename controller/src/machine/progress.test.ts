@@ -80,6 +80,12 @@ test('a standstill is told with its likely reason, and ends when bytes move', ()
     total_bytes: 1000,
   });
   assert.match(loading.standing('m1', ms(17))?.stalled?.why ?? '', /initrd stand still at 40 %/);
+  // The boot stage starts before it fetches the rest: for a while no byte is expected.
+  const one = { event: 'progress', host: 'm1', stage: 'loading', total_bytes: 1000 } as const;
+  see(loading, { ...one, at: at(20), done_bytes: 450, paused: true });
+  assert.equal(loading.standing('m1', ms(59))?.stalled, undefined);
+  see(loading, { ...one, at: at(60), done_bytes: 460 });
+  assert.match(loading.standing('m1', ms(80))?.stalled?.why ?? '', /stand still at 46 %/);
   const proving = bookOf(stage(0, 'proving'));
   assert.equal(proving.standing('m1', ms(59))?.stalled, undefined);
   assert.match(proving.standing('m1', ms(3 * usualSeconds.proving + 1))?.stalled?.why ?? '', /self-test/);

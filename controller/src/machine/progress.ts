@@ -101,6 +101,7 @@ interface Work {
   overall: number;
   doneBytes: number;
   totalBytes: number | undefined;
+  paused: boolean;
   /** Of the copy: whole paths, the path under way, what its agent sees on the target. */
   paths: { done: number; current: number } | undefined;
   landed: number;
@@ -192,6 +193,7 @@ export class ProgressBook {
       overall,
       doneBytes: 0,
       totalBytes: undefined,
+      paused: false,
       paths: undefined,
       landed: 0,
       movedAt: at,
@@ -238,6 +240,7 @@ export class ProgressBook {
     const part = bytesOf[work.stage];
     if (part === undefined) return;
     if (event.total_bytes !== undefined) work.totalBytes = event.total_bytes;
+    work.paused = event.paused === true;
     if (event.done_bytes !== undefined) work.paths = { done: event.done_bytes, current: event.path_bytes ?? 0 };
     if (event.landed_bytes !== undefined) work.landed = event.landed_bytes;
     if (work.paths === undefined) return;
@@ -280,7 +283,7 @@ export class ProgressBook {
   #stall(work: Work, stage: WayStep, now: number): Standing['stalled'] {
     const still = (now - work.movedAt) / 1000;
     const counting = bytesOf[stage] !== undefined && work.totalBytes !== undefined && work.doneBytes < work.totalBytes;
-    if (counting) {
+    if (counting && !work.paused) {
       if (still < stallSeconds) return undefined;
       return { seconds: Math.round(still), why: whyStill(work, stage, now) };
     }
