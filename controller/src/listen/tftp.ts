@@ -136,8 +136,11 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       return;
     }
     const { socket } = opened;
-    // A datagram that is lost here is lost like any other.
-    const { send = (bytes) => (socket.send(bytes, () => {}), true) } = opened;
+    const bySocket = (bytes: Uint8Array): boolean => {
+      socket.send(bytes, () => {}); // a datagram that is lost here is lost like any other
+      return true;
+    };
+    const { send = bySocket } = opened;
     let timer: NodeJS.Timeout | undefined;
     const transfer = new ReadTransfer(
       { options, fileSize: file.length },
