@@ -9,6 +9,7 @@ import type { Plan, TaskWorld } from './task-world.ts';
 function lab(given: { relay?: string; cut?: boolean; reset?: boolean } = { relay: 'rack7' }) {
   const events: RunEvent[] = [];
   const asked: string[] = [];
+  const times: number[] = [];
   const state = { cut: given.cut ?? false, waits: 0 };
   const relays: RelayWay = {
     whenUp: async () => void state.waits++,
@@ -21,8 +22,9 @@ function lab(given: { relay?: string; cut?: boolean; reset?: boolean } = { relay
     now: () => 0,
     emit: (event: RunEvent) => events.push(event),
     agents: {
-      instruct: async (_host: string, action: { $case: string }) => {
+      instruct: async (_host: string, action: { $case: string }, deadlineMs: number) => {
         asked.push(action.$case);
+        times.push(deadlineMs);
         return { ok: given.reset ?? true, error: 'busy' };
       },
     },
@@ -31,7 +33,7 @@ function lab(given: { relay?: string; cut?: boolean; reset?: boolean } = { relay
   const stop = new AbortController();
   const run = (task: Task, call: () => Promise<void>) =>
     byRelay(world, task, plan, newLife('m1', 0), stop.signal, call);
-  return { world, plan, run, events, asked, state, stop };
+  return { world, plan, run, events, asked, times, state, stop };
 }
 
 /** Fails so often, each time while the link was cut. */
@@ -51,12 +53,22 @@ test('what fails while the link is cut is begun again when it is back, and told'
   assert.equal(events.filter(({ event }) => event === 'notice').length, 2);
 });
 
-test('a task that writes to disks has them let go before it begins again', async () => {
-  for (const task of ['disko', 'install'] as const) {
+test('what a lost login left at work is ended before a task that writes begins again; what is mounted for the copy stays mounted', async () => {
+  for (const [task, first] of [
+    ['disko', 'resetDisks'],
+    ['install', 'abort'],
+  ] as const) {
     const { run, asked } = lab();
     await run(task, failing(1, () => new LinkCut('lost')).call);
-    assert.deepEqual(asked, ['resetDisks']);
+    assert.deepEqual(asked, [first]);
   }
+});
+
+test('the agent has time to come back after the link did', async () => {
+  const { run, times } = lab();
+  await run('install', failing(1, () => new LinkCut('lost')).call);
+  // It tries again once a minute at most.
+  assert.ok(times.every((deadlineMs) => deadlineMs >= 120_000));
 });
 
 test('what fails with a whole link has failed', async () => {

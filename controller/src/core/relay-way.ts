@@ -3,7 +3,7 @@
 import type { Host } from '../machine/host.ts';
 import type { Life } from '../machine/life.ts';
 import { iso, type Task } from './core.ts';
-import type { Plan, TaskWorld } from './task-world.ts';
+import type { Action, Plan, TaskWorld } from './task-world.ts';
 
 /** What tasks need of relays. */
 export interface RelayWay {
@@ -40,9 +40,13 @@ export function sshWay(world: TaskWorld, { relay }: Pick<Host, 'relay'>): { opti
 
 /** A link that comes and goes for ever ends an install after so many beginnings. */
 const mostTries = 20;
-const resetMs = 60_000;
-/** A machine that was lost to us in the middle of these has its disks in use. */
-const writing: ReadonlySet<Task> = new Set<Task>(['disko', 'install']);
+/** The agent comes back a minute after the link at the latest, and needs a moment for the disks. */
+const againMs = 150_000;
+/** A login that was lost in the middle of these may be at work on the disks still. The copy goes on into what disko has mounted. */
+const before: Readonly<Partial<Record<Task, Action>>> = {
+  disko: { $case: 'resetDisks', value: {} },
+  install: { $case: 'abort', value: {} },
+};
 
 /** Runs a task of a machine that may be behind a relay. */
 export async function byRelay(
@@ -61,10 +65,10 @@ export async function byRelay(
     if (signal.aborted) return;
     const began = relays.ticks();
     try {
-      if (tries > 1 && writing.has(task)) {
-        // What the lost login left at work lets go of the disks first.
-        const reset = await world.agents.instruct(life.host, { $case: 'resetDisks', value: {} }, resetMs);
-        if (!reset.ok) throw new Error(`let go of its disks: ${reset.error || 'its agent failed'}`);
+      const first = tries > 1 ? before[task] : undefined;
+      if (first !== undefined) {
+        const { ok, error } = await world.agents.instruct(life.host, first, againMs);
+        if (!ok) throw new Error(`end what was under way: ${error || 'its agent failed'}`);
       }
       if (signal.aborted) return;
       return await run();
