@@ -13,12 +13,16 @@ export function fleetCases(): readonly FleetCase[] {
   );
 }
 
-/** A Markdown table, or one object for each case. */
-export function simulatedTable(json: boolean, cases: readonly FleetCase[] = fleetCases()): string[] {
-  const rows = cases.map((each) => {
+/** Lines of a Markdown table, or one object for each case, as they are made: the largest takes minutes. */
+export function* simulatedTable(json: boolean, cases: readonly FleetCase[] = fleetCases()): Iterable<string> {
+  if (!json) {
+    yield '| machines | uplink, Gbit/s | all by unicast, s | as a fleet, s | faster | bound, s | to the bound | image sent by the controller |';
+    yield '|---:|---:|---:|---:|---:|---:|---:|---:|';
+  }
+  for (const each of cases) {
     const { lastSeconds, originImageBytes, complete } = simulateFleet(each);
     const [whole, least] = [unicast(each), bound(each)];
-    return {
+    const row = {
       machines: each.machines,
       uplink_gbit: (each.uplink * 8) / 1e9,
       unicast_s: whole,
@@ -29,14 +33,17 @@ export function simulatedTable(json: boolean, cases: readonly FleetCase[] = flee
       origin_images: originImageBytes / each.imageBytes,
       complete,
     };
-  });
-  if (json) return rows.map((row) => JSON.stringify({ bench: 'fleet', simulated: true, ...row }));
-  return [
-    '| machines | uplink, Gbit/s | all by unicast, s | as a fleet, s | faster | bound, s | to the bound | image sent by the controller |',
-    '|---:|---:|---:|---:|---:|---:|---:|---:|',
-    ...rows.map(
-      (row) =>
-        `| ${row.machines} | ${row.uplink_gbit} | ${row.unicast_s.toFixed(0)} | ${row.fleet_s.toFixed(1)} | ${row.faster.toFixed(1)}× | ${row.bound_s.toFixed(1)} | ${row.to_bound.toFixed(2)}× | ${row.origin_images.toFixed(2)}× |`,
-    ),
-  ];
+    yield json
+      ? JSON.stringify({ bench: 'fleet', simulated: true, ...row })
+      : `| ${[
+          row.machines,
+          row.uplink_gbit,
+          row.unicast_s.toFixed(0),
+          row.fleet_s.toFixed(1),
+          `${row.faster.toFixed(1)}×`,
+          row.bound_s.toFixed(1),
+          `${row.to_bound.toFixed(2)}×`,
+          `${row.origin_images.toFixed(2)}×`,
+        ].join(' | ')} |`;
+  }
 }

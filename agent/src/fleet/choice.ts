@@ -124,6 +124,7 @@ export class Choice {
   report(now: number): { readonly wants: number; readonly stuck: boolean; readonly gaveUp: readonly number[] } {
     const gaveUp = this.#gaveUp.slice(0, maxTake);
     this.#gaveUp = this.#gaveUp.slice(maxTake);
+    if (this.have.complete) return { wants: 0, stuck: false, gaveUp };
     const wants = Math.max(0, this.#limits.doorAsks - this.#doorAsks - this.#toTake.length);
     const idle = this.#doorAsks + this.#toTake.length === 0;
     return { wants, stuck: idle && now - this.#movedAt >= this.#limits.stuckMs, gaveUp };

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import test, { type TestContext } from 'node:test';
+import { ChunkSet, maxAnnounceBytes, readGuidance, writeAnnouncement } from '@nixie/proto/fleet';
+import { parseMac } from '../machine/mac.ts';
+import { type FileProgress, type HttpServer, startHttp } from './http.ts';
+import { heldBytes } from './http-file.ts';
+
+const image = 'a'.repeat(64);
+const bytes = 3 * (1 << 20) - 7;
+
+async function door(t: TestContext, known: (address: string) => boolean) {
+  const progress: FileProgress[] = [];
+  const http = await startHttp({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    script: () => ({ refuse: 'no' }),
+    loaders: new Map(),
+    files: new Map([[`${image}/image`, heldBytes(new Uint8Array(bytes), image)]]),
+    macAt: (address) => (known(address) ? parseMac('52:54:00:00:00:01') : undefined),
+    onProgress: (each) => void progress.push(each),
+  });
+  t.after(() => http.close());
+  return { http, progress };
+}
+
+function post(http: HttpServer, body: string, path = `/fleet/${image}`, from = '127.0.0.1') {
+  return new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: http.port, path, method: 'POST', localAddress: from };
+    const sent = request(options, (response) => {
+      let text = '';
+      response.on('data', (piece) => {
+        text += piece;
+      });
+      response.on('end', () => resolve({ status: response.statusCode!, text }));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+const saying = (...chunks: number[]): string => {
+  const have = new ChunkSet(3);
+  for (const chunk of chunks) have.add(chunk);
+  return writeAnnouncement({ have, port: 7483, wants: 2, stuck: false, gaveUp: [] });
+};
+
+test('a machine is told what to take, the next one who has it, and the door knows how far both are', async (t) => {
+  const { http, progress } = await door(t, () => true);
+  const first = await post(http, saying());
+  assert.equal(first.status, 200);
+  assert.deepEqual(readGuidance(first.text, 3), { peers: [], take: [0, 1], againMs: 100 });
+  await post(http, saying(0));
+  const second = readGuidance((await post(http, saying(), undefined, '127.0.0.2')).text, 3);
+  assert.deepEqual(
+    second.peers.map(({ address, port, have }) => [address, port, have.has(0)]),
+    [['127.0.0.1', 7483, true]],
+  );
+  await post(http, saying(0, 1, 2));
+  assert.equal(http.counters().fleet, 2);
+  const told = progress.filter(({ remoteAddress }) => remoteAddress === '127.0.0.1');
+  assert.deepEqual(
+    [told[0]!.sentBytes, told.at(-1)!.sentBytes, told.at(-1)!.totalBytes, told.at(-1)!.ended],
+    [0, bytes, bytes, true],
+  );
+  assert.equal(told[0]!.file, `${image}/image`);
+  http.setFiles(new Map());
+  assert.equal(http.counters().fleet, 0, 'an image that is served no more is forgotten');
+});
+
+test('strangers, other images, other words and long ones are refused, and nothing is remembered of them', async (t) => {
+  const { http } = await door(t, (address) => address === '127.0.0.1');
+  assert.equal((await post(http, saying(), undefined, '127.0.0.9')).status, 403);
+  for (const path of [`/fleet/${'b'.repeat(64)}`, '/fleet/', `/fleet/${image}/`, `/fleet/../${image}`])
+    assert.equal((await post(http, saying(), path)).status, 405, path);
+  const nonsense = await post(http, '{"have":"**"}');
+  assert.deepEqual([nonsense.status, /^have: want/.test(nonsense.text)], [400, true]);
+  assert.equal((await post(http, 'x'.repeat(maxAnnounceBytes + 1))).status, 413);
+  assert.equal(http.counters().fleet, 0);
+});
