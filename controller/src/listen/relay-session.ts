@@ -1,5 +1,6 @@
 // One relay's link, as the controller sees it: who it is, what it may say and how often, and that nothing it says can stop the controller.
 import { createPublicKey, randomBytes, verify } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { BootPlan, FromRelay, RelayHello, RelayInterface, ToRelay } from '@nixie/proto/relay';
 import type { RelayLink, WakeReport } from '../core/relays.ts';
@@ -190,7 +191,8 @@ export class RelaySession implements RelayLink {
       case 'pong':
         break;
       case 'found':
-        this.#finds.get(message.value.id)?.(message.value.addresses.slice(0, 64));
+        // They go into command lines.
+        this.#finds.get(message.value.id)?.(message.value.addresses.slice(0, 64).filter((each) => isIPv4(each)));
         break;
       case 'woken': {
         const { id, sent, failures } = message.value;

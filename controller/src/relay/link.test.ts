@@ -219,6 +219,19 @@ test('a relay joins, takes plans, finds and wakes, and is heard', async (t) => {
   assert.deepEqual(here.words.map(({ $case }) => $case).sort(), ['planTaken', 'script']);
 });
 
+test('what a relay says that it found goes to ssh and a shell: only addresses are taken', async (t) => {
+  const here = await controller(t);
+  const said = ['$(id)', '10.0.0.7', '-oProxyCommand=id', '10.0.0.7;id', '10.0.0.07', '', 'rack7', '10.0.0.8'];
+  relay(t, here.token('rack7'), here.door.port, { onFind: async () => said });
+  await until(() => here.door.link('rack7') !== undefined, 'linked');
+  const found = await here.door.link('rack7')!.find(['52:54:00:00:00:01' as Mac], waitMs);
+  assert.deepEqual(
+    found.filter((each) => !/^10\.0\.0\.0?[78]$/.test(each)),
+    [],
+  );
+  assert.ok(found.includes('10.0.0.7') && found.includes('10.0.0.8'));
+});
+
 test('a file is fetched from any offset, and only by one that may', async (t) => {
   const here = await controller(t);
   const { link } = relay(t, here.token('rack7'), here.door.port);
