@@ -8,13 +8,17 @@ import { StrangerBook } from './machine/stranger.ts';
 import { makeSightings } from './sightings.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
-function world(stage: 'waking' | 'restarting' | 'disko' = 'waking', strangers?: StrangerBook) {
+function world(
+  stage: 'waking' | 'restarting' | 'disko' = 'waking',
+  strangers?: StrangerBook,
+  subnets: NetworkPlan['subnets'] = [],
+) {
   const told: Happening['kind'][] = [];
   const events: RunEvent[] = [];
   const warnings: string[] = [];
   const avoided: string[] = [];
   const heard: (string | undefined)[][] = [];
-  const plan = (address: string): NetworkPlan => ({ interfaces: [], subnets: [], addresses: { [mac]: address } });
+  const plan = (address: string): NetworkPlan => ({ interfaces: [], subnets, addresses: { [mac]: address } });
   let network = plan('10.0.0.100');
   const seen = makeSightings({
     hostOfMac: new Map([[mac, 'm1']]),
@@ -58,6 +62,20 @@ test('a declined address is named, and another one is given', () => {
     warnings[0] ?? '',
     /another machine uses 10\.0\.0\.100.*52:54:00:00:00:01.*it gets 10\.0\.0\.101 instead/,
   );
+});
+
+test('a relay speaks for the addresses of its own subnets only, though a MAC may be at several sites', () => {
+  const { seen, avoided } = world();
+  seen({ kind: 'dhcp-silent', why: 'declined', detail: '10.0.0.100', mac, relay: 'rack7' });
+  assert.deepEqual(avoided, [], 'that is one of our own networks');
+  const subnet = { cidr: '10.7.0.0/24', network: '10.7.0.0', prefixLength: 24, relay: 'rack7' };
+  const behind = world('waking', undefined, [{ key: 'rack7:10.7.0.0/24', subnet, addresses: { [mac]: '10.7.0.9' } }]);
+  const declined = { kind: 'dhcp-silent', why: 'declined', detail: '10.7.0.9', mac } as const;
+  behind.seen({ ...declined, relay: 'rack8' });
+  behind.seen(declined);
+  assert.deepEqual(behind.avoided, []);
+  behind.seen({ ...declined, relay: 'rack7' });
+  assert.deepEqual(behind.avoided, ['10.7.0.9']);
 });
 
 test('only the address that a machine was given can be declined by it', () => {

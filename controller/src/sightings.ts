@@ -1,6 +1,6 @@
 // What the front doors saw of machines, on its way to the core and to those who watch. Strangers may knock as often as they like: of what belongs
 // to no machine of the run only a share is told.
-import { leasedTo, type NetworkPlan } from './core/network.ts';
+import { leasedBehind, leasedTo, type NetworkPlan } from './core/network.ts';
 import type { Whereabouts } from './core/whereabouts.ts';
 import type { Seen } from './listen/seen.ts';
 import { TokenBucket } from './listen/token-bucket.ts';
@@ -107,9 +107,11 @@ function networkGuess(address: string): string {
 
 /** A machine found that somebody else has the address that we gave it. Believed only of the address that it was given. */
 function declined(world: SightingsWorld, { mac, detail: address, relay }: Seen): void {
-  const before = mac === undefined ? [] : leasedTo(world.network(), mac);
-  if (mac === undefined || address === undefined || !before.includes(address)) return;
-  const other = leasedTo(world.avoid(address), mac).find((each) => !before.includes(each));
+  if (mac === undefined || address === undefined) return;
+  const leased = (plan: NetworkPlan) => (relay === undefined ? leasedTo(plan, mac) : leasedBehind(plan, relay, mac));
+  const before = leased(world.network());
+  if (!before.includes(address)) return;
+  const other = leased(world.avoid(address)).find((each) => !before.includes(each));
   const instead = other === undefined ? 'there is no other for it' : `it gets ${other} instead`;
   world.warn(
     `another machine uses ${address}, the address of ${mac}, which declined it: ${instead}; is a second DHCP server on this network?`,

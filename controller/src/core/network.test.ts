@@ -3,7 +3,15 @@ import test from 'node:test';
 import type { Host } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Subnet } from '../machine/subnet.ts';
-import { alsoReachedAt, type DhcpWish, leasedTo, planNetwork, subnetWarnings, wakePlaces } from './network.ts';
+import {
+  alsoReachedAt,
+  type DhcpWish,
+  leasedBehind,
+  leasedTo,
+  planNetwork,
+  subnetWarnings,
+  wakePlaces,
+} from './network.ts';
 
 const host = (name: string, last: number, more: Partial<Host> = {}): Host => ({
   name,
@@ -73,7 +81,8 @@ test('a MAC has an address in each range where it may be, and the same ones each
     ],
   );
   assert.deepEqual(plan([pinned, beyond, host('m1', 1)], [site, far], range).addresses, made.addresses);
-  assert.equal(leasedTo(made, mac1).length, 3);
+  assert.equal(leasedTo(made, mac1).length, 2);
+  assert.equal(leasedBehind(made, 'site-b', mac1).length, 1);
   assert.equal(leasedTo(made, mac2).length, 1);
 });
 

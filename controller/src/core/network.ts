@@ -140,9 +140,10 @@ function insideOf(subnet: Subnet, links: readonly Link[]): string | undefined {
   );
 }
 
-/** All addresses that we lease to a MAC, on our own networks and in declared subnets. */
+/** All addresses that we lease to a MAC, on our own networks and in declared subnets that no relay of ours speaks for. */
 export function leasedTo(plan: Pick<NetworkPlan, 'addresses' | 'subnets'>, mac: Mac): string[] {
-  return [plan.addresses, ...plan.subnets.map(({ addresses }) => addresses)].flatMap((each) => each[mac] ?? []);
+  const ours = plan.subnets.filter(({ subnet }) => subnet.relay === undefined);
+  return [plan.addresses, ...ours.map(({ addresses }) => addresses)].flatMap((each) => each[mac] ?? []);
 }
 
 /** Those that a MAC is leased behind a relay. */
