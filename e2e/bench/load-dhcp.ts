@@ -132,5 +132,5 @@ while (begun < load.transactions || open.size > 0) {
 const seconds = (performance.now() - beganMs) / 1000;
 tookMs.sort((a, b) => a - b);
 const at = (share: number): number => tookMs[Math.min(tookMs.length - 1, Math.floor(share * tookMs.length))]!;
-console.log(JSON.stringify({ seconds, p50Ms: at(0.5), p99Ms: at(0.99), repeated, addresses } satisfies DhcpResult));
-process.exit(0);
+const result = { seconds, p50Ms: at(0.5), p99Ms: at(0.99), repeated, addresses } satisfies DhcpResult;
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));

@@ -33,7 +33,7 @@ const load = JSON.parse(process.argv[2]!) as TftpLoad;
 const want = readFileSync(load.file);
 const server = socketAddress(load.server);
 const blocks = Math.floor(want.length / load.blockSize) + 1;
-const patienceMs = 120_000;
+const patienceMs = 300_000;
 const text = (...words: string[]): Buffer => Buffer.from(words.map((word) => `${word}\0`).join(''), 'latin1');
 const options = ['blksize', String(load.blockSize), ...(load.window > 1 ? ['windowsize', String(load.window)] : [])];
 const asking = (name: string): Buffer => Buffer.concat([Buffer.of(0, 1), text(name, 'octet', ...options)]);
@@ -190,5 +190,5 @@ while (left.size > 0) {
   for (const machine of [...left.values()]) if (machine.look(nowMs)) over(machine);
 }
 left = new Map();
-console.log(JSON.stringify({ finished, failures, repeated, duplicates } satisfies TftpResult));
-process.exit(0);
+const result = { finished, failures, repeated, duplicates } satisfies TftpResult;
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));

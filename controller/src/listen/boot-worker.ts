@@ -9,7 +9,7 @@ import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
 import { type Seen, SeenQueue } from './seen.ts';
 import { serveTftp, type TftpCounters, type TftpDoor } from './tftp.ts';
-import { adoptUdp, datagramsLost, openUdpDescriptor, sendConnected } from './udp.ts';
+import { adoptUdp, datagramsLost, openUdpDescriptor, sendConnected, sendTo } from './udp.ts';
 
 const data = workerData as BootThreadData;
 const port = parentPort!;
@@ -21,7 +21,10 @@ let loaderFiles = data.loaderFiles;
 const queue = new SeenQueue();
 const batchEveryMs = 50;
 const floodLookEveryMs = 5000;
+let flushingSoon: NodeJS.Immediate | undefined;
 const flush = (): void => {
+  clearImmediate(flushingSoon);
+  flushingSoon = undefined;
   const batch = queue.take();
   if (batch) say({ kind: 'seen', ...batch });
 };
@@ -30,8 +33,9 @@ const onSeen = (seen: Seen): void => {
   const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address, seen.interface));
   const machine = seen.machine ?? (mac === undefined ? undefined : scene.machineOfMac[mac]);
   queue.push({ ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) }, nowMs());
-  // Its next step may be to fetch its script from that address.
-  if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined) flush();
+  // Its next step may be to fetch its script from that address. Those that are heard together are told together.
+  if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined)
+    flushingSoon ??= setImmediate(flush);
 };
 const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
 
@@ -42,13 +46,12 @@ async function openDhcp(door: OpenDoor): Promise<dgram.Socket[]> {
     const source = { address: from.address, port: from.port };
     const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port === 67 ? 67 : 4011, source });
     if (!reply) return;
-    own.send(reply.bytes, reply.to.port, reply.to.address, (error) => {
-      if (!error) return;
-      const mac = macFromBytes(reply.bytes.subarray(28, 34));
-      const relay = reply.giaddr === undefined ? {} : { giaddr: reply.giaddr };
-      const to = { interface: door.interface, address: reply.to.address, ...relay };
-      onSeen({ kind: 'dhcp-unsent', mac, ...to, detail: error.message });
-    });
+    const detail = sendTo(door.own, reply.bytes, reply.to);
+    if (detail === undefined) return;
+    const mac = macFromBytes(reply.bytes.subarray(28, 34));
+    const relay = reply.giaddr === undefined ? {} : { giaddr: reply.giaddr };
+    const to = { interface: door.interface, address: reply.to.address, ...relay };
+    onSeen({ kind: 'dhcp-unsent', mac, ...to, detail });
   };
   for (const socket of sockets) {
     socket.on('message', receive);

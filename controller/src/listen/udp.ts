@@ -66,6 +66,14 @@ function loadLibc() {
       length: number,
       flags: number,
     ) => number,
+    sendto: libc.func('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)') as (
+      fd: number,
+      bytes: Uint8Array,
+      length: number,
+      flags: number,
+      to: Uint8Array,
+      toLength: number,
+    ) => number,
     closeOnExec: libc.func('int fcntl(int, int, int)') as (fd: number, command: number, flags: number) => number,
     close: libc.func('int close(int)') as (fd: number) => number,
   };
@@ -206,6 +214,16 @@ export function closeDescriptor(fd: number): void {
 export function sendConnected(fd: number, bytes: Uint8Array): boolean {
   const c = libc();
   return c.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || koffi.errno() !== ECONNREFUSED;
+}
+
+/** Sends to a literal address, as `sendConnected` does. @returns why the kernel refused: the name of the error; undefined: it didn't */
+export function sendTo(fd: number, bytes: Uint8Array, to: { address: string; port: number }): string | undefined {
+  const c = libc();
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (c.sendto(fd, bytes, bytes.length, flags, socketAddress(to.address, to.port), 16) >= 0) return undefined;
+  const errno = koffi.errno();
+  const name = Object.entries(koffi.os.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
+  return `send ${name} ${to.address}:${to.port}`;
 }
 
 /** Makes a Node socket of a descriptor and takes it over. Destinations must be literal addresses: no name is ever looked up. */
