@@ -24,8 +24,10 @@ const host: Host = {
   wipe: false,
 };
 
-/** Runs the pre-flight and then disko, up to where the phase would begin. */
-async function play(between: (world: { now: number; session: number; disks: Inventory }) => void, mayLoseData = false) {
+type State = { now: number; session: number; disks: Inventory };
+
+/** Runs the pre-flight and then disko, up to where the phase would begin. @param cut what is so when disko was cut off, and begins again */
+async function play(between: (world: State) => void, mayLoseData = false, cut?: (world: State) => void) {
   const state = { now: 1_000_000, session: 1, disks: inventoryOf(false) };
   const told: Happening[] = [];
   let looks = 0;
@@ -72,10 +74,17 @@ async function play(between: (world: { now: number; session: number; disks: Inve
     ['inspecting', 'disks-free'],
   );
   between(state);
-  const began = await runTask(world, 'disko', life, signal).then(
-    () => false,
-    (error: Error) => /the phase began/.test(error.message),
-  );
+  const disko = () =>
+    runTask(world, 'disko', life, signal).then(
+      () => false,
+      (error: Error) => /the phase began/.test(error.message),
+    );
+  let began = await disko();
+  if (cut !== undefined) {
+    assert.ok(began);
+    cut(state);
+    began = await disko();
+  }
   const last = told.at(-1);
   return { looks, began, noted: begun.size > 0, refused: last?.kind === 'disks-refused' ? last.reason : undefined };
 }
@@ -112,4 +121,25 @@ test('data that came in between is not ours, though the disk was free: nothing i
     state.disks = inventoryOf(false, 'S2');
   }, true);
   assert.equal(other.began, false, 'another disk in its place, even where data may be lost');
+});
+
+test('what disko has written before it was cut off is ours when it begins again', async () => {
+  const written = (state: State) => {
+    state.session = 2;
+    state.disks = inventoryOf(true);
+  };
+  assert.deepEqual(await play(() => {}, false, written), { looks: 2, began: true, noted: true, refused: undefined });
+  const sameSession = (state: State) => {
+    state.disks = inventoryOf(true);
+  };
+  assert.equal((await play(() => {}, false, sameSession)).looks, 2, 'the agent that links the disk compares with it');
+  const other = await play(
+    () => {},
+    false,
+    (state) => {
+      state.session = 2;
+      state.disks = inventoryOf(true, 'S2');
+    },
+  );
+  assert.equal(other.began, false, 'another disk in its place');
 });

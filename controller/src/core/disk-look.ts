@@ -63,12 +63,15 @@ export async function lookAgain(world: TaskWorld, plan: Plan, life: Life): Promi
   const look = world.looks.get(life.host);
   if (look === undefined) return { refused: 'nobody has looked at its disks' };
   let { targets } = look;
-  if (look.session !== world.agents.session(life.host) || Math.abs(world.now() - look.at) >= freshMs) {
-    const seen = await lookAtDisks(world, plan, life, look);
+  // More than at the look: disko was cut off, and begins again.
+  const begun = world.begun?.get(life.host, life.bootId ?? '') ?? look.begun;
+  const again = (begun?.size ?? 0) !== (look.begun?.size ?? 0);
+  if (again || look.session !== world.agents.session(life.host) || Math.abs(world.now() - look.at) >= freshMs) {
+    const seen = await lookAtDisks(world, plan, life, { ...look, begun });
     if (!seen.free) return { refused: seen.reason };
     targets = seen.targets;
   }
   const blank = targets.filter((disk) => disk.hasData === false).flatMap((disk) => diskIdentity(disk) ?? []);
-  world.begun?.set(life.host, life.bootId ?? '', new Set([...(look.begun ?? []), ...blank]));
+  world.begun?.set(life.host, life.bootId ?? '', new Set([...(begun ?? []), ...blank]));
   return undefined;
 }
