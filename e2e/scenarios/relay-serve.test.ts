@@ -1,18 +1,22 @@
 // The real `nixie serve` and the real `nixie relay`, and a machine between which and the controller there is no route: from its first DISCOVER up to
-// its registration, with the uplink cut in between, a controller that starts anew, and a token that is revoked.
+// its registration, with the uplink cut in between, a relay that changes what it carries, false relays and a false controller, and a token that is
+// revoked.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
+import { joinTokenText, parseJoinToken } from '../../controller/src/machine/relay.ts';
 import { makeTree, type Tree } from '../lab/agent/process.ts';
 import { type Child, run, start } from '../lab/child.ts';
 import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { lan } from '../lab/net.ts';
 import type { NixieRun } from '../lab/nixie-run.ts';
 import { type RelayProcess, startRelay } from '../lab/relay/relay-process.ts';
+import { startTalker, type Talker } from '../lab/sockets/talker.ts';
 import { makeToyService, type ToyService } from '../lab/toy-service.ts';
 
 const skip = skipUnless(
@@ -32,6 +36,9 @@ const skip = skipUnless(
   ]),
   needFiles(['/usr/lib/ipxe/snponly.efi', '/usr/lib/ipxe/undionly.kpxe']),
 );
+const inLab = (name: string) => fileURLToPath(new URL(`../lab/relay/${name}.ts`, import.meta.url));
+/** Where the machine believes its relay's agent port: somebody reads and changes there what passes. */
+const tamperedPort = 7999;
 const agentFile = fileURLToPath(new URL('../../agent/src/main.ts', import.meta.url));
 const mac = '52:54:00:98:00:01';
 const far = { relay: '10.98.0.1', cidr: '10.98.0.0/24', range: '10.98.0.100-10.98.0.149' } as const;
@@ -46,6 +53,8 @@ describe('nixie serve and nixie relay', { skip, timeout: 280_000 }, () => {
   let tree: Tree;
   let token: string;
   let script = '';
+  let tamper: Talker;
+  const talkers: Talker[] = [];
   const relays: RelayProcess[] = [];
   const children: Child[] = [];
   const made: string[] = [];
@@ -100,7 +109,7 @@ describe('nixie serve and nixie relay', { skip, timeout: 280_000 }, () => {
   });
 
   after(async () => {
-    await Promise.all([...children, ...relays].map((each) => each.stop()));
+    await Promise.all([...children, ...relays, ...talkers].map((each) => each.stop()));
     tree?.remove();
     for (const name of made) await run(['ip', 'netns', 'del', name], { accept: true });
     await service?.close();
@@ -134,7 +143,15 @@ describe('nixie serve and nixie relay', { skip, timeout: 280_000 }, () => {
     }
     await stage('loading');
     const words = /kernel --name kernel \S+ (.*) \|\| goto failed/.exec(script)![1]!;
-    tree.put('proc/cmdline', `${words.replace(/BOOTIF=\S+/, `BOOTIF=01-${name}`)}\n`);
+    const secret = /nixie\.token=(\S+)/.exec(words)![1]!;
+    tamper = await startTalker(
+      service.net.inside(machine, [process.execPath, inLab('tamper'), String(tamperedPort), far.relay, '7481', secret]),
+    );
+    talkers.push(tamper);
+    const cmdline = words
+      .replace(/BOOTIF=\S+/, `BOOTIF=01-${name}`)
+      .replace(/nixie\.controller=\S+/, `nixie.controller=127.0.0.1:${tamperedPort}`);
+    tree.put('proc/cmdline', `${cmdline}\n`);
     children.push(
       start(service.net.inside(machine, [process.execPath, agentFile, '--root', tree.root]), { deadlineMs: 200_000 }),
     );
@@ -151,6 +168,82 @@ describe('nixie serve and nixie relay', { skip, timeout: 280_000 }, () => {
     assert.match(out, /rack7/);
   });
 
+  const connected = async () => {
+    for (const end = performance.now() + 60_000; ; await sleep(500)) {
+      const { out } = await service.command('status', '--json');
+      if (out.split('\n').some((line) => /"agent_connected":true/.test(line))) break;
+      assert.ok(performance.now() < end, out);
+    }
+  };
+
+  test('a relay sees nothing but TLS of an agent, and what it changes breaks the connection, and nothing more', async () => {
+    await connected();
+    const stages = () => serve.events.flatMap((each) => (each.event === 'stage' ? [each.stage] : []));
+    // It has no disk that could be installed; what matters is that it stays what it is.
+    await stage('refused');
+    const passed = stages();
+    const before = await tamper.ask({ do: 'look' });
+    assert.ok(Number(before.bytes) > 2000 && Number((before.records as Record<string, number>)['23']) > 5);
+    assert.equal(before.other, 0);
+    assert.deepEqual(before.marks, [], 'the token, which the agent sent');
+    await tamper.ask({ do: 'change' });
+    for (const end = performance.now() + 60_000; ; await sleep(200)) {
+      const { changed, broken, connections } = await tamper.ask({ do: 'look' });
+      if (changed === 1 && Number(broken) > Number(before.broken) && Number(connections) > Number(before.connections))
+        break;
+      assert.ok(performance.now() < end, JSON.stringify({ changed, broken, connections }));
+    }
+    await connected();
+    assert.deepEqual(stages(), passed);
+  });
+
+  test('false relays are refused, and told of; the right one stays', async () => {
+    const falseNs = await service.net.addServer('false', `${lan.prefix}.4`);
+    const right = readFileSync(token, 'utf8');
+    const attempt = async (name: string, text: string, kind: string, options: readonly string[] = []) => {
+      const [state, file] = [join(service.folder, `false-${name}`), join(service.folder, `false-${name}.token`)];
+      writeFileSync(file, `${text.trim()}\n`, { mode: 0o600 });
+      const words = ['--token', file, '--interface', 'eth0', '--state', state, ...options];
+      const one = startRelay((argv) => service.net.inside(falseNs, argv), words);
+      relays.push(one);
+      await one.logged({ event: 'uplink', state: 'down', kind }, 60_000);
+      assert.ok(!one.lines.some((line) => line.event === 'plan' || line.state === 'up'), 'it gets no plan');
+      assert.equal((await one.stop()).code, 0);
+    };
+    const told = (name: string, why: RegExp) =>
+      event(name, (each) => {
+        if (each.event !== 'notice' || each.level !== 'warning' || !why.test(each.text)) return false;
+        return /^a relay that calls itself "rack\d" was refused \(10\.77\.0\.4\): /.test(each.text);
+      });
+    const asRight = parseJoinToken(right);
+    await attempt('wrong', joinTokenText({ ...asRight, secret: randomBytes(32) }), 'refused');
+    await told('a wrong secret', /none of ours/);
+    await attempt('unknown', joinTokenText({ ...asRight, name: 'rack8' }), 'refused');
+    await told('an unknown name', /no token was made for that name/);
+    await attempt('copied', right, 'refused');
+    await told('a copied token', /was it copied\?/);
+    // Token and key: all that the right one has.
+    cpSync(join(service.folder, 'relay-state/relay-key.pem'), join(service.folder, 'false-twin/relay-key.pem'));
+    await attempt('twin', right, 'refused');
+    await told('one who has its key as well, while it is linked', /two relays use one token/);
+
+    const inBetween = await startTalker(
+      service.net.inside(falseNs, [process.execPath, inLab('false-controller'), `${lan.prefix}.4`, '7482']),
+    );
+    talkers.push(inBetween);
+    await attempt('between', right, 'impostor', ['--controller', `${lan.prefix}.4`]);
+    await inBetween.hear('the relay', (line) => line.came === true);
+    assert.deepEqual(
+      inBetween.heard.filter((line) => line.heard !== undefined),
+      [],
+      'not a byte is said to another certificate',
+    );
+    const { out } = await service.command('status', '--json');
+    assert.match(out, /"relay":"rack7","connected":true,/);
+    assert.ok(!relay.lines.some((line) => line.kind === 'refused' || line.kind === 'impostor'));
+    await connected();
+  });
+
   test('a cut uplink is lived through: the agent comes back by itself', async () => {
     await cut(true);
     await relay.logged({ event: 'uplink', state: 'down', kind: 'lost' }, 60_000);
@@ -158,11 +251,7 @@ describe('nixie serve and nixie relay', { skip, timeout: 280_000 }, () => {
     assert.equal(await sum(url), hash, 'what is in the cache is served on');
     await cut(false);
     await relay.logged({ event: 'uplink', state: 'up' }, 60_000);
-    for (const end = performance.now() + 60_000; ; await sleep(500)) {
-      const { out } = await service.command('status', '--json');
-      if (out.split('\n').some((line) => /"agent_connected":true/.test(line))) break;
-      assert.ok(performance.now() < end, out);
-    }
+    await connected();
   });
 
   test('a revoked token ends the link, and nobody is linked by it again', async () => {

@@ -96,7 +96,12 @@ export class RelaySession implements RelayLink {
     stream.on('error', (error: Error) => this.#finish(error.message));
     stream.on('cancelled', () => this.#finish('the connection was lost'));
     stream.on('close', () => this.#finish('the stream was closed'));
-    stream.on('end', () => this.end(status.OK, 'the relay ended the link'));
+    // The end of a connection that broke comes first, and says the same.
+    stream.on('end', () =>
+      setImmediate(() =>
+        this.end(status.OK, stream.cancelled ? 'the connection was lost' : 'the relay ended the link'),
+      ),
+    );
     stream.on('drain', () => {
       this.#unread = 0;
     });
