@@ -70,6 +70,29 @@ async function withDoor(
   }
 }
 
+test('a machine that no full block reaches is offered smaller ones when it asks again', async () => {
+  const timing = { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 4, patienceMs: 5000 };
+  await withDoor(
+    async (port, seen) => {
+      const asked: string[] = [];
+      for (let turn = 0; turn < 3; turn++) {
+        const machine = await client(port);
+        machine.send(read('snponly.efi', [['blksize', '1200']]));
+        const { packet, port: transfer } = await machine.next();
+        assert.equal(packet.op, 'oack');
+        asked.push(packet.op === 'oack' ? packet.options[0]![1] : '');
+        // It hears the options and no block.
+        machine.send({ op: 'ack', block: 0 }, transfer);
+        while (turn === 0 && !seen.some(({ kind }) => kind === 'tftp-resending')) await machine.next();
+        machine.close();
+      }
+      assert.deepEqual(asked, ['1200', '512', '512']);
+    },
+    10,
+    timing,
+  );
+});
+
 test('a file from its own port, block size within the MTU, then the end is told', async () => {
   await withDoor(async (port, seen) => {
     const one = await client(port);

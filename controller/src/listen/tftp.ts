@@ -9,6 +9,7 @@ import {
   type TransferStep,
   type TransferTiming,
 } from '../wire/tftp/transfer.ts';
+import { BlockSizes } from './block-sizes.ts';
 import type { Seen } from './seen.ts';
 
 export interface TftpCounters {
@@ -98,6 +99,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
   /** By the client's address and port. */
   const sessions = new Map<string, { stop(): void }>();
   const packed = new PackedFiles();
+  const blockSizes = new BlockSizes();
   let closed = false;
 
   const refuse = (to: dgram.RemoteInfo, code: number, message: string, why: string, name: string): void => {
@@ -145,7 +147,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     const transfer = new ReadTransfer(
       { options, fileSize: file.length },
       (blockSize) => packed.get(name, file, blockSize),
-      { maxBlockSize: parts.mtu - 32, maxWindowSize },
+      { maxBlockSize: Math.min(parts.mtu - 32, blockSizes.most(client.address, startedMs) ?? Infinity), maxWindowSize },
       parts.timing,
     );
     const reached = () => ({
@@ -175,6 +177,9 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       const step = transfer.timeout(nowMs());
       const worthTelling = !step.end && !told && transfer.stuck >= resentWorthTelling;
       told ||= worthTelling;
+      // The options came through and no block does. Whoever asks again meanwhile gets smaller ones.
+      if (worthTelling && transfer.acknowledged === 0)
+        blockSizes.failed(client.address, transfer.terms.blockSize, nowMs());
       if (worthTelling) parts.onSeen({ kind: 'tftp-resending', ...seen, detail: name, ...reached() });
       act(step);
     };
