@@ -69,7 +69,8 @@ for (const place of places) {
       assert.match(one.toplevel, /\.drv$/);
       const isInstaller = name.startsWith('installer');
       assert.equal(one.variant === 'installer', isInstaller, name);
-      assert.deepEqual(one.services, isInstaller ? ['nixie-agent'] : name === 'controller' ? ['nixie'] : []);
+      const own: Record<string, string> = { controller: 'nixie', relay: 'nixie-relay' };
+      assert.deepEqual(one.services, isInstaller ? ['nixie-agent'] : own[name] === undefined ? [] : [own[name]]);
       if (isInstaller) assert.ok(one.params.includes('panic=30'));
     }
     if (!isReal) assert.ok(Object.keys(facts).length >= read.hosts.length + 1);

@@ -61,7 +61,7 @@ test('this flake has what it promises', { skip }, async () => {
 });
 
 test('every example', { skip }, async (t) => {
-  assert.equal(examples.length, 6);
+  assert.equal(examples.length, 7);
   for (const example of examples) {
     await t.test(example, async () => {
       const flake = `path:${join(box!.tree, example)}`;
