@@ -155,7 +155,7 @@ async function lab(t: TestContext) {
       onPlan(plan) {
         plans.push(plan);
       },
-      onFind: async () => [`10.0.0.1 at ${name}`],
+      onFind: async () => [`10.0.0.${name.charCodeAt(0)}`],
       onWake: async () => ({ sent: name === 'a' ? 1 : 2, failures: [] }),
     });
     t.after(() => link.close());
@@ -299,7 +299,7 @@ test('machines are found and woken by their own relay; loaders are fetched', asy
   const { relay, part } = await lab(t);
   const a = await relay('a');
   await relay('b');
-  assert.deepEqual(await part.relays.find('a', [mac]), ['10.0.0.1 at a']);
+  assert.deepEqual(await part.relays.find('a', [mac]), ['10.0.0.97']);
   assert.deepEqual(await part.relays.find('c', [mac]), []);
   assert.equal((await part.relays.wake('b', [mac])).sent, 2);
   const [loader] = a.plans[0]!.loaders;
