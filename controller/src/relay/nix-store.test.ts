@@ -14,7 +14,7 @@ import { NixStore } from './nix-store.ts';
 import { Problems } from './problems.ts';
 
 const key = makeCacheKey('here-1');
-const hash = (letter: string) => letter.repeat(32);
+const hash = (letters: string) => letters.repeat(32).slice(0, 32);
 
 interface Got {
   readonly status: number;
@@ -30,6 +30,8 @@ class Lab {
   readonly crossed: string[] = [];
   readonly told: string[] = [];
   up = true;
+  /** The uplink is as slow as this. */
+  slow: Promise<void> | undefined;
   /** What the uplink makes of an archive. */
   spoil = (bytes: Buffer): Buffer => bytes;
   readonly #ends: (() => unknown)[] = [];
@@ -53,6 +55,7 @@ class Lab {
 
   readonly fetch: FetchBytes = async function* (this: Lab, what: Parameters<FetchBytes>[0], offset: number) {
     await new Promise(setImmediate);
+    await this.slow;
     if (!this.up) throw new Error('the link is down');
     this.crossed.push(`${what.$case} ${what.value[0]}`);
     const nar = this.nars.get(what.value);
@@ -125,6 +128,24 @@ test('each path crosses the uplink once, however many ask, and over a restart', 
   lab.up = false;
   assert.equal((await lab.narInfo('a')).body.toString(), lab.narInfos.get(hash('a')));
   assert.deepEqual(lab.crossed, ['narinfo a', 'nar a'], 'nothing came anew');
+});
+
+test('many different paths asked for at once wait for each other: one that is refused is pushed by ssh over the same uplink', async (t) => {
+  const lab = await new Lab(t).start();
+  const names = Array.from({ length: 300 }, (_, index) =>
+    [...index.toString(5).padStart(4, '0')].map((digit) => 'abcdf'[Number(digit)]).join(''),
+  );
+  for (const name of names) lab.has(name, 100);
+  const arrived = Promise.withResolvers<void>();
+  lab.slow = arrived.promise;
+  const asking = Promise.all(names.map((name) => lab.narInfo(name)));
+  while (lab.store.counters().narInfos < names.length) await new Promise(setImmediate);
+  arrived.resolve();
+  const infos = await asking;
+  assert.deepEqual(
+    infos.filter(({ status }) => status !== 200).map(({ body }) => body.toString()),
+    [],
+  );
 });
 
 test('what the controller does not have is asked for again the next time', async (t) => {

@@ -4,6 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { createBulkSender } from '../listen/http-bulk.ts';
 import { sendFile, sendText } from '../listen/http-file.ts';
 import { type NixAsk, type NixDoor, noSuchPath, sendNixText } from '../listen/http-nix.ts';
@@ -40,8 +41,10 @@ export interface NixStoreCounters {
 
 /** A description is a few hundred bytes; a controller that doesn't answer in this time is not there. */
 const fetchMs = 20_000;
-/** Descriptions that are fetched at the same time, and requests that wait for one. */
+/** Descriptions that are fetched at the same time. */
 const mostFetches = 64;
+/** And that wait for it: each of the machines that copy now asks for two dozen at once. */
+const mostComing = 4096;
 const stalledMs = 60_000;
 const namePattern = /^[0-9abcdfghijklmnpqrsvwxyz]{32}$/;
 
@@ -54,6 +57,7 @@ export class NixStore {
   /** On the disk, not yet read in this life. */
   readonly #kept = new Set<string>();
   readonly #coming = new Map<string, Promise<Described | undefined>>();
+  readonly #turns = pLimit(mostFetches);
   readonly #bulk: ReturnType<typeof createBulkSender>;
   readonly #ended = new AbortController();
   #key: string | undefined;
@@ -126,8 +130,8 @@ export class NixStore {
     }
     const coming = this.#coming.get(hash);
     if (coming !== undefined) return coming;
-    if (this.#coming.size >= mostFetches) return Promise.reject(new Error('too many descriptions are on their way'));
-    const fetching = this.#fetch(hash).finally(() => this.#coming.delete(hash));
+    if (this.#coming.size >= mostComing) return Promise.reject(new Error('too many descriptions are on their way'));
+    const fetching = this.#turns(() => this.#fetch(hash)).finally(() => this.#coming.delete(hash));
     this.#coming.set(hash, fetching);
     return fetching;
   }
