@@ -117,6 +117,8 @@ test('an acknowledgement by an earlier link is worth nothing', async () => {
   assert.equal(await settled(waiting), false);
   relays.up(link());
   assert.equal(await settled(waiting), false);
+  relays.planTaken('rack7', 1001n);
+  assert.equal(await settled(waiting), false, 'a slow relay may say it on the new link');
   relays.planTaken('rack7', 1002n);
   assert.equal(await settled(waiting), true);
 });

@@ -61,6 +61,8 @@ interface Known {
   /** Of the last plan, without its version. */
   text: string | undefined;
   version: bigint;
+  /** Plans up to this one were sent over earlier links. */
+  before: bigint;
   taken: bigint;
 }
 
@@ -87,6 +89,7 @@ export class Relays {
     Object.assign(known, { link, since: this.#world.ticks(), why: undefined, status: undefined, text: undefined });
     known.refused = false;
     known.taken = -1n;
+    known.before = known.version;
     known.sentAt = known.since;
     this.#world.onUp(link.name, link);
     this.#send(link.name);
@@ -115,7 +118,7 @@ export class Relays {
 
   planTaken(name: string, version: bigint): void {
     const known = this.#of(name);
-    if (version > known.taken && version <= known.version) known.taken = version;
+    if (version > known.taken && version > known.before && version <= known.version) known.taken = version;
     this.#look();
   }
 
@@ -209,6 +212,7 @@ export class Relays {
       lostAt: Number.NEGATIVE_INFINITY,
       text: undefined,
       version: this.#world.firstVersion,
+      before: this.#world.firstVersion,
       taken: -1n,
     };
     this.#known.set(name, known);
