@@ -76,7 +76,7 @@ import type { Roster } from './roster.ts';
 import { gcPart, ServedHosts, type Service } from './service.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
-import { addKnownHost } from './store/known-hosts.ts';
+import { addKnownHost, knownAs } from './store/known-hosts.ts';
 import { cardMacs } from './store/registrations.ts';
 import { beginRunLogs } from './store/run-logs.ts';
 import { Trails } from './trails.ts';
@@ -237,7 +237,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       proved: (host, address, key) => {
         if (address !== undefined) state.lastAddresses.put(host, address);
         if (config.knownHosts !== undefined)
-          addKnownHost(config.knownHosts, [host, ...(address === undefined ? [] : [address])], key);
+          addKnownHost(config.knownHosts, knownAs(host, address, book.named(host)?.relay), key);
       },
       unseen(host) {
         const relay = book.named(host)?.relay;

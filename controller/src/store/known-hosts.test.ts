@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { withKnownHost } from './known-hosts.ts';
+import { knownAs, withKnownHost } from './known-hosts.ts';
 
 const key = 'ssh-ed25519 AAAANEW';
 const merged = (text: string) => withKnownHost(text, ['10.0.0.7', 'machine1'], key);
@@ -30,4 +30,10 @@ test('a line of several names loses only ours, and adding again changes nothing'
   const once = merged('other,machine1,10.0.0.7 ssh-ed25519 AAAAOLD note\n');
   assert.equal(once, `other ssh-ed25519 AAAAOLD note\n10.0.0.7,machine1 ${key}\n`);
   assert.equal(merged(once), once);
+});
+
+test('the key of a machine behind a relay takes no address from a machine here', () => {
+  assert.deepEqual(knownAs('machine1', '10.0.0.7', undefined), ['machine1', '10.0.0.7']);
+  assert.deepEqual(knownAs('machine1', '10.0.0.7', 'rack7'), ['machine1']);
+  assert.deepEqual(knownAs('machine1', undefined, undefined), ['machine1']);
 });

@@ -1,6 +1,11 @@
 // The operator's known_hosts file: proved keys are added, and an earlier key of the same machine gives way to the proved one.
 import { chownSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 
+/** What a proved machine is called. Behind a relay addresses are those of its site, and may be another machine's where the operator is. */
+export function knownAs(host: string, address: string | undefined, relay: string | undefined): string[] {
+  return address === undefined || relay !== undefined ? [host] : [host, address];
+}
+
 /** The text with these names known by this key. Other lines stay as they are; a line that names one of them with others loses only that name. */
 export function withKnownHost(text: string, names: readonly string[], key: string): string {
   const kept: string[] = [];
