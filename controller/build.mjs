@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// Makes controller/dist: the program as two JavaScript files (it and the thread for DHCP and TFTP). koffi, which has a native part, stays
-// outside. NIXIE_ESBUILD names another esbuild than the workspace's.
+// Makes controller/dist: the program and the thread for DHCP and TFTP as JavaScript files, with what they share and what only some commands need
+// in parts beside them. koffi, which has a native part, stays outside. NIXIE_ESBUILD names another esbuild than the
+// workspace's.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,6 +23,9 @@ export function buildController(outDir = join(here, 'dist')) {
     join(here, 'src/bin/nixie.ts'),
     join(here, 'src/listen/boot-worker.ts'),
     '--entry-names=[name]',
+    // What a command doesn't need is not read for it.
+    '--splitting',
+    '--chunk-names=[name]-[hash]',
     `--outdir=${join(outDir, 'bin')}`,
     '--out-extension:.js=.mjs',
     '--bundle',
@@ -38,14 +42,20 @@ export function buildController(outDir = join(here, 'dist')) {
   ];
   execFileSync(program, [...first, ...options], { stdio: ['ignore', 'inherit', 'inherit'], timeout: 120_000 });
   const made = join(outDir, 'bin/nixie.mjs');
-  const text = readFileSync(made, 'utf8');
-  // The thread's file lies beside the program now.
-  const told = text.replace(
-    'new URL("./boot-worker.ts", import.meta.url)',
-    'new URL("./boot-worker.mjs", import.meta.url)',
-  );
-  if (told === text) throw new Error('bundle of the controller: the file of the boot thread is not named as it was');
-  writeFileSync(made, told);
+  // The thread's file lies beside the others now.
+  let named = 0;
+  for (const name of readdirSync(join(outDir, 'bin'))) {
+    const file = join(outDir, 'bin', name);
+    const text = readFileSync(file, 'utf8');
+    const told = text.replace(
+      'new URL("./boot-worker.ts", import.meta.url)',
+      'new URL("./boot-worker.mjs", import.meta.url)',
+    );
+    if (told === text) continue;
+    writeFileSync(file, told);
+    named++;
+  }
+  if (named !== 1) throw new Error('bundle of the controller: the file of the boot thread is not named as it was');
   return made;
 }
 

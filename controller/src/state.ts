@@ -1,9 +1,10 @@
 // All that a run takes from its state folder and keeps there. Whatever the folder holds, the run goes on: what is broken is set aside and said.
+
 import { makeStateDir } from './config/state-dir.ts';
 import { makeRunFolder, type RunFolder } from './install/folders.ts';
 import { type Keygen, type KeyPair, makeKey, proofKey } from './install/keys.ts';
 import { removeLeftovers } from './install/leftovers.ts';
-import { answers, operatorSocket } from './listen/operator.ts';
+import { answers } from './listen/operator.ts';
 import type { Mac } from './machine/mac.ts';
 import type { TokenBook } from './machine/token.ts';
 import { type Begun, openBegun } from './store/begun.ts';
@@ -21,6 +22,7 @@ import {
 } from './store/leases.ts';
 import { StateTaken, takeLock } from './store/lock.ts';
 import { type Marks, openMarks } from './store/marks.ts';
+import { operatorSocket } from './store/operator-socket.ts';
 import { placeIn, tidy } from './store/places.ts';
 import { openRegistrations, type Registrations } from './store/registrations.ts';
 import { loadTls } from './store/tls.ts';

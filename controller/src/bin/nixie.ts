@@ -3,22 +3,12 @@ import { readFileSync } from 'node:fs';
 import { paintFor } from '../cli/colour.ts';
 import { exitCodeOfError, exitCodeOfSignal } from '../cli/exit-codes.ts';
 import { type Handlers, runProgram } from '../cli/program.ts';
-import { openTerminal } from '../cli/terminal.ts';
 import { clean } from '../cli/text.ts';
-import { openView, type Screen } from '../cli/view.ts';
+import type { Screen } from '../cli/view.ts';
 import { after } from '../clock.ts';
 import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
-import { doctorMachines } from './doctor.ts';
-import { check, explain, type InspectWorld, wake } from './inspect.ts';
-import { install } from './install.ts';
-import { inventory } from './inventory.ts';
-import { inventoryOnly } from './inventory-only.ts';
-import { logs } from './logs.ts';
-import { cancel, names, retry, status } from './operate.ts';
-import { relay } from './relay.ts';
-import { relayToken } from './relay-token.ts';
-import { doctorInterfaces } from './survey.ts';
+import type { InspectWorld } from './inspect.ts';
 
 const { stdout, stderr, env } = process;
 // The reader of a pipe may go away; a run that writes to disks goes on.
@@ -47,39 +37,52 @@ const runWorld = { env, cwd, uid, screen, paint, exit: (code: number) => process
 /** Resolves when the reader has caught up; false when he has gone. */
 const written = (text: string): Promise<boolean> =>
   new Promise((resolve) => void stdout.write(text, (error) => resolve(error == null)));
-const operateWorld = {
-  out,
-  err,
-  now: Date.now,
-  view(hosts: readonly string[]) {
-    const view = openView({ mode: 'people', hosts, debug: false, paint }, screen, { now: Date.now, after });
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => {
-        view.close({ table: false });
-        process.exit(exitCodeOfSignal[signal]);
-      });
-    return view;
-  },
+const operateWorld = async () => {
+  const { openView } = await import('../cli/view.ts');
+  return {
+    out,
+    err,
+    now: Date.now,
+    view(hosts: readonly string[]) {
+      const view = openView({ mode: 'people', hosts, debug: false, paint }, screen, { now: Date.now, after });
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.once(signal, () => {
+          view.close({ table: false });
+          process.exit(exitCodeOfSignal[signal]);
+        });
+      return view;
+    },
+  };
 };
+const operate = () => import('./operate.ts');
+const inspect = () => import('./inspect.ts');
+const installer = () => import('./install.ts');
+// Each command loads its own part: the whole program takes ten times as long to read as its help.
 const handlers: Handlers = {
-  install: (config, warnings) => install(config, warnings, { ...runWorld, version }),
-  serve: (config, warnings, read) => install(config, warnings, { ...runWorld, version }, read),
-  check: (config, warnings) => check(config, warnings, world),
-  explain: (request) => explain(request, world),
-  wake: (request) => wake(request, world),
-  retry: (request) => retry(request, operateWorld),
-  cancel: (request) => cancel(request, operateWorld),
-  status: (request) => status(request, operateWorld),
-  logs: (request) => logs(request, { write: written, err, paint, now: Date.now }),
-  doctor: (request) =>
+  install: async (config, warnings) => (await installer()).install(config, warnings, { ...runWorld, version }),
+  serve: async (config, warnings, read) =>
+    (await installer()).install(config, warnings, { ...runWorld, version }, read),
+  check: async (config, warnings) => (await inspect()).check(config, warnings, world),
+  explain: async (request) => (await inspect()).explain(request, world),
+  wake: async (request) => (await inspect()).wake(request, world),
+  retry: async (request) => (await operate()).retry(request, await operateWorld()),
+  cancel: async (request) => (await operate()).cancel(request, await operateWorld()),
+  status: async (request) => (await operate()).status(request, await operateWorld()),
+  logs: async (request) => (await import('./logs.ts')).logs(request, { write: written, err, paint, now: Date.now }),
+  doctor: async (request) =>
     request.of === 'machines'
-      ? doctorMachines(request, { out, err, paint, now: Date.now })
-      : doctorInterfaces(request, { env, out, paint }),
-  relayToken: (request) => relayToken(request, { out, err, now: Date.now }),
-  relay: (request) => relay(request, { env, uid, version, out, exit: runWorld.exit }),
-  inventoryOnly: (run) => inventoryOnly(run, { ...runWorld, out, terminal: openTerminal }),
-  inventory: (request) => inventory(request, { out: (text) => void stdout.write(text), err }),
-  names,
+      ? (await import('./doctor.ts')).doctorMachines(request, { out, err, paint, now: Date.now })
+      : (await import('./survey.ts')).doctorInterfaces(request, { env, out, paint }),
+  relayToken: async (request) => (await import('./relay-token.ts')).relayToken(request, { out, err, now: Date.now }),
+  relay: async (request) =>
+    (await import('./relay.ts')).relay(request, { env, uid, version, out, exit: runWorld.exit }),
+  inventoryOnly: async (run) => {
+    const { openTerminal } = await import('../cli/terminal.ts');
+    return (await import('./inventory-only.ts')).inventoryOnly(run, { ...runWorld, out, terminal: openTerminal });
+  },
+  inventory: async (request) =>
+    (await import('./inventory.ts')).inventory(request, { out: (text) => void stdout.write(text), err }),
+  names: async (request) => (await operate()).names(request),
 };
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

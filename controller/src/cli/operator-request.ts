@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Surroundings } from '../config/flags.ts';
 import { ConfigError } from '../config/problem.ts';
 import { defaultStateDir } from '../config/state-dir.ts';
-import { operatorSocket } from '../listen/operator.ts';
+import { operatorSocket } from '../store/operator-socket.ts';
 
 export interface OperatorOptions {
   readonly state?: string;

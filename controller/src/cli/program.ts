@@ -1,27 +1,14 @@
 // The command line: which commands and options there are, and what each hands to its handler. Reads configuration, starts nothing.
 // It is long because each command has its help here.
 import { Command, CommanderError } from 'commander';
-import {
-  type ConfigResult,
-  checkAddress,
-  type InstallOptions,
-  readDhcp,
-  readInstallOptions,
-  type Surroundings,
-} from '../config/flags.ts';
-import {
-  type InventoryOnlyOptions,
-  type InventoryRun,
-  inventoryOnlyWords,
-  readInventoryRun,
-} from '../config/inventory-run.ts';
+import type { ConfigResult, InstallOptions, Surroundings } from '../config/flags.ts';
+import type { InventoryOnlyOptions, InventoryRun } from '../config/inventory-run.ts';
 import { ConfigError, nearest, type Problem } from '../config/problem.ts';
 import type { DhcpSetting, RunConfig } from '../config/run-config.ts';
 import type { Host } from '../machine/host.ts';
 import type { Subnet } from '../machine/subnet.ts';
 import { completionScript, shells } from './completion.ts';
-import { declaredIn } from './declared.ts';
-import { type DoctorOptions, type DoctorRequest, readDoctor } from './doctor-request.ts';
+import type { DoctorOptions, DoctorRequest } from './doctor-request.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-codes.ts';
 import {
   type InventoryOptions,
@@ -47,7 +34,7 @@ import {
   logDirOption,
   stateOption,
 } from './run-options.ts';
-import { readWake, type WakeRequest } from './wake-request.ts';
+import type { WakeRequest } from './wake-request.ts';
 
 export interface ExplainRequest {
   /** A file's path as given, or hexadecimal digits of one packet. */
@@ -93,6 +80,9 @@ export interface ProgramWorld {
   /** Cells; absent when it is no terminal. */
   readonly columns?: number;
 }
+
+/** Reading configuration takes longer to load than to tell what there is: what no command needs is not loaded. */
+const flags = () => import('../config/flags.ts');
 
 /** The command line itself was wrong. */
 export class UsageError extends Error {
@@ -231,10 +221,12 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     )
     .exitOverride();
 
-  const configOf = (options: InstallOptions, needs: 'install' | 'check') => {
-    const result = readInstallOptions(options, world.around, needs);
+  const configOf = async (options: InstallOptions, needs: 'install' | 'check') => {
+    const { readInstallOptions } = await flags();
+    const read = () => readInstallOptions(options, world.around, needs);
+    const result = read();
     if (!result.ok) throw new ConfigError(result.problems);
-    return result;
+    return { ...result, read };
   };
   const command = (name: string, description: string, more = {}): Command =>
     program
@@ -246,6 +238,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
   addInstallOptions(command('install', 'install the machines of a hosts file (as root)', { isDefault: true }))
     .addHelpText('after', `${inventoryOnlyHelp}${exitHelp}`)
     .action(async (options: InventoryOnlyOptions) => {
+      const { inventoryOnlyWords, readInventoryRun } = await import('../config/inventory-run.ts');
       if (options.inventoryOnly === true) {
         const result = readInventoryRun(options, world.around);
         if (!result.ok) throw new ConfigError(result.problems);
@@ -253,7 +246,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       }
       const misplaced = inventoryOnlyWords(options);
       if (misplaced.length > 0) throw new ConfigError(misplaced);
-      const { config, warnings } = configOf(options, 'install');
+      const { config, warnings } = await configOf(options, 'install');
       settle(await handlers.install(config, warnings));
     });
 
@@ -262,13 +255,13 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
   )
     .addHelpText('after', serveHelp)
     .action(async (options: InstallOptions) => {
-      const { config, warnings } = configOf(options, 'install');
-      settle(await handlers.serve(config, warnings, () => readInstallOptions(options, world.around, 'install')));
+      const { config, warnings, read } = await configOf(options, 'install');
+      settle(await handlers.serve(config, warnings, read));
     });
 
   addConfigOptions(command('check', 'check hosts file and flake; nothing is built or started')).action(
     async (options: InstallOptions) => {
-      const { config, warnings } = configOf(options, 'check');
+      const { config, warnings } = await configOf(options, 'check');
       settle(await handlers.check(config, warnings));
     },
   );
@@ -283,6 +276,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       const problems: Problem[] = [];
       const no = (where: string, text: string) => void problems.push({ where, text });
       const { address } = options;
+      const [{ checkAddress, readDhcp }, { declaredIn }] = await Promise.all([flags(), import('./declared.ts')]);
       const dhcp = options.dhcp === undefined ? undefined : readDhcp(options.dhcp, no);
       const declared = options.hosts === undefined ? undefined : declaredIn(options.hosts, world.around, problems);
       if (address !== undefined) checkAddress(address, no);
@@ -307,6 +301,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addOption(jsonOption('print one JSON object for each machine'))
     .action(async (targets: string[], options) => {
       const problems: Problem[] = [];
+      const [{ declaredIn }, { readWake }] = await Promise.all([import('./declared.ts'), import('./wake-request.ts')]);
       const declared = declaredIn(options.hosts, world.around, problems);
       const request = readWake(targets, options, declared, problems);
       if (problems.length > 0) throw new ConfigError(problems);
@@ -362,6 +357,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addOption(jsonOption('print one JSON object for each machine, or for each finding'))
     .addHelpText('after', doctorHelp)
     .action(async (host: string | undefined, options: DoctorOptions) => {
+      const { readDoctor } = await import('./doctor-request.ts');
       settle(await handlers.doctor(readDoctor(host, options, world.around)));
     });
 
@@ -428,6 +424,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
         return settle(exitCodes.done);
       }
       const problems: Problem[] = [];
+      const { declaredIn } = await import('./declared.ts');
       for (const { name } of declaredIn(file, world.around, problems).hosts) world.out(`${name}\n`);
       settle(exitCodes.done);
     });

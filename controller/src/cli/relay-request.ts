@@ -1,7 +1,7 @@
 // The options of `nixie relay` → what the relay needs, or everything that is wrong with them at once.
 import { join, resolve } from 'node:path';
+import { readDuration } from '../config/duration.ts';
 import type { Surroundings } from '../config/flags.ts';
-import { readDuration } from '../config/inventory-run.ts';
 import { type Problem, show } from '../config/problem.ts';
 import { parseSize } from '../config/sizes.ts';
 import { type Endpoint, type JoinToken, parseEndpoint, parseJoinToken, parseRelayUrl } from '../machine/relay.ts';

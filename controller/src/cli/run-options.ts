@@ -1,6 +1,6 @@
 // The options of commands that work on hosts and a flake, as commander takes them. What they mean is read in config/flags.ts.
 import { type Command, Option } from 'commander';
-import { defaultJobs } from '../config/flags.ts';
+import { defaultJobs } from '../config/run-config.ts';
 import { timeouts } from '../config/timeouts.ts';
 import { ends, waySteps } from '../machine/stage.ts';
 

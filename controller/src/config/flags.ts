@@ -8,7 +8,7 @@ import { parseHosts } from './hosts.ts';
 import { isHostIpv4, parseIpv4 } from './ipv4.ts';
 import { nearest, type Problem, show } from './problem.ts';
 import { readRecorded, recordedFile } from './recorded-inventory.ts';
-import type { DhcpSetting, RunConfig, SshKey } from './run-config.ts';
+import { type DhcpSetting, defaultJobs, type RunConfig, type SshKey } from './run-config.ts';
 import { readKeyFile } from './ssh-key.ts';
 import { defaultStateDir } from './state-dir.ts';
 import { buildTimeoutKey, defaultBuildTimeoutSeconds, timeouts } from './timeouts.ts';
@@ -62,7 +62,6 @@ export type ConfigResult =
   | { readonly ok: true; readonly config: RunConfig; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-export const defaultJobs = 16;
 const systemPrefix = /^([a-z0-9_]+-(?:linux|darwin|freebsd))=/;
 
 /** `needs: 'check'` asks for no installer. Reads the hosts file and the key; writes nothing. */

@@ -1,8 +1,10 @@
 // The options of `nixie --inventory-only` → what it may do, or everything that is wrong with them at once.
+
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Host, System } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Subnet } from '../machine/subnet.ts';
+import { readDuration } from './duration.ts';
 import {
   checkAddress,
   type InstallOptions,
@@ -190,14 +192,4 @@ function readPrefix(word: string): string | undefined {
 export function allowedAs({ hosts, prefixes }: Allowed, mac: Mac): Host | 'any' | undefined {
   const listed = hosts.find(({ macs }) => macs.includes(mac));
   return listed ?? (prefixes.some((prefix) => mac.startsWith(prefix)) ? 'any' : undefined);
-}
-
-const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `1h30m` → milliseconds, above 0 and up to 7 days. */
-export function readDuration(text: string): number | undefined {
-  if (!/^(?:\d{1,9}[smhd])+$/.test(text)) return undefined;
-  let sum = 0;
-  for (const [, count, unit] of text.matchAll(/(\d+)([smhd])/g)) sum += Number(count) * unitMs[unit!]!;
-  return sum > 0 && sum <= 7 * unitMs.d! ? sum : undefined;
 }

@@ -70,3 +70,6 @@ export interface RunConfig {
   /** Seconds for evaluating and building everything. */
   readonly buildTimeoutSeconds: number;
 }
+
+/** Installs that run at the same time. */
+export const defaultJobs = 16;

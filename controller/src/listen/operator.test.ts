@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { Machine, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
-import { answers, type OperatorDesk, operatorSocket, startOperator } from './operator.ts';
+import { answers, type OperatorDesk, startOperator } from './operator.ts';
 
 async function withDesk(
   desk: Partial<OperatorDesk>,
@@ -132,13 +132,4 @@ test('the end of the run is the end of a watch, behind the last event', async ()
   client.close();
   assert.equal(await answers(socket), false);
   rmSync(folder, { recursive: true });
-});
-
-test('a path too long for a socket has another place, or a sentence', () => {
-  assert.equal(operatorSocket('/var/lib/nixie', 0, undefined), '/var/lib/nixie/operator.sock');
-  const long = `/${'x'.repeat(120)}`;
-  assert.match(operatorSocket(long, 0, undefined), /^\/run\/nixie-[0-9a-f]{16}\.sock$/);
-  assert.match(operatorSocket(long, 1000, '/run/user/1000'), /^\/run\/user\/1000\/nixie-[0-9a-f]{16}\.sock$/);
-  assert.notEqual(operatorSocket(long, 0, undefined), operatorSocket(`${long}y`, 0, undefined));
-  assert.throws(() => operatorSocket(long, 1000, undefined), /135 bytes, accepted are 107.*--state/);
 });
