@@ -6,6 +6,7 @@ import type { Host } from '../machine/host.ts';
 import { type Happening, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
+import { LinkCut } from './relay-way.ts';
 import type { Plan, TaskWorld } from './task-world.ts';
 
 const listed = '52:54:00:00:00:01' as Mac;
@@ -19,6 +20,8 @@ function play(given: {
   cards?: readonly Mac[];
   proofs: Record<string, Proof>;
   known?: boolean;
+  /** It is behind a relay, whose link was lost meanwhile or not. */
+  cut?: boolean;
 }) {
   const told: Happening[] = [];
   const asked: string[] = [];
@@ -43,6 +46,7 @@ function play(given: {
     identities: [],
     stateDir: '/state',
     agents: { instruct: async (host: string) => void orders.push(host) },
+    ...(given.cut !== undefined && { relays: { ticks: () => 1, cutSince: () => given.cut, sshOptions: () => [] } }),
     tools: {
       exists: async () => given.known ?? true,
       installedHostKey: async () => ({ publicKey: 'ssh-ed25519 PLACED' }),
@@ -62,7 +66,7 @@ function play(given: {
       },
     },
   } as unknown as TaskWorld;
-  const host = { name: 'm1', macs: [listed] } as unknown as Host;
+  const host = { name: 'm1', macs: [listed], ...(given.cut !== undefined && { relay: 'rack7' }) } as unknown as Host;
   const plan = { host, system: { toplevel: { out: '/nix/store/x' } } } as unknown as Plan;
   const run = async (task: typeof probe) => {
     await task(world, plan, { ...newLife('m1', 0), bootId: 'b' }, new AbortController().signal);
@@ -103,4 +107,12 @@ test('without a placed host key nobody but the listed MACs is asked', async () =
   const { run, asked } = play({ arp: { '10.0.0.9': other }, cards: [other], proofs: {}, known: false });
   assert.equal((await run(probe))?.kind, 'found-nobody');
   assert.deepEqual(asked, []);
+});
+
+test('that nobody was found while the link of its relay was lost says nothing', async () => {
+  const scene = { arp: {}, proofs: {} };
+  await assert.rejects(play({ ...scene, cut: true }).run(probe), LinkCut);
+  assert.equal((await play({ ...scene, cut: false }).run(probe))?.kind, 'found-nobody');
+  const found = { arp: { '10.0.0.7': listed }, proofs: { '10.0.0.7': proved } };
+  assert.equal((await play({ ...found, cut: true }).run(probe))?.kind, 'found-proved');
 });

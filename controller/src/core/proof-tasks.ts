@@ -9,8 +9,12 @@ import { type Plan, realTools, type TaskWorld } from './task-world.ts';
 const rebootMs = 90_000;
 
 export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const began = linkClock(world);
   const seen = await look(world, plan, signal);
-  if (!signal.aborted) world.tell(life.host, seen ?? { kind: 'found-nobody' });
+  if (signal.aborted) return;
+  // Whoever has not been looked for may be up.
+  if (seen === undefined && cut(world, plan.host, began)) throw new LinkCut('it could not be looked for');
+  world.tell(life.host, seen ?? { kind: 'found-nobody' });
 }
 
 /** What can be said of a machine that is up. */
