@@ -19,7 +19,7 @@ import { needPrograms, skipUnless } from '../lab/need.ts';
 const mostBytes = 115e6;
 const mostPackedBytes = 30e6;
 /**
- * The goal is 1.5, and `npm run bench -- start` measures it in a machine, with 1.7 to 1.9; see docs/agent-start.md. So is it here, with both files in
+ * The goal is 1.5, and `npm run bench -- start` measures it in a machine; see docs/agent-start.md for what it is. So is it here, with both files in
  * memory as an installer has them: on a disk the page cache chooses how much of a file counts.
  */
 const mostMemory = 2;
