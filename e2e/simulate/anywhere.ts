@@ -130,11 +130,15 @@ export class Anywhere implements ChildSystem {
       const address = word('--target-host').replace(/^root@/, '');
       const toplevel = argv[argv.indexOf('--store-paths') + 2]!;
       const step = new Steps(this.#world, child, address, this.#world.files(argv, env));
+      const { clock, witness } = this.#world.network.lan;
+      const beganAt = clock.ticks;
       const { machine, key } = await step.connect();
+      witness.moment(machine.host.name, `${phase} began`, beganAt);
       if (phase === 'disko') await step.disko(machine, key);
       else if (phase === 'install') await step.install(machine, key, toplevel);
       else await step.reboot(machine, key);
       child.say('### Done! ###');
+      witness.moment(machine.host.name, `${phase} done`);
       return 0;
     } catch (error) {
       if (error instanceof Exit) return error.status;

@@ -21,6 +21,32 @@ test('without faults every blank machine is installed and proved, on both kinds 
   }
 });
 
+/** Seconds between two moments of each machine that had both. */
+function between({ moments }: SimulationResult, from: string, to: string): number[] {
+  return [...moments.values()].flatMap((of) => {
+    const [began, ended] = [of.get(from), of.get(to)];
+    return began === undefined || ended === undefined ? [] : [(ended - began) / 1000];
+  });
+}
+
+test('no machine waits for another: each goes on in the moment in which its own part is done', async () => {
+  const count = 60;
+  const result = await simulate({ machines: count, seed: 2, faults: 0, jobs: count });
+  assert.equal(story(result), '');
+  assert.deepEqual([result.evaluations, result.builds], [1, 1]);
+  const registered = [...result.moments.values()].flatMap((of) => of.get('registered') ?? []);
+  assert.ok(
+    registered.length >= 45 && Math.max(...registered) - Math.min(...registered) > 60_000,
+    'they come one by one',
+  );
+  const preflight = between(result, 'registered', 'disko began');
+  const copy = between(result, 'disko done', 'install began');
+  assert.ok(copy.length >= 45 && preflight.length >= 45, `${copy.length} copies`);
+  // What is looked at before the first byte takes its time; what is done with somebody else's machine none.
+  assert.ok(Math.max(...preflight) < 10, `${Math.max(...preflight)} s from its registration to its disks`);
+  assert.ok(Math.max(...copy) < 0.1, `${Math.max(...copy)} s from /mnt to the copy`);
+});
+
 test('200 machines are woken in waves, and none runs into a patience on its way', async () => {
   const result = await simulate({ machines: 200, seed: 1, faults: 0 });
   assert.equal(story(result), '');

@@ -20,6 +20,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** 0 to 1: share of machines that have a fault; packets lost, kills and clock jumps grow with it. */
   readonly faults: number;
+  /** Installs at the same time; absent: a twelfth of the machines. */
+  readonly jobs?: number;
   /** A machine whose lines are all wanted. */
   readonly traced?: string;
   readonly trace?: (line: string) => void;
@@ -42,6 +44,8 @@ export interface SimulationResult {
   readonly builds: number;
   /** What the last life of the controller told of waves. */
   readonly waves: readonly string[];
+  /** By machine, see Witness. */
+  readonly moments: ReadonlyMap<string, ReadonlyMap<string, number>>;
   readonly virtualSeconds: number;
   readonly events: number;
   readonly lines: number;
@@ -81,7 +85,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       endless: false,
       network,
       random: random.child(`controller ${lives.length + 1}`),
-      jobs: Math.max(4, Math.ceil(count / 12)),
+      jobs: options.jobs ?? Math.max(4, Math.ceil(count / 12)),
       onEnd(host, stage) {
         ends.set(host, { stage, reason: life.core.life(host)?.reason ?? '' });
         const machine = network.machines.find((each) => each.host.name === host);
@@ -137,6 +141,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     evaluations: last.counts.evaluations,
     builds: last.counts.builds,
     waves: last.told,
+    moments: witness.moments,
     virtualSeconds,
     events: clock.fired,
     lines: witness.lines,

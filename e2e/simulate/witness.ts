@@ -21,6 +21,9 @@ export class Witness {
   /** Machines that were in each stage once. */
   readonly passed = new Map<string, Set<string>>();
 
+  /** Of each machine, when it came into a stage last, and when a phase of nixos-anywhere began for it and ended (`disko began`). Milliseconds. */
+  readonly moments = new Map<string, Map<string, number>>();
+
   /** @param traced a machine whose lines are all told to `trace` */
   constructor(ticks: () => number, traced?: string, trace?: (line: string) => void) {
     this.#ticks = ticks;
@@ -44,9 +47,16 @@ export class Witness {
   }
 
   stage(host: string, stage: string): void {
+    this.moment(host, stage);
     const hosts = this.passed.get(stage);
     if (hosts === undefined) this.passed.set(stage, new Set([host]));
     else hosts.add(host);
+  }
+
+  moment(host: string, what: string, at = this.#ticks()): void {
+    const known = this.moments.get(host);
+    if (known === undefined) this.moments.set(host, new Map([[what, at]]));
+    else known.set(what, at);
   }
 
   /** Holds it, or the run ends here. */
