@@ -19,16 +19,18 @@ export interface Proof {
   readonly serial: string;
 }
 
-/** A command on an installed machine as root. Its host key must be in `knownHosts`. */
+/** A command on an installed machine as root. Its host key must be in `knownHosts`: by its address, or by `name`. */
 export function onMachine(
   lab: Lab,
   supplies: Supplies,
-  at: { address: string; knownHosts: string },
+  at: { address: string; knownHosts: string; name?: string },
   command: string,
 ): Promise<Ran> {
   const options = ['-F', '/dev/null', '-i', supplies.keyFile, '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes'];
   options.push('-o', `UserKnownHostsFile=${at.knownHosts}`, '-o', 'GlobalKnownHostsFile=/dev/null');
   options.push('-o', 'StrictHostKeyChecking=yes', '-o', 'ConnectTimeout=20');
+  // Addresses of other sites don't stand in the file.
+  if (at.name !== undefined) options.push('-o', `HostKeyAlias=${at.name}`);
   return run(lab.net.inside(lab.near, ['ssh', ...options, `root@${at.address}`, command]), { deadlineMs: 60_000 });
 }
 
@@ -40,7 +42,8 @@ export async function prove(
 ): Promise<Proof> {
   const questions =
     'uname -n; readlink /run/booted-system; grep " / " /proc/mounts | tail -n 1 | cut -d " " -f 1,3; uname -r';
-  const told = (await onMachine(lab, supplies, at, questions)).stdout.trim().split('\n');
+  const where = lab.site === undefined ? at : { ...at, name: machine.spec.name };
+  const told = (await onMachine(lab, supplies, where, questions)).stdout.trim().split('\n');
   const [hostname = '', system = '', root = '', kernel = ''] = told;
   const table = await run(['sfdisk', '--json', machine.disk]);
   const layout = JSON.parse(table.stdout) as {
