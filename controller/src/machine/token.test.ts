@@ -123,3 +123,12 @@ test('a changed or invented credential is none', () => {
   fc.assert(fc.property(fc.string(), (noise) => assert.equal(readCredential(secret, noise), undefined)));
   assert.equal(readCredential(secret, 'x'.repeat(10_000)), undefined);
 });
+
+test('what lies in stock for long is forgotten, though nobody else is given a token', () => {
+  const hour = 3600_000;
+  const tokens = book();
+  for (let i = 0; i < 50; i++) tokens.stock(a, 'm1', i, hour);
+  assert.equal(tokens.size, 50);
+  tokens.stock(a, 'm1', 3 * hour, hour);
+  assert.equal(tokens.size, 1);
+});

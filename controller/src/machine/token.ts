@@ -6,6 +6,9 @@ import type { Mac } from './mac.ts';
 /** From the script being fetched to the agent's registration, kernel and initrd being loaded in between. Milliseconds. */
 export const tokenLifeMs = 15 * 60_000;
 
+/** Expired tokens of a stock that only grows are looked for so often, milliseconds. */
+const forgetEveryMs = 60_000;
+
 /** One token, as it may be written down over a restart. */
 export interface Token {
   /** 32 lower-case hex digits. */
@@ -34,6 +37,7 @@ export type Taken =
 /** The tokens that are out. Times are milliseconds of a clock that nobody sets. Bounded: the oldest are forgotten first, those of one MAC beyond a few as well. */
 export class TokenBook {
   readonly #tokens = new Map<string, Token>();
+  #forgotAt = Number.NEGATIVE_INFINITY;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #lifeMs: number;
   readonly #most: number;
@@ -70,6 +74,8 @@ export class TokenBook {
 
   /** One that a relay keeps for a boot to come. Whoever issues it takes it back by `revokeOne` when it is to be used no more. */
   stock(mac: Mac, host: string, now: number, stockedMs: number): string {
+    // Relays are stocked by the thousand in one moment.
+    if (now - this.#forgotAt >= forgetEveryMs) this.#forget(now);
     return this.#put({ mac, host, issuedAt: now, stockedMs });
   }
 
@@ -176,6 +182,7 @@ export class TokenBook {
 
   /** Expired ones are kept for one more life, so that a late agent hears `expired` and not `unknown`. */
   #forget(now: number): void {
+    this.#forgotAt = now;
     for (const { token, issuedAt, stockedMs } of this.#tokens.values())
       if (now - issuedAt > 2 * (stockedMs ?? this.#lifeMs)) this.#tokens.delete(token);
   }
