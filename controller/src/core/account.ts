@@ -21,9 +21,9 @@ export interface AccountWorld {
   show(event: RunEvent): void;
   /** A machine was proved to have this key at this address. */
   proved(host: string, address: string | undefined, key: string): void;
-  /** Masks the values of secrets. Absent: there are none. */
   /** Why nothing is seen of a host just now, when that is no fault of its own: its relay is away. */
   unseen?(host: string): string | undefined;
+  /** Masks the values of secrets. Absent: there are none. */
   readonly redactor?: Redactor;
   /** Where lines are written to. Absent: only the last are kept. */
   readonly logFiles?: LogFiles | undefined;

@@ -39,7 +39,7 @@ export interface RelayView {
 export interface RelaysWorld {
   /** All by which this relay answers now, without a version. Undefined: it has no plan yet, and its machines hear nothing. */
   plan(name: string, link: RelayLink): Omit<BootPlan, 'version'> | undefined;
-  /** Plans of an earlier life of the controller had lower versions: milliseconds since 1970 will do. */
+  /** Above 0. A relay takes whatever its link brings, and of a plan only the words of its own link count: clocks may be set back. */
   readonly firstVersion: bigint;
   /** Milliseconds of a clock that nobody sets. */
   ticks(): number;
