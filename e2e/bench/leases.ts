@@ -74,7 +74,9 @@ await bench('leases', { json, needs: [needPrograms(['dnsmasq', 'kea-dhcp4'])] },
         try {
           await ask(first, 1); // it is there
           const assigned = who === 'nixie' ? Number(JSON.parse(await served.ask('?')).assignedMs) / 1000 : 0;
+          const before = served.cpuSeconds();
           const { seconds, p99Ms, repeated, addresses } = await ask(rest, 16);
+          const cpuUs = ((served.cpuSeconds() - before) / rest.length) * 1e6;
           const perSecond = rest.length / (seconds + assigned);
           await served.stop('SIGKILL');
           served = await serve(who, folder);
@@ -88,7 +90,7 @@ await bench('leases', { json, needs: [needPrograms(['dnsmasq', 'kea-dhcp4'])] },
             throw new Error(`${who}: an address was given twice`);
           results[who].push(perSecond);
           say(
-            `${who.padEnd(8)} ${Math.round(perSecond)} leases a second, p99 ${p99Ms.toFixed(1)} ms, ${repeated} repeated${who === 'nixie' ? `, ${(assigned * 1000).toFixed(1)} ms to assign and write them all` : ''}`,
+            `${who.padEnd(8)} ${Math.round(perSecond)} leases a second, ${cpuUs.toFixed(0)} µs of CPU each, p99 ${p99Ms.toFixed(1)} ms, ${repeated} repeated${who === 'nixie' ? `, ${(assigned * 1000).toFixed(1)} ms to assign and write them all` : ''}`,
           );
         } finally {
           await served.stop();

@@ -21,9 +21,10 @@ let loaderFiles = data.loaderFiles;
 const queue = new SeenQueue();
 const batchEveryMs = 50;
 const floodLookEveryMs = 5000;
-let flushingSoon: NodeJS.Immediate | undefined;
+const soonMs = 2;
+let flushingSoon: NodeJS.Timeout | undefined;
 const flush = (): void => {
-  clearImmediate(flushingSoon);
+  clearTimeout(flushingSoon);
   flushingSoon = undefined;
   const batch = queue.take();
   if (batch) say({ kind: 'seen', ...batch });
@@ -33,9 +34,9 @@ const onSeen = (seen: Seen): void => {
   const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address, seen.interface));
   const machine = seen.machine ?? (mac === undefined ? undefined : scene.machineOfMac[mac]);
   queue.push({ ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) }, nowMs());
-  // Its next step may be to fetch its script from that address. Those that are heard together are told together.
+  // Its next step may be to fetch its script from that address, some milliseconds later. Those that are heard together are told together.
   if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined)
-    flushingSoon ??= setImmediate(flush);
+    flushingSoon ??= setTimeout(flush, soonMs);
 };
 const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
 

@@ -80,16 +80,18 @@ function readOptions(bytes: Uint8Array, from: number, to: number): DhcpOption[] 
     if (at + 1 >= to) throw new DhcpFormatError('option without length', at);
     const end = at + 2 + bytes[at + 1]!;
     if (end > to) throw new DhcpFormatError('option past the end', at);
-    options.push([code, bytes.slice(at + 2, end)]);
+    options.push([code, bytes.subarray(at + 2, end)]);
     at = end;
   }
   return options;
 }
 
-/** One whole UDP payload. Throws DhcpFormatError. The result shares no memory with `bytes`. */
-export function decodeDhcp(bytes: Uint8Array): DhcpPacket {
-  if (bytes.length < optionsOffset) throw new DhcpFormatError('shorter than a header', bytes.length);
-  if (bytes.length > maximumLength) throw new DhcpFormatError('longer than a datagram', maximumLength);
+/** One whole UDP payload. Throws DhcpFormatError. The result shares no memory with `datagram`. */
+export function decodeDhcp(datagram: Uint8Array): DhcpPacket {
+  if (datagram.length < optionsOffset) throw new DhcpFormatError('shorter than a header', datagram.length);
+  if (datagram.length > maximumLength) throw new DhcpFormatError('longer than a datagram', maximumLength);
+  // One copy, of which all values are parts.
+  const bytes = new Uint8Array(datagram);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const op = bytes[0]!;
   if (op !== 1 && op !== 2) throw new DhcpFormatError('op is neither 1 nor 2', 0);
@@ -109,9 +111,9 @@ export function decodeDhcp(bytes: Uint8Array): DhcpPacket {
     yiaddr: readAddress(bytes, 16),
     siaddr: readAddress(bytes, 20),
     giaddr: readAddress(bytes, 24),
-    chaddr: bytes.slice(28, snameOffset),
-    sname: bytes.slice(snameOffset, fileOffset),
-    file: bytes.slice(fileOffset, cookieOffset),
+    chaddr: bytes.subarray(28, snameOffset),
+    sname: bytes.subarray(snameOffset, fileOffset),
+    file: bytes.subarray(fileOffset, cookieOffset),
     options,
   };
   // Options kept in sname and file must be sound too, so that nobody meets an error later.
