@@ -164,6 +164,12 @@ export class RelayCarry {
         socket.destroy();
         return;
       }
+      // Its link was ended, and what it carried with it.
+      if (!session.up) {
+        socket.destroy();
+        fail(status.UNAUTHENTICATED, 'no link has this credential');
+        return;
+      }
       const { localPort = 0 } = socket;
       // Before a byte of it is heard.
       this.#world.places.set(localPort, place);

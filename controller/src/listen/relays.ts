@@ -61,12 +61,15 @@ export interface RelayDoor {
 const statusMs = 5000;
 /** Links that have not said who they are. */
 const mostGreeting = 64;
+const unknown = { code: status.UNAUTHENTICATED, details: 'no link has this credential' };
 
 /** Opens the door. @throws PortTaken, Error naming the address that could not be taken */
 export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDoor> {
   const { desk, ticks, helloMs = 10_000, aliveMs = 3000, lookMs = 1000, tls } = options;
   const links = new Map<string, RelaySession>();
   const open = new Set<RelaySession>();
+  /** What each is being sent: a relay may keep its connection whatever it is told. */
+  const fetching = new Map<RelaySession, Set<ServerWritableStream<FetchRequest, FetchResponse>>>();
   /** Of each name: the number up to which words of that life of the relay have been taken. */
   const taken = new Map<string, { life: string; number: bigint }>();
   /** Names whose older link is being asked whether it lives. */
@@ -138,6 +141,7 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
       },
       down(session, why) {
         open.delete(session);
+        for (const stream of fetching.get(session) ?? []) stream.emit('error', unknown);
         carry.drop(session, why);
         if (links.get(session.name) !== session) return;
         links.delete(session.name);
@@ -175,7 +179,6 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.enable_channelz': 0,
   });
-  const unknown = { code: status.UNAUTHENTICATED, details: 'no link has this credential' };
   server.addService(RelayServiceService, {
     link,
     carry(stream: ServerDuplexStream<Carried, Carried>) {
@@ -185,8 +188,16 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
     },
     fetch(stream: ServerWritableStream<FetchRequest, FetchResponse>) {
       const session = sessionOf(stream);
-      if (session === undefined) stream.emit('error', unknown);
-      else void sendFetched(stream, session.name, options.fetch);
+      if (session === undefined) {
+        stream.emit('error', unknown);
+        return;
+      }
+      const all = fetching.get(session) ?? new Set();
+      fetching.set(session, all.add(stream));
+      void sendFetched(stream, session.name, options.fetch).finally(() => {
+        all.delete(stream);
+        if (all.size === 0) fetching.delete(session);
+      });
     },
   });
   const credentials = ServerCredentials.createSsl(null, [

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { connect as tlsConnect, createServer as tlsServer } from 'node:tls';
-import type { BootPlan, RelayInterface } from '@nixie/proto/relay';
+import { Metadata, status } from '@grpc/grpc-js';
+import { type BootPlan, type RelayInterface, RelayServiceClient } from '@nixie/proto/relay';
 import { Places } from '../listen/relay-carry.ts';
 import { bytesToFetch } from '../listen/relay-fetch.ts';
 import type { RelaySession, RelayWord } from '../listen/relay-session.ts';
@@ -16,7 +17,8 @@ import type { Mac } from '../machine/mac.ts';
 import type { JoinToken } from '../machine/relay.ts';
 import { keepRelayToken, RelayShelf, revokeRelayToken, secretHashOf } from '../store/relays.ts';
 import { type ControllerTls, makeTls } from '../store/tls.ts';
-import { type FetchFailed, type Link, type LinkDown, type LinkEvents, openLink } from './link.ts';
+import { channelOptions, type FetchFailed, type Link, type LinkDown, type LinkEvents, openLink } from './link.ts';
+import { pinned } from './pin.ts';
 
 const tls = await makeTls();
 const file = randomBytes(3 << 20);
@@ -230,6 +232,42 @@ test('what a relay says that it found goes to ssh and a shell: only addresses ar
     [],
   );
   assert.ok(found.includes('10.0.0.7') && found.includes('10.0.0.8'));
+});
+
+test('who is revoked gets no more of what it has begun to fetch', async (t) => {
+  const here = await controller(t);
+  const { link } = relay(t, here.token('rack7'), here.door.port);
+  await until(() => link.up && here.door.link('rack7') !== undefined, 'linked');
+  // One that keeps its connection whatever it is told.
+  const endpoint = { host: '127.0.0.1', port: here.door.port };
+  const client = new RelayServiceClient(
+    `127.0.0.1:${endpoint.port}`,
+    pinned(endpoint, tls.fingerprint, tls.certPem),
+    channelOptions,
+  );
+  t.after(() => client.close());
+  const credential = new Metadata();
+  credential.set('authorization', `Bearer ${here.door.link('rack7')!.credential}`);
+  const call = client.fetch({ what: { $case: 'sha256', value: fileHash }, offset: 0n }, credential);
+  let bytes = 0;
+  let code: number | undefined;
+  call.on('data', ({ data }: { data: Uint8Array }) => {
+    bytes += data.length;
+    if (bytes > 0 && code === undefined) call.pause();
+  });
+  call.on('error', (error: { code?: number }) => {
+    code = error.code;
+  });
+  call.on('end', () => {
+    code ??= status.OK;
+  });
+  await until(() => bytes > 0, 'the first piece');
+  revokeRelayToken(here.stateDir, 'rack7', Date.now());
+  await until(() => here.door.link('rack7') === undefined, 'it is ended');
+  const reading = setInterval(() => call.resume(), 1);
+  t.after(() => clearInterval(reading));
+  await until(() => code !== undefined, 'its end');
+  assert.equal(code, status.UNAUTHENTICATED);
 });
 
 test('a file is fetched from any offset, and only by one that may', async (t) => {
