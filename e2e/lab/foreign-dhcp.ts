@@ -75,6 +75,7 @@ export function foreignDhcp(
   const args = [
     `--dhcp-range=${prefix}.${from},${prefix}.${to},255.255.255.0,1h`,
     '--dhcp-authoritative',
+    ...(prefix === lan2.prefix ? [`--dhcp-option=option:router,${lan2.router}`] : []),
     ...(options.ra ? routerAdvertisements : []),
   ];
   return serve(net, net.dhcp, args, options.deadlineMs);
