@@ -263,6 +263,7 @@ test('a relay speaks for its own machines only', async (t) => {
     ['waking', 'waking', 'waking'],
   );
   const used = a.token();
+  a.link.say({ $case: 'planTaken', value: a.plans.at(-1)!.version });
   script('at-a', used);
   await until(() => core.life('at-a')?.stage === 'loading', 'its own script counts');
   await until(() => !a.plans.at(-1)!.machines[0]!.cards[0]!.tokens.includes(used), 'another token for it');

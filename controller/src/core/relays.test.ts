@@ -19,16 +19,19 @@ const empty: Omit<BootPlan, 'version'> = {
 function lab() {
   let now = 100;
   let content = 'a';
-  let due: (() => void) | undefined;
+  const timers = new Set<{ at: number; call: () => void }>();
+  const pass = (ms: number) => {
+    now += ms;
+    for (const timer of [...timers]) if (timer.at <= now && timers.delete(timer)) timer.call();
+  };
   const relays = new Relays({
     plan: () => (content === '' ? undefined : { ...empty, cacheKey: content }),
     firstVersion: 1000n,
     ticks: () => now,
-    after: (_ms, call) => {
-      due = call;
-      return () => {
-        due = undefined;
-      };
+    after: (ms, call) => {
+      const timer = { at: now + ms, call };
+      timers.add(timer);
+      return () => void timers.delete(timer);
     },
     onUp: () => {},
     onDown: () => {},
@@ -50,8 +53,10 @@ function lab() {
     decide(text: string) {
       content = text;
       relays.changed();
-      due?.();
+      pass(50);
     },
+    pass,
+    timers,
     at: (time: number) => {
       now = time;
     },
@@ -77,6 +82,7 @@ test('a plan is sent when a relay comes and when it changes, not otherwise; vers
   assert.equal(plans.length, 0);
   relays.up(link());
   decide('a');
+  relays.planTaken('rack7', 1001n);
   decide('b');
   assert.deepEqual(
     plans.map(({ version, cacheKey }) => [version, cacheKey]),
@@ -159,4 +165,55 @@ test('names in refused greetings are bounded', () => {
   const { relays } = lab();
   for (let i = 0; i < 2000; i++) relays.refused(`r${i}`, 'unknown');
   assert.ok(relays.names().length <= 1000);
+});
+
+test('of what is decided while a plan is on its way only the last is sent: a slow uplink is not to be filled', async () => {
+  const { relays, plans, link, decide } = lab();
+  decide('a');
+  relays.up(link());
+  for (const text of ['b', 'c', 'd']) decide(text);
+  assert.equal(plans.length, 1);
+  assert.equal(relays.view('rack7').current, false);
+  const current = relays.current('rack7', never);
+  relays.planTaken('rack7', 1001n);
+  assert.deepEqual([plans.length, plans[1]?.version, plans[1]?.cacheKey], [2, 1002n, 'd']);
+  assert.equal(await settled(current), false, 'it has only the one before');
+  relays.planTaken('rack7', 1002n);
+  assert.equal(await settled(current), true);
+});
+
+test('whoever waits for a decision that is taken back is not kept waiting', async () => {
+  const { relays, plans, link, decide } = lab();
+  decide('a');
+  relays.up(link());
+  decide('b');
+  const current = relays.current('rack7', never);
+  decide('a');
+  relays.planTaken('rack7', 1001n);
+  relays.planTaken('rack7', plans.at(-1)!.version);
+  assert.equal(plans.at(-1)?.cacheKey, 'a');
+  assert.equal(await settled(current), true);
+});
+
+test('a relay that takes no plan is sent the newest all the same, after a while', async () => {
+  const { relays, plans, link, decide, pass, timers } = lab();
+  decide('a');
+  relays.up(link());
+  decide('b');
+  const current = relays.current('rack7', never);
+  pass(2000);
+  assert.deepEqual(
+    plans.map(({ cacheKey }) => cacheKey),
+    ['a', 'b'],
+  );
+  relays.planTaken('rack7', 1002n);
+  assert.equal(await settled(current), true);
+  decide('c');
+  decide('d');
+  relays.down('rack7', 'cut');
+  relays.up(link());
+  assert.equal(plans.at(-1)?.cacheKey, 'd');
+  decide('e');
+  relays.close();
+  assert.equal(timers.size, 0, 'nothing is left to happen');
 });

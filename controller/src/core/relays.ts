@@ -54,8 +54,13 @@ interface Known {
   why: string | undefined;
   status: RelayStatus | undefined;
   refused: boolean;
-  /** When the newest plan was sent. */
+  /** When the first of the plans was sent that it hasn't taken. */
   sentAt: number;
+  /** When the newest was. */
+  lastSentAt: number;
+  /** Another is to follow it: when it is taken, or after a while, which `off` calls off. */
+  follows: boolean;
+  off: () => void;
   /** When the link was lost last. */
   lostAt: number;
   /** Of the last plan, without its version. */
@@ -68,6 +73,8 @@ interface Known {
 
 /** Changes of this time go into one plan, milliseconds. */
 const gatherMs = 50;
+/** A plan that isn't taken after so long is followed by the next one all the same, milliseconds. */
+const takeMs = 2000;
 const findMs = 15_000;
 const wakeMs = 10_000;
 
@@ -91,6 +98,7 @@ export class Relays {
     known.taken = -1n;
     known.before = known.version;
     known.sentAt = known.since;
+    stopFollowing(known);
     this.#world.onUp(link.name, link);
     this.#send(link.name);
     this.#look();
@@ -100,6 +108,7 @@ export class Relays {
     const known = this.#of(name);
     const at = this.#world.ticks();
     Object.assign(known, { link: undefined, since: at, lostAt: at, why, text: undefined });
+    stopFollowing(known);
     if (!this.#closed) this.#world.onDown(name, why);
     this.#look();
   }
@@ -119,6 +128,7 @@ export class Relays {
   planTaken(name: string, version: bigint): void {
     const known = this.#of(name);
     if (version > known.taken && version > known.before && version <= known.version) known.taken = version;
+    if (known.follows && known.taken === known.version) this.#send(name);
     this.#look();
   }
 
@@ -148,9 +158,8 @@ export class Relays {
 
   /** Resolves when the relay answers by all that was decided until now; rejects at the signal. */
   async current(name: string, signal: AbortSignal): Promise<void> {
-    this.#send(name);
     // What is decided later may come in between and is taken with it.
-    const wanted = this.#of(name).version;
+    const wanted = this.#send(name);
     const link = this.#of(name).link;
     await this.#when(() => {
       const known = this.#of(name);
@@ -181,7 +190,7 @@ export class Relays {
     const { link, why, status, since } = known;
     return {
       name,
-      current: link !== undefined && known.text !== undefined && known.taken >= known.version,
+      current: link !== undefined && known.text !== undefined && !known.follows && known.taken >= known.version,
       ...(Number.isFinite(since) && { since }),
       ...(link !== undefined && { link }),
       ...(why !== undefined && { why }),
@@ -199,6 +208,7 @@ export class Relays {
   close(): void {
     this.#closed = true;
     this.#gathering?.();
+    for (const known of this.#known.values()) stopFollowing(known);
   }
 
   #of(name: string): Known {
@@ -209,6 +219,9 @@ export class Relays {
       status: undefined,
       refused: false,
       sentAt: Number.NEGATIVE_INFINITY,
+      lastSentAt: Number.NEGATIVE_INFINITY,
+      follows: false,
+      off: () => {},
       lostAt: Number.NEGATIVE_INFINITY,
       text: undefined,
       version: this.#world.firstVersion,
@@ -219,20 +232,38 @@ export class Relays {
     return known;
   }
 
-  /** Sends the plan of now, unless the relay has just that. */
-  #send(name: string): void {
+  /**
+   * Sends the plan of now, unless the relay has just that. One at a time: each is whole, and those between would only fill a slow uplink.
+   * @returns the version in which all that is decided now is, or will be
+   */
+  #send(name: string): bigint {
     const known = this.#of(name);
     const { link } = known;
-    if (link === undefined || this.#closed) return;
+    if (link === undefined || this.#closed) return known.version;
     const plan = this.#world.plan(name, link);
-    if (plan === undefined) return;
+    if (plan === undefined) return known.version;
     const text = JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
-    if (text === known.text) return;
+    // Somebody may wait for the one that was to follow, also when it says what this one says.
+    if (text === known.text && !known.follows) return known.version;
+    const now = this.#world.ticks();
+    const left = known.lastSentAt + takeMs - now;
+    if (known.text !== undefined && known.taken < known.version && left > 0) {
+      if (!known.follows)
+        known.off = this.#world.after(left, () => {
+          // Whatever the other clock says.
+          known.lastSentAt = Number.NEGATIVE_INFINITY;
+          this.#send(name);
+        });
+      known.follows = true;
+      return known.version + 1n;
+    }
+    stopFollowing(known);
     known.text = text;
     known.version++;
-    // The first of those that it hasn't taken counts.
-    if (known.taken >= known.version - 1n) known.sentAt = this.#world.ticks();
+    known.lastSentAt = now;
+    if (known.taken >= known.version - 1n) known.sentAt = now;
     link.sendPlan({ ...plan, version: known.version });
+    return known.version;
   }
 
   #look(): void {
@@ -255,6 +286,12 @@ export class Relays {
       look();
     });
   }
+}
+
+function stopFollowing(known: Known): void {
+  known.off();
+  known.off = () => {};
+  known.follows = false;
 }
 
 /** Relays of which something is remembered: names in refused hellos are text of strangers. */
