@@ -12,7 +12,8 @@ import { type HttpSettings, noise, ports } from './serve.ts';
 const { rounds, json, sizes } = benchOptions({ megabytes: 512 });
 const size = sizes.megabytes! << 20;
 const crowds = [1, 8, 32] as const;
-type Way = 'child' | 'stream' | 'nginx';
+/** nginx with one worker, and with one for each core. */
+type Way = 'child' | 'stream' | 'nginx' | 'nginx-auto';
 
 interface Round {
   readonly cpuSecondsPerGb: number;
@@ -26,21 +27,30 @@ await bench('http', { json, needs: [needPrograms(['nginx', 'busybox', 'curl'])] 
     const bytes = noise(size);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     writeFileSync(file, bytes);
-    writeFileSync(
-      join(rig.folder, 'nginx.conf'),
-      `daemon off; user root; worker_processes 1; pid ${rig.folder}/nginx.pid; error_log stderr error; events { }
+    for (const workers of ['1', 'auto'])
+      writeFileSync(
+        join(rig.folder, `nginx-${workers}.conf`),
+        `daemon off; user root; worker_processes ${workers}; pid ${rig.folder}/nginx.pid; error_log stderr error; events { }
 http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path ${rig.folder}/b; proxy_temp_path ${rig.folder}/p;
   fastcgi_temp_path ${rig.folder}/f; uwsgi_temp_path ${rig.folder}/u; scgi_temp_path ${rig.folder}/s;
   server { listen ${serverAddress}:${ports.http}; location /f/${sha256}/ { alias ${rig.folder}/; } } }
 `,
-    );
+      );
     const path = `/f/${sha256}/file`;
     const serve = (way: Way): Promise<Served> =>
-      way === 'nginx'
-        ? rig.serve(['nginx', '-c', join(rig.folder, 'nginx.conf'), '-p', rig.folder, '-e', 'stderr'])
+      way === 'nginx' || way === 'nginx-auto'
+        ? rig.serve([
+            'nginx',
+            '-c',
+            join(rig.folder, way === 'nginx' ? 'nginx-1.conf' : 'nginx-auto.conf'),
+            '-p',
+            rig.folder,
+            '-e',
+            'stderr',
+          ])
         : serveNixie(rig, 'http', { address: serverAddress, file, sha256, size, way } satisfies HttpSettings);
     const results = new Map<string, Round[]>();
-    for (const turn of turns(rounds, ['child', 'nginx', 'stream'] as Way[])) {
+    for (const turn of turns(rounds, ['child', 'nginx', 'nginx-auto', 'stream'] as Way[])) {
       for (const way of turn) {
         const served = await serve(way);
         try {
@@ -66,7 +76,7 @@ http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path ${rig.f
             const key = `${way} ${clients}`;
             results.set(key, [...(results.get(key) ?? []), round]);
             say(
-              `${key.padEnd(10)} ${round.cpuSecondsPerGb.toFixed(3)} s of CPU per GB, ${round.gbPerSecond.toFixed(2)} GB/s, first byte after at most ${(Math.max(...first) * 1000).toFixed(0)} ms, first of them done ÷ last ${(Math.min(...finished) / Math.max(...finished)).toFixed(2)}`,
+              `${key.padEnd(14)} ${round.cpuSecondsPerGb.toFixed(3)} s of CPU per GB, ${round.gbPerSecond.toFixed(2)} GB/s, first byte after at most ${(Math.max(...first) * 1000).toFixed(0)} ms, first of them done ÷ last ${(Math.min(...finished) / Math.max(...finished)).toFixed(2)}`,
             );
           }
         } finally {
@@ -75,18 +85,18 @@ http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path ${rig.f
       }
     }
     say(
-      `\n${sizes.megabytes} MiB from a tmpfs over veth, clients discard in the kernel; nginx: sendfile and tcp_nopush on, 1 worker, no log; Nixie: busybox cat, and Node alone; ${rounds} rounds`,
+      `\n${sizes.megabytes} MiB from a tmpfs over veth, clients discard in the kernel; nginx: sendfile and tcp_nopush on, 1 worker and one for each core, no log; Nixie: busybox cat, and Node alone; ${rounds} rounds`,
     );
     const values = (way: Way, clients: number, what: keyof Round): number[] =>
       results.get(`${way} ${clients}`)!.map((round) => round[what]);
     return crowds.flatMap((clients) => [
-      {
+      ...(['nginx', 'nginx-auto'] as const).map((peer) => ({
         figure: `to ${clients}, CPU s/GB`,
         values: values('child', clients, 'cpuSecondsPerGb'),
-        peer: 'nginx',
-        peerValues: values('nginx', clients, 'cpuSecondsPerGb'),
+        peer,
+        peerValues: values(peer, clients, 'cpuSecondsPerGb'),
         goal: 1.15,
-      },
+      })),
       {
         figure: `to ${clients}, GB/s`,
         values: values('child', clients, 'gbPerSecond'),

@@ -2,6 +2,7 @@
 // at a quarter of the processor time of a stream in Node.
 import { spawnSync } from 'node:child_process';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ChunkCache } from './chunk-cache.ts';
 import type { HttpFile, OnBytes } from './http-file.ts';
 import { socketChildren } from './socket-child.ts';
 
@@ -21,6 +22,8 @@ export interface BulkSender {
     file: HttpFile,
     onBytes: OnBytes,
   ): boolean;
+  /** For what passes through Node: bytes of a file, read once for all who want them at about the same time. */
+  read(path: string, first: number, last: number): AsyncIterable<Uint8Array>;
   counters(): BulkCounters;
   close(): void;
 }
@@ -40,6 +43,7 @@ export function createBulkSender(parts: {
   const program = parts.program === undefined ? 'busybox' : parts.program;
   const usable = program !== null && works(program);
   const children = socketChildren({ most: maxChildren, stalledMs: parts.stalledMs });
+  const chunks = new ChunkCache();
   let bulkByChild = 0;
   let bulkByStream = 0;
 
@@ -51,6 +55,7 @@ export function createBulkSender(parts: {
       else bulkByStream++;
       return taken;
     },
+    read: (path, first, last) => chunks.read(path, first, last),
     counters: () => ({ bulkByChild, bulkByStream, children: children.running }),
     close: () => children.close(),
   };

@@ -226,6 +226,74 @@ test('a client that takes nothing is given up, child and all', {
   }
 });
 
+for (const way of ['child', 'stream'] as const)
+  test(`500 connections at once get the whole file by ${way}, ranges and aborts among them`, {
+    skip: way === 'child' && !hasBusybox ? 'busybox is missing' : false,
+  }, async () => {
+    await withServer(
+      async (server) => {
+        const whole = sha256(large);
+        const one = async (i: number): Promise<string> => {
+          if (i % 10 === 1) {
+            const { body } = await fetchRaw(server.port, initrdPath, { headers: { Range: 'bytes=1048570-1048585' } });
+            return body.equals(large.subarray(1_048_570, 1_048_586)) ? 'range' : 'a wrong range';
+          }
+          if (i % 10 === 2) {
+            const socket = connect(server.port, '127.0.0.1');
+            socket.on('error', () => {});
+            socket.write(`GET ${initrdPath} HTTP/1.1\r\nHost: x\r\n\r\n`);
+            await new Promise((resolve) => socket.once('data', resolve));
+            socket.destroy();
+            return 'abort';
+          }
+          const { body } = await fetchRaw(server.port, i % 10 === 0 ? initrdPath : kernelPath);
+          if (i % 10 === 0) return sha256(body) === whole ? 'initrd' : 'a wrong initrd';
+          return body.equals(small) ? 'kernel' : 'a wrong kernel';
+        };
+        const got = await Promise.all(Array.from({ length: 500 }, (_, i) => one(i)));
+        const counts = Object.fromEntries(
+          [...new Set(got)].sort().map((word) => [word, got.filter((w) => w === word).length]),
+        );
+        assert.deepEqual(counts, { abort: 50, initrd: 50, kernel: 350, range: 50 });
+        await until(() => server.counters().children === 0);
+      },
+      way === 'child' ? undefined : null,
+    );
+  });
+
+test('by Node alone: one that reads slowly holds up nobody, and one that takes nothing is given up', async () => {
+  let ended = 0;
+  const server = await startHttp({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    script: () => ({ refuse: '' }),
+    loaders: new Map(),
+    files: table,
+    catProgram: null,
+    onProgress: (one) => {
+      if (one.ended) ended += 1;
+    },
+    limits: { stalledMs: 300 },
+  });
+  const slow = connect(server.port, '127.0.0.1');
+  try {
+    slow.on('error', () => {});
+    slow.pause();
+    slow.write(`GET ${initrdPath} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const quick = await Promise.all(Array.from({ length: 4 }, () => fetchRaw(server.port, initrdPath)));
+    for (const { body } of quick) assert.equal(sha256(body), sha256(large));
+    const gone = Promise.withResolvers<void>();
+    slow.on('close', () => gone.resolve());
+    await until(() => ended === 5);
+    slow.resume();
+    await gone.promise;
+    assert.ok(slow.bytesRead < large.length, `${slow.bytesRead} bytes`);
+  } finally {
+    slow.destroy();
+    await server.close();
+  }
+});
+
 test('old agents are told; other methods are refused; one connection serves many requests', async () => {
   await withServer(async ({ port }) => {
     assert.equal((await fetchRaw(port, '/ping')).body.toString(), 'pong');
