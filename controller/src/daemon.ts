@@ -241,8 +241,10 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       },
       unseen(host) {
         const relay = book.named(host)?.relay;
-        if (relay === undefined || relayed?.relays.isUp(relay) !== false) return undefined;
-        return `its relay ${relay} is not connected; what goes on there is heard when it is back`;
+        if (relay === undefined || relayed === undefined) return undefined;
+        const away = relayed.relays.isUp(relay) ? undefined : 'is not connected';
+        const why = away ?? (relayed.relays.isSilent(relay) ? 'says nothing' : undefined);
+        return why && `its relay ${relay} ${why}; what goes on there is heard when it is back`;
       },
       redactor,
       logFiles,

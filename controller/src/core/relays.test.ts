@@ -217,3 +217,22 @@ test('a relay that takes no plan is sent the newest all the same, after a while'
   relays.close();
   assert.equal(timers.size, 0, 'nothing is left to happen');
 });
+
+test('a link that stands and is silent may be cut', () => {
+  const { relays, link } = lab();
+  assert.equal(relays.isSilent('rack7'), false);
+  let silentMs = 0;
+  relays.up(
+    Object.defineProperty(link(), 'silentMs', {
+      get: () => silentMs,
+    }),
+  );
+  for (const [ms, silent] of [
+    [5000, false],
+    [10_000, false],
+    [10_001, true],
+  ] as const) {
+    silentMs = ms;
+    assert.equal(relays.isSilent('rack7'), silent);
+  }
+});

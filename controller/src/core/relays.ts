@@ -14,6 +14,8 @@ export interface RelayLink {
   /** `IP:port` of the relay as we see it. */
   readonly peer: string;
   readonly interfaces: readonly RelayInterface[];
+  /** Milliseconds since it said anything; it does so every few seconds. Absent: not counted. */
+  readonly silentMs?: number;
   sendPlan(plan: BootPlan): void;
   find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]>;
   wake(mac: Mac, deadlineMs: number): Promise<WakeReport>;
@@ -76,6 +78,8 @@ const gatherMs = 50;
 /** A plan that isn't taken after so long is followed by the next one all the same, milliseconds. */
 const takeMs = 2000;
 const findMs = 15_000;
+/** Two words of its state are missing. */
+const silentMs = 10_000;
 const wakeMs = 10_000;
 
 export class Relays {
@@ -134,6 +138,11 @@ export class Relays {
 
   isUp(name: string): boolean {
     return this.#known.get(name)?.link !== undefined;
+  }
+
+  /** Its link stands, and may be cut: it takes a while until that is known for sure. */
+  isSilent(name: string): boolean {
+    return (this.#known.get(name)?.link?.silentMs ?? 0) > silentMs;
   }
 
   /** Since that moment (milliseconds of the clock that nobody sets) its link was lost, or it wasn't there. */

@@ -112,6 +112,10 @@ export class RelaySession implements RelayLink {
     return this.#state === 'up';
   }
 
+  get silentMs(): number {
+    return this.#settings.ticks() - this.#lastHeardMs;
+  }
+
   /** Words above the limits. */
   get dropped(): number {
     return this.#dropped;
