@@ -181,49 +181,60 @@ for (const way of ['child', 'stream'] as const) {
   });
 }
 
-test('a client that leaves midway leaves no child behind', {
-  skip: hasBusybox ? false : 'busybox is missing',
-}, async () => {
-  await withServer(async (server, { progress }) => {
-    const socket = connect(server.port, '127.0.0.1');
-    socket.write(`GET ${initrdPath} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await new Promise((resolve) => socket.once('data', resolve));
-    assert.equal(server.counters().children, 1);
-    socket.destroy();
-    await until(() => server.counters().children === 0);
-    assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < large.length);
-  });
-});
-
-test('a client that takes nothing is given up, child and all', {
-  skip: hasBusybox ? false : 'busybox is missing',
-}, async () => {
-  const path = join(folder, 'huge');
+/** A server with one file of which more is left than both ends of a connection keep. */
+async function withHuge(
+  use: (at: { server: HttpServer; progress: FileProgress[]; path: string; size: number }) => Promise<void>,
+): Promise<void> {
+  const [path, size, hash] = [join(folder, 'huge'), 256 << 20, '0'.repeat(64)];
   writeFileSync(path, '');
-  truncateSync(path, 256 << 20); // more than both ends of a connection keep
-  const huge = { path, size: 256 << 20, sha256: '0'.repeat(64) };
+  truncateSync(path, size);
   const progress: FileProgress[] = [];
   const server = await startHttp({
     addresses: ['127.0.0.1'],
     port: 0,
     script: () => ({ refuse: '' }),
     loaders: new Map(),
-    files: new Map([[`${huge.sha256}/initrd`, huge]]),
+    files: new Map([[`${hash}/initrd`, { path, size, sha256: hash }]]),
     onProgress: (one) => progress.push(one),
     limits: { stalledMs: 300 },
   });
-  const socket = connect(server.port, '127.0.0.1');
   try {
-    socket.pause();
-    socket.on('error', () => {});
-    socket.write(`GET /f/${huge.sha256}/initrd HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await until(() => server.counters().children === 1);
-    await until(() => server.counters().children === 0);
-    assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < huge.size);
+    await use({ server, progress, path: `/f/${hash}/initrd`, size });
   } finally {
-    socket.destroy();
     await server.close();
   }
+}
+
+test('a client that leaves midway leaves no child behind', {
+  skip: hasBusybox ? false : 'busybox is missing',
+}, async () => {
+  await withHuge(async ({ server, progress, path, size }) => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await new Promise((resolve) => socket.once('data', resolve));
+    assert.equal(server.counters().children, 1);
+    socket.destroy();
+    await until(() => server.counters().children === 0);
+    assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < size);
+  });
+});
+
+test('a client that takes nothing is given up, child and all', {
+  skip: hasBusybox ? false : 'busybox is missing',
+}, async () => {
+  await withHuge(async ({ server, progress, path, size }) => {
+    const socket = connect(server.port, '127.0.0.1');
+    try {
+      socket.pause();
+      socket.on('error', () => {});
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await until(() => server.counters().children === 1);
+      await until(() => server.counters().children === 0);
+      assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < size);
+    } finally {
+      socket.destroy();
+    }
+  });
 });
 
 for (const way of ['child', 'stream'] as const)

@@ -24,6 +24,7 @@ const SO_TYPE = 3;
 const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_DOMAIN = 39;
 const SO_MEMINFO = 55;
@@ -101,6 +102,14 @@ function optionWords(fd: number, name: number, words: number): number[] {
 /** Without CAP_NET_ADMIN the kernel refuses to go beyond net.core.rmem_max, and grants that much. */
 function raiseReceiveBuffer(fd: number): void {
   if (setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes) !== 0) setOption(fd, SO_RCVBUF, receiveBufferBytes);
+}
+
+/**
+ * Lets so many bytes wait in the kernel for a slow or busy receiver, any socket. Only beyond net.core.wmem_max, with CAP_NET_ADMIN: less than the kernel
+ * would choose by itself (tcp_wmem) helps nobody, and setting a size ends its choosing.
+ */
+export function raiseSendBuffer(fd: number, bytes: number): void {
+  setOption(fd, SO_SNDBUFFORCE, bytes);
 }
 
 /** Bytes that the kernel really granted of `receiveBufferBytes`; it keeps twice as much for its own book-keeping (socket(7)) and tells of both. */
