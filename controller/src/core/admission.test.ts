@@ -366,3 +366,28 @@ test('a machine of one subnet gets no script on our own networks, whoever has it
   assert.match(warning?.event === 'notice' ? warning.text : '', /it belongs to 203\.0\.113\.0\/24/);
   assert.match(script('203.0.113.9'), /nixie\.token=/);
 });
+
+test('a relay tells of scripts of its own machines; that one boots in a circle is believed while it is news', () => {
+  const { core, book, tokens, admission, walk, pass } = house();
+  book.put({ ...host, relay: 'rack7' });
+  walk('begin', 'found-nobody');
+  pass(60 * 60_000);
+  const word = (more: object) => ({
+    machine: 'm1',
+    mac,
+    token: '',
+    verdict: 'installer',
+    address: '10.0.0.9',
+    unixMs: BigInt(60 * 60_000),
+    ...more,
+  });
+  const token = tokens.stock(mac, 'm1', 60 * 60_000, 60 * 60_000);
+  admission.scriptServed('rack8', word({ token }));
+  assert.equal(core.life('m1')?.stage, 'waking', 'not of another relay');
+  admission.scriptServed('rack7', word({ token }));
+  assert.equal(core.life('m1')?.stage, 'loading');
+  admission.scriptServed('rack7', word({ verdict: 'loop', unixMs: BigInt(50 * 60_000) }));
+  assert.equal(core.life('m1')?.stage, 'loading', 'it waited for the uplink');
+  admission.scriptServed('rack7', word({ verdict: 'loop' }));
+  assert.equal(core.life('m1')?.stage, 'failed');
+});

@@ -55,6 +55,8 @@ interface Refused {
 }
 
 const heartbeatMs = 5000;
+/** A relay's word that a machine boots in a circle is believed when it is no older, by either clock. */
+const loopWordMs = 5 * 60_000;
 const boots = 'it fetched its boot script more than six times in ten minutes: it boots in a circle';
 
 export class Admission {
@@ -288,11 +290,8 @@ export class Admission {
   }
 
   /** A relay has given a machine of its networks a boot script. Not believed of any other. */
-  scriptServed(
-    relay: string,
-    { machine, mac, token, verdict, address }: Pick<ScriptServed, 'machine' | 'mac' | 'token' | 'verdict' | 'address'>,
-  ): void {
-    const { core, hosts, tokens, ticks } = this.#world;
+  scriptServed(relay: string, { machine, mac, token, verdict, address, unixMs }: ScriptServed): void {
+    const { core, hosts, tokens, ticks, now } = this.#world;
     const host = hosts.named(machine);
     if (host === undefined || host.relay !== relay || !host.macs.some((each) => each === mac)) return;
     const life = core.life(machine);
@@ -304,7 +303,9 @@ export class Admission {
     // Without a token it was told to wait, or to boot its disk.
     const given = token !== '' && tokens.served(token, machine, ticks());
     if (given) this.#world.tokensChanged?.();
-    const tooMany = verdict === 'loop' || (given && this.#boots.lately(machine, ticks()) >= mostBoots);
+    // What waited for the uplink may be of a life before this one.
+    const late = Math.abs(now() - Number(unixMs)) > loopWordMs;
+    const tooMany = (verdict === 'loop' && !late) || (given && this.#boots.lately(machine, ticks()) >= mostBoots);
     if (tooMany && life !== undefined && offerIn(life.stage) === 'installer') {
       core.happened(machine, { kind: 'failed', reason: boots });
       return;

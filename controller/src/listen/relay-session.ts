@@ -44,6 +44,8 @@ export interface RelaySessionSettings {
 /** Words at once, and then so many a second; what is above is dropped and counted. Of observations each one counts. */
 const wordsAtOnce = 10_000;
 const wordsPerSecond = 1000;
+const scriptsAtOnce = 2000;
+const scriptsPerSecond = 100;
 /** Messages that a relay doesn't read pile up in memory; beyond this many it is cut off. */
 const mostUnread = 2000;
 const mostInterfaces = 64;
@@ -64,6 +66,7 @@ export class RelaySession implements RelayLink {
   #nextId = 1n;
   #dropped = 0;
   readonly #words = new TokenBucket(wordsAtOnce, wordsPerSecond);
+  readonly #scripts = new TokenBucket(scriptsAtOnce, scriptsPerSecond);
   readonly #finds = new Map<bigint, (addresses: readonly string[]) => void>();
   readonly #wakes = new Map<bigint, (report: WakeReport) => void>();
   readonly #nonce = randomBytes(32);
@@ -217,7 +220,13 @@ export class RelaySession implements RelayLink {
     }
   }
 
+  /** Words of scripts are few and each counts: those about bytes sent must not take their room. */
   #mayPass(word: RelayWord): boolean {
+    if (word.$case === 'script') {
+      const passes = this.#scripts.take(this.#settings.ticks());
+      if (!passes) this.#dropped += 1;
+      return passes;
+    }
     const weight = word.$case === 'seen' ? Math.max(1, word.value.seen.length) : 1;
     if (weight > wordsAtOnce / 2) this.#dropped += weight;
     else {

@@ -61,6 +61,8 @@ export interface RelayDoor {
 const statusMs = 5000;
 /** Links that have not said who they are. */
 const mostGreeting = 64;
+/** Of one address: a stranger must not keep the others out. */
+const mostGreetingEach = 8;
 const unknown = { code: status.UNAUTHENTICATED, details: 'no link has this credential' };
 
 /** Opens the door. @throws PortTaken, Error naming the address that could not be taken */
@@ -74,7 +76,8 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
   const taken = new Map<string, { life: string; number: bigint }>();
   /** Names whose older link is being asked whether it lives. */
   const asking = new Set<string>();
-  let greeting = 0;
+  /** Addresses of links that haven't said who they are. */
+  const greeting: string[] = [];
   const odd = (about: string, what: string): void => {
     try {
       desk.odd(about, what);
@@ -117,14 +120,16 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
   };
 
   const link = (stream: ServerDuplexStream<FromRelay, ToRelay>): void => {
-    if (greeting >= mostGreeting) {
+    const from = stream.getPeer().replace(/:\d+$/, '');
+    const ofOne = greeting.filter((each) => each === from).length;
+    if (greeting.length >= mostGreeting || ofOne >= mostGreetingEach) {
       stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: 'too many links at once' });
       return;
     }
-    greeting++;
+    greeting.push(from);
     let counted = true;
     const greeted = () => {
-      if (counted) greeting--;
+      if (counted) greeting.splice(greeting.indexOf(from), 1);
       counted = false;
     };
     stream.on('close', greeted);

@@ -603,6 +603,30 @@ test('Carry and Fetch need a credential of a link that lives', async (t) => {
   assert.equal(await fetched(session.credential), 16);
 });
 
+test('one address can keep a few silent links open, and no others out', async (t) => {
+  const here = await controller(t);
+  const { RelayServiceClient } = await import('@nixie/proto/relay');
+  const { pinned } = await import('./pin.ts');
+  const endpoint = { host: '127.0.0.1', port: here.door.port };
+  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, pinned(endpoint, tls.fingerprint, tls.certPem), {
+    'grpc.ssl_target_name_override': 'nixie',
+  });
+  t.after(() => client.close());
+  const codes: number[] = [];
+  let challenged = 0;
+  const silent = Array.from({ length: 10 }, () => {
+    const call = client.link();
+    call.on('data', () => void challenged++);
+    call.on('error', (error: Error & { code: number }) => codes.push(error.code));
+    return call;
+  });
+  await until(() => codes.length === 2 && challenged === 8, 'eight are asked, two refused');
+  assert.deepEqual(codes, [8, 8]);
+  for (const call of silent) call.cancel();
+  const { link } = relay(t, here.token('rack7'), here.door.port);
+  await until(() => link.up, 'linked when they have gone');
+});
+
 test('strange bytes at the door harm nobody', async (t) => {
   const here = await controller(t);
   const socket = tlsConnect({

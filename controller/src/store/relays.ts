@@ -1,7 +1,7 @@
 // The relays that may join: who was given a token, and which key used it first. Tokens are written by `nixie relay-token` while a controller may be
 // running, keys by the controller: two files with one writer each. Neither holds a secret.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { chownSync, readFileSync, statSync } from 'node:fs';
+import { lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isRelayName } from '../machine/relay.ts';
 import { replaceFile } from './file.ts';
@@ -87,6 +87,8 @@ export class RelayShelf {
   #tokens: readonly KeptToken[] = [];
   #keys: BoundKey[] = [];
   #seen: string | undefined;
+  /** The file that couldn't be read, and was told of. */
+  #unread: string | undefined;
 
   /** @param warn told what can't be read or written; the last that was read stays in force */
   constructor(stateDir: string, warn: (text: string) => void) {
@@ -107,13 +109,17 @@ export class RelayShelf {
     const stat = statSync(file, { throwIfNoEntry: false });
     const seen = stat === undefined ? 'none' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
     if (seen === this.#seen) return false;
-    this.#seen = seen;
     try {
       this.#tokens = readRelayTokens(this.#stateDir);
+      this.#seen = seen;
+      this.#unread = undefined;
+      return true;
     } catch (error) {
-      this.#warn((error as Error).message);
+      // Tried again at the next look: a revocation must not be missed.
+      if (this.#unread !== seen) this.#warn((error as Error).message);
+      this.#unread = seen;
+      return false;
     }
-    return true;
   }
 
   /** Those that may join. */
@@ -209,6 +215,7 @@ function writeList(stateDir: string, name: string, entries: readonly object[]): 
 /** Gives a file of the state folder to whom the folder belongs to. */
 export function handOver(file: string): void {
   const { uid, gid } = statSync(dirname(file));
-  const own = statSync(file);
-  if (own.uid !== uid) chownSync(file, uid, gid);
+  // Whoever owns the folder may have put a link in the file's place.
+  const own = lstatSync(file);
+  if (own.isFile() && own.uid !== uid) lchownSync(file, uid, gid);
 }
