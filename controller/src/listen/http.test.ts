@@ -1,3 +1,4 @@
+// The HTTP door by real connections; long because scripts, files, ranges, children and crowds are asked of one server with one table of files.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
