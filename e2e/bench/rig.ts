@@ -6,14 +6,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Child, run, start } from '../lab/child.ts';
 import { type Need, needNetns } from '../lab/need.ts';
-import { removeLeftovers, runId } from '../lab/net.ts';
+import { memoryFolder, removeLeftovers, runId } from '../lab/net.ts';
 import { figureLines, type Measured, median } from './figures.ts';
 
 export const serverAddress = '10.98.0.1';
 export const clientAddress = '10.98.0.2';
 const deadlineMs = 600_000;
-/** A tmpfs on every Linux: nobody's disk is measured. */
-const memoryFolder = '/dev/shm';
 
 export interface Rig {
   readonly name: string;

@@ -46,6 +46,9 @@ export interface Network {
 
 const mark = 'nxlab-';
 
+/** A tmpfs on every Linux, for what shall not measure a disk. */
+export const memoryFolder = '/dev/shm';
+
 /** Field 22 of /proc/PID/stat: with the pid it names a process for good, as pids are used again quickly. */
 function startTime(pid: number): string | undefined {
   try {
@@ -70,8 +73,11 @@ function ownerIsGone(name: string): boolean {
 export async function removeLeftovers(): Promise<string[]> {
   const listed = await run(['ip', 'netns', 'list'], { accept: true });
   const removed: string[] = [];
-  for (const name of readdirSync(tmpdir()).filter(ownerIsGone)) {
-    const folder = join(tmpdir(), name);
+  const left = (place: string) =>
+    readdirSync(place)
+      .filter(ownerIsGone)
+      .map((name) => join(place, name));
+  for (const folder of [...left(tmpdir()), ...left(memoryFolder)]) {
     for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
       const at = line.split(' ')[1] ?? '';
       if (at.startsWith(`${folder}/`)) await run(['umount', '-l', at], { accept: true });
