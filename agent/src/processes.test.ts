@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
-import { loginProcesses, type Process, readStat } from './processes.ts';
+import { listProcesses, loginProcesses, type Process, readStat, usersOf } from './processes.ts';
 import { cryptNames, swapDevices } from './reset-disks.ts';
 
 test('a name may hold blanks and parentheses', () => {
@@ -70,4 +75,21 @@ test('swap of the installer itself stays', () => {
 test('names of open LUKS devices', () => {
   assert.deepEqual(cryptNames('crypted\t(254:0)\nroot-2 (254, 11)\n'), ['crypted', 'root-2']);
   assert.deepEqual(cryptNames('No devices found\n'), []);
+});
+
+test('what works on the target is found, though no login has it any more', async (t) => {
+  const target = mkdtempSync(join(tmpdir(), 'nixie-target-'));
+  t.after(() => rmSync(target, { recursive: true, force: true }));
+  const held = `exec 7>'${target}/db'; echo there; exec sleep 60`;
+  const inside = spawn('sh', ['-c', 'echo there; exec sleep 60'], { cwd: target });
+  const holding = spawn('sh', ['-c', held], { cwd: '/' });
+  const beside = spawn('sh', ['-c', 'echo there; exec sleep 60'], { cwd: '/' });
+  const three = [inside, holding, beside];
+  t.after(() => three.map((child) => child.kill('SIGKILL')));
+  await Promise.all(three.map((child) => once(child.stdout, 'data')));
+  const found = (self: number) => usersOf('/', target, listProcesses('/'), self).map(({ pid }) => pid);
+  assert.deepEqual(found(process.pid), [], 'never what we started');
+  // By an agent that is none of their parents.
+  assert.deepEqual(found(beside.pid!), [inside.pid, holding.pid]);
+  assert.deepEqual(usersOf('/', `${target}x`, listProcesses('/'), beside.pid!), []);
 });

@@ -1,5 +1,5 @@
 // Ending what an SSH login left behind: a remote command without a terminal runs on after its client is gone.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from './host.ts';
 
@@ -62,9 +62,45 @@ export function loginProcesses(all: readonly Process[], self: number): Process[]
   });
 }
 
-/** SIGTERM, then after at most two seconds SIGKILL. @returns how many were ended */
-export async function endLogins(root: string, clock: Clock): Promise<number> {
-  const victims = loginProcesses(listProcesses(root), process.pid);
+/** Processes that hold something below `place` open, work in it or have it for their root; never ourselves, what we started, or process 1. */
+export function usersOf(root: string, place: string, all: readonly Process[], self: number): Process[] {
+  const byPid = new Map(all.map((process) => [process.pid, process]));
+  const isOurs = (process: Process): boolean => {
+    const seen = new Set<number>();
+    for (let at: Process | undefined = process; at && !seen.has(at.pid); at = byPid.get(at.parent)) {
+      if (at.pid === self) return true;
+      seen.add(at.pid);
+    }
+    return false;
+  };
+  const leads = (link: string): boolean => {
+    try {
+      const to = readlinkSync(link);
+      return to === place || to.startsWith(`${place}/`);
+    } catch {
+      return false; // ended meanwhile, or the kernel's own
+    }
+  };
+  return all.filter((process) => {
+    if (process.pid === 1 || isOurs(process)) return false;
+    const folder = join(root, 'proc', String(process.pid));
+    if (leads(join(folder, 'cwd')) || leads(join(folder, 'root'))) return true;
+    try {
+      return readdirSync(join(folder, 'fd')).some((name) => leads(join(folder, 'fd', name)));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Ends what belongs to ssh logins, and what a login that is gone has left at work on the target: nix goes on fetching for as long as it has paths to
+ * fetch. SIGTERM, then after at most two seconds SIGKILL, and a second for that to take effect.
+ * @returns how many were ended
+ */
+export async function endLogins(root: string, clock: Clock, target = '/mnt'): Promise<number> {
+  const all = listProcesses(root);
+  const victims = [...new Set([...loginProcesses(all, process.pid), ...usersOf(root, target, all, process.pid)])];
   const living = (): Process[] => {
     const now = new Set(listProcesses(root).map(({ pid, startedAt }) => `${pid} ${startedAt}`));
     return victims.filter(({ pid, startedAt }) => now.has(`${pid} ${startedAt}`));
@@ -81,5 +117,6 @@ export async function endLogins(root: string, clock: Clock): Promise<number> {
   send('SIGTERM');
   for (let tries = 0; tries < 20 && living().length > 0; tries += 1) await clock.sleep(100);
   send('SIGKILL');
+  for (let tries = 0; tries < 10 && living().length > 0; tries += 1) await clock.sleep(100);
   return victims.length;
 }
