@@ -228,7 +228,10 @@ test('a relay speaks for its own machines only', async (t) => {
   const { relay, core, seen } = await lab(t);
   const [a, b] = [await relay('a'), await relay('b')];
   const script = (machine: string, token: string, verdict = 'installer') =>
-    a.link.say({ $case: 'script', value: { machine, mac, token, verdict, address: '127.0.0.9', unixMs: 0n } });
+    a.link.say({
+      $case: 'script',
+      value: { machine, mac, token, verdict, address: '127.0.0.9', unixMs: BigInt(Date.now()) },
+    });
   script('at-b', b.token());
   script('here', a.token());
   script('at-a', b.token());
