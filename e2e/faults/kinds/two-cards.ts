@@ -32,7 +32,12 @@ function look(field: Field): void {
   const registered = field.stages().filter(({ stage }) => stage === 'registered').length;
   const scripts = events.filter((event) => event.event === 'seen' && event.kind === 'http-script').length;
   assert.equal(scripts, registered, 'a boot script, so a token, for each registration');
-  assert.equal(new Set(field.stages().flatMap(({ address }) => address ?? [])).size, 2, 'its address changed');
+  // An installer has an address for each card, and may take either in each boot.
+  const [proved, ...before] = field
+    .stages()
+    .flatMap(({ address }) => address ?? [])
+    .reverse();
+  assert.ok(proved !== undefined && before.length > 0 && !before.includes(proved), `${proved} after ${before}`);
 }
 
 export const bothCardsListed: Fault = {
