@@ -46,7 +46,7 @@ test('nothing that would be another setting gets into the file', () => {
 test('lines of others stay as they are, ours are replaced', () => {
   const first = cacheSettings(cache, '10.0.0.1:7481');
   const second = cacheSettings({ ...cache, port: 80 }, '10.0.0.2:7481');
-  const others = '# mine\nextra-substituters = http://mirror\n';
+  const others = '# mine\nextra-substituters = http://cache.example\n';
   const once = mergeSettings(others, first);
   assert.equal(once, `${others}${first.join('\n')}\n`);
   assert.equal(mergeSettings(once, first), once);

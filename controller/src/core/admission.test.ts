@@ -1,3 +1,4 @@
+// Long because each way to a script and to a registration is walked here, over one and the same house.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import test from 'node:test';
@@ -123,7 +124,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
       ),
   };
 }
-const session = { mac, bootId: 'b1', place: placeOf('10.0.0.9:4001'), address: '10.0.0.9' };
+const session = { mac, bootId: 'b1', place: placeOf('10.0.0.9:4001') };
 
 test('while the wire is full a machine asks again later; no token is made for it and no boot is counted', () => {
   const { walk, script, tokens, core, wireIsFull } = house();
@@ -390,4 +391,20 @@ test('a relay tells of scripts of its own machines; that one boots in a circle i
   assert.equal(core.life('m1')?.stage, 'loading', 'it waited for the uplink');
   admission.scriptServed('rack7', word({ verdict: 'loop' }));
   assert.equal(core.life('m1')?.stage, 'failed');
+});
+
+test('of a connection that is gone nobody knows the place: it registers nobody, whatever address it tells', () => {
+  const { core, walk, admission, register, token } = house();
+  walk('begin', 'found-nobody');
+  const one = token();
+  assert.deepEqual(register(one, 'b1', 'agent 1', 'unknown'), {
+    refused: 'invalid',
+    why: 'the connection has no IPv4 address',
+  });
+  assert.equal(core.life('m1')?.bootId, undefined);
+  assert.ok('credential' in register(one, 'b1'), 'its token is not used up');
+  assert.deepEqual(admission.session('m1', { ...session, place: placeOf('unknown') }), {
+    refused: 'unavailable',
+    why: 'the connection has no IPv4 address',
+  });
 });

@@ -1,6 +1,5 @@
 // Who gets a boot script, and whose registration is believed. Everything is answered at once, from memory.
 import { createHash } from 'node:crypto';
-import { isIPv4 } from 'node:net';
 import type { RegisterRequest, RegisterResponse } from '@nixie/proto/agent';
 import type { ScriptServed } from '@nixie/proto/relay';
 import { type InstallerFiles, installerScript, localScript, refusalScript, waitScript } from '../answer/script.ts';
@@ -170,7 +169,7 @@ export class Admission {
     if (request.inventory === undefined) return { refused: 'invalid', why: 'inventory: absent' };
     const key = createHash('sha256').update(request.agentKey).digest('hex');
     const taken = tokens.check(request.token, mac, key, ticks());
-    const address = place.address === '' ? request.address : place.address;
+    const { address } = place;
     switch (taken.verdict) {
       case 'unknown':
       case 'expired':
@@ -191,7 +190,8 @@ export class Admission {
       case 'again':
         break;
     }
-    if (!isIPv4(address)) return { refused: 'invalid', why: 'address: not an IPv4 address' };
+    // The connection is gone already: nobody can say any more whether it came by a relay.
+    if (address === '') return { refused: 'invalid', why: 'the connection has no IPv4 address' };
     const host = taken.host;
     if (hosts.named(host)?.macs.includes(mac) !== true)
       return { refused: 'denied', why: 'this machine is not of this run any more' };
@@ -317,7 +317,7 @@ export class Admission {
   }
 
   /** A session of this boot goes on; one of an earlier life of the controller takes up its registration again. */
-  session(host: string, about: { mac: string; bootId: string; place: Place; address: string }): Refused | undefined {
+  session(host: string, about: { mac: string; bootId: string; place: Place }): Refused | undefined {
     const { core, registrations } = this.#world;
     const life = core.life(host);
     if (life === undefined) return { refused: 'denied', why: 'no machine of this run has this name' };
@@ -327,8 +327,9 @@ export class Admission {
       return { refused: 'denied', why: 'this machine is not of this run any more' };
     const elsewhere = this.#otherSite(host, about.place);
     if (elsewhere !== undefined) return { refused: 'denied', why: elsewhere };
-    const address = about.place.address === '' ? about.address : about.place.address;
-    if (isIPv4(address)) this.#addresses.set(about.bootId, address);
+    const { address } = about.place;
+    if (address === '') return { refused: 'unavailable', why: 'the connection has no IPv4 address' };
+    this.#addresses.set(about.bootId, address);
     if (life.bootId === about.bootId) return undefined;
     const kept = registrations.get(host);
     if (kept === undefined || kept.bootId !== about.bootId)

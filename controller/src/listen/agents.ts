@@ -5,7 +5,6 @@ import {
   type handleUnaryCall,
   logVerbosity,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   type ServiceError,
   setLogVerbosity,
@@ -29,9 +28,8 @@ import { type Place, placeOf as placeOfPeer, placeText } from '../machine/relay.
 import type { Credential } from '../machine/token.ts';
 import { AgentSession, type SessionUp } from './agent-session.ts';
 import { type CheckInDesk, hostService } from './check-ins.ts';
-import { PortTaken } from './errors.ts';
+import { bindGrpc, closeGrpc, credentialsOf, listenGrpc } from './grpc-listen.ts';
 import { Instructor } from './instructor.ts';
-import { portHolder } from './port-holder.ts';
 
 export type { SessionUp } from './agent-session.ts';
 
@@ -198,33 +196,13 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
   server.addService(AgentServiceService, { register, session });
   if (options.checkIns !== undefined)
     server.addService(HostServiceService, hostService(options.checkIns, placeOf, odd));
-  const credentials = ServerCredentials.createSsl(null, [
-    { private_key: Buffer.from(options.tls.keyPem), cert_chain: Buffer.from(options.tls.certPem) },
-  ]);
-  const bound: string[] = [];
-  let { port } = options;
-  for (const address of options.addresses) {
-    const to = (wanted: number): string => (address.includes(':') ? `[${address}]:${wanted}` : `${address}:${wanted}`);
-    try {
-      port = await new Promise<number>((resolve, reject) =>
-        server.bindAsync(to(port), credentials, (error, got) => (error ? reject(error) : resolve(got))),
-      );
-      bound.push(to(port));
-    } catch (error) {
-      server.forceShutdown();
-      if (/EADDRINUSE/.test((error as Error).message))
-        throw new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp'));
-      throw new Error(`listen for agents on ${to(port)}: ${(error as Error).message}`, { cause: error });
-    }
-  }
+  const credentials = credentialsOf(options.tls);
+  const { bound, port } = await listenGrpc(server, credentials, { ...options, whom: 'agents' });
 
   return {
     bound,
     port,
-    loopback: () =>
-      new Promise((resolve, reject) =>
-        server.bindAsync('127.0.0.1:0', credentials, (error, got) => (error ? reject(error) : resolve(got))),
-      ),
+    loopback: () => bindGrpc(server, '127.0.0.1:0', credentials),
     sessions: () => [...byHost.keys()],
     instruct(host, action, timeoutMs) {
       const up = byHost.get(host);
@@ -235,16 +213,7 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     async close() {
       instructor.close();
       for (const each of open) each.end(status.UNAVAILABLE, 'the controller is closing');
-      await new Promise<void>((resolve) => {
-        const late = setTimeout(() => {
-          server.forceShutdown();
-          resolve();
-        }, 500);
-        server.tryShutdown(() => {
-          clearTimeout(late);
-          resolve();
-        });
-      });
+      await closeGrpc(server, 500);
     },
   };
 }

@@ -2,14 +2,13 @@
 // stands in tables; no text of a request reaches a file system.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Mac } from '../machine/mac.ts';
-import { PortTaken } from './errors.ts';
 import { createFleetDoor } from './fleet-door.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
 import { type HeldFile, type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
 import type { NixDoor } from './http-nix.ts';
 import { routeOf } from './http-route.ts';
-import { portHolder } from './port-holder.ts';
 import type { Seen } from './seen.ts';
+import { listenOn } from './tcp-listen.ts';
 
 export type { FileHold, HeldFile, HttpFile } from './http-file.ts';
 
@@ -270,7 +269,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       server.requestTimeout = limits.headersTimeoutMs * 2;
       server.keepAliveTimeout = limits.keepAliveMs;
       server.on('clientError', (_error, socket) => socket.destroy());
-      await listen(server, address, port);
+      await listenOn(server, address, port);
       servers.push(server);
       port = (server.address() as { port: number }).port;
     }
@@ -291,20 +290,6 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     counters: () => ({ ...count, ...bulk.counters(), fleet: fleet.machines }),
     close,
   };
-}
-
-function listen(server: Server, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') reject(new Error(`open tcp port ${port} on ${address}`, { cause: error }));
-      else reject(new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp')));
-    });
-    server.listen({ host: address, port, exclusive: true }, () => {
-      server.removeAllListeners('error');
-      server.on('error', () => {});
-      resolve();
-    });
-  });
 }
 
 function remoteAddress(request: IncomingMessage): string {

@@ -1,6 +1,6 @@
 // The front door for relays: gRPC over TLS at a port of its own. It knows which relays are linked, lets in one of each name, and decides nothing
 // about machines.
-import { Server, ServerCredentials, type ServerDuplexStream, type ServerWritableStream, status } from '@grpc/grpc-js';
+import { Server, type ServerDuplexStream, type ServerWritableStream, status } from '@grpc/grpc-js';
 import {
   type Carried,
   type FetchRequest,
@@ -10,8 +10,7 @@ import {
   RelayServiceService,
   type ToRelay,
 } from '@nixie/proto/relay';
-import { PortTaken } from './errors.ts';
-import { portHolder } from './port-holder.ts';
+import { closeGrpc, credentialsOf, listenGrpc } from './grpc-listen.ts';
 import { type CarryWorld, RelayCarry } from './relay-carry.ts';
 import { type FetchSource, sendFetched } from './relay-fetch.ts';
 import { RelaySession, type RelayWord } from './relay-session.ts';
@@ -205,25 +204,8 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
       });
     },
   });
-  const credentials = ServerCredentials.createSsl(null, [
-    { private_key: Buffer.from(tls.keyPem), cert_chain: Buffer.from(tls.certPem) },
-  ]);
-  const bound: string[] = [];
-  let { port } = options;
-  for (const address of options.addresses) {
-    const to = (wanted: number): string => (address.includes(':') ? `[${address}]:${wanted}` : `${address}:${wanted}`);
-    try {
-      port = await new Promise<number>((resolve, reject) =>
-        server.bindAsync(to(port), credentials, (error, got) => (error ? reject(error) : resolve(got))),
-      );
-      bound.push(to(port));
-    } catch (error) {
-      server.forceShutdown();
-      if (/EADDRINUSE/.test((error as Error).message))
-        throw new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp'));
-      throw new Error(`listen for relays on ${to(port)}: ${(error as Error).message}`, { cause: error });
-    }
-  }
+  const credentials = credentialsOf(tls);
+  const { bound, port } = await listenGrpc(server, credentials, { ...options, whom: 'relays' });
   const look = setInterval(() => {
     for (const each of open) if (desk.isRevoked(each)) each.end(status.UNAUTHENTICATED, 'its token was revoked');
   }, lookMs);
@@ -236,16 +218,7 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
     async close() {
       clearInterval(look);
       for (const each of [...open]) each.end(status.UNAVAILABLE, 'the controller is closing');
-      await new Promise<void>((resolve) => {
-        const late = setTimeout(() => {
-          server.forceShutdown();
-          resolve();
-        }, 1000);
-        server.tryShutdown(() => {
-          clearTimeout(late);
-          resolve();
-        });
-      });
+      await closeGrpc(server, 1000);
     },
   };
 }

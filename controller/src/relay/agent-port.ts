@@ -2,8 +2,7 @@
 // relay has no key to it.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { FromMachine } from '@nixie/proto/relay';
-import { PortTaken } from '../listen/errors.ts';
-import { portHolder } from '../listen/port-holder.ts';
+import { listenOn } from '../listen/tcp-listen.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { OwnLink } from './plan.ts';
 
@@ -67,7 +66,7 @@ export async function openAgentPort(options: AgentPortOptions): Promise<AgentPor
     for (const link of links) {
       // Each side says for itself when it has nothing more to say.
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => take(socket, link));
-      await listen(server, link.address, port);
+      await listenOn(server, link.address, port);
       servers.push(server);
       port = (server.address() as { port: number }).port;
     }
@@ -85,18 +84,4 @@ export async function openAgentPort(options: AgentPortOptions): Promise<AgentPor
     },
     close,
   };
-}
-
-function listen(server: Server, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') reject(new Error(`open tcp port ${port} on ${address}`, { cause: error }));
-      else reject(new PortTaken({ port, protocol: 'tcp', address }, portHolder(port, 'tcp')));
-    });
-    server.listen({ host: address, port, exclusive: true }, () => {
-      server.removeAllListeners('error');
-      server.on('error', () => {});
-      resolve();
-    });
-  });
 }

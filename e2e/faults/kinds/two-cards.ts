@@ -38,6 +38,7 @@ function look(field: Field): void {
     .flatMap(({ address }) => address ?? [])
     .reverse();
   assert.ok(proved !== undefined && before.length > 0 && !before.includes(proved), `${proved} after ${before}`);
+  assert.ok(new Set(before).size <= 2, `one address a card: ${before}`);
 }
 
 export const bothCardsListed: Fault = {
