@@ -1,4 +1,4 @@
-// Long because each way to a script and to a registration is walked here, over one and the same house.
+// Admission over one house; it is long because each way to a script and to a registration is walked here.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import test from 'node:test';
