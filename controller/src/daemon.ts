@@ -516,7 +516,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           }
         },
         session: (host) => heard.session(host),
-        instruct: (host, action, deadlineMs) => sessions.instruct(host, action, deadlineMs),
+        async instruct(host, action, deadlineMs) {
+          const result = await sessions.instruct(host, action, deadlineMs);
+          if (result.ok && (action.$case === 'reboot' || action.$case === 'powerOff')) heard.leaves(host);
+          return result;
+        },
       },
       // Of the installed system, where it checked in; what it took beyond a router, as its relay told; and what we gave.
       leased: (macs, relay) => [

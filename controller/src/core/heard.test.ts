@@ -17,3 +17,21 @@ test('an agent counts as there while it beats, and its session while it is open'
   heard.down('m1');
   assert.deepEqual([heard.lately('m1'), heard.bootOf('m1')], [false, undefined]);
 });
+
+test('one that reboots as it was told is not there any more, unless it beats on', () => {
+  let now = 0;
+  const heard = new Heard(() => now);
+  heard.leaves('m1');
+  heard.up('m1', 'b1');
+  heard.leaves('m1');
+  assert.deepEqual([heard.lately('m1'), heard.bootOf('m1')], [false, 'b1']);
+  now = 4000;
+  heard.beat('m1');
+  assert.equal(heard.lately('m1'), false);
+  now = 10_000;
+  heard.beat('m1');
+  assert.equal(heard.lately('m1'), true);
+  heard.leaves('m1');
+  heard.up('m1', 'b2');
+  assert.equal(heard.lately('m1'), true);
+});

@@ -2,10 +2,12 @@
 
 /** An agent beats every five seconds; two of them may be lost. */
 const latelyMs = 13_000;
+/** One that was told to reboot may beat until it is down. */
+const leavingMs = 10_000;
 
 export class Heard {
   readonly #now: () => number;
-  readonly #sessions = new Map<string, { bootId: string; at: number; number: number }>();
+  readonly #sessions = new Map<string, { bootId: string; at: number; number: number; leaving: number }>();
   #count = 0;
 
   /** @param now milliseconds of a clock that nobody sets */
@@ -14,12 +16,18 @@ export class Heard {
   }
 
   up(host: string, bootId: string): void {
-    this.#sessions.set(host, { bootId, at: this.#now(), number: ++this.#count });
+    this.#sessions.set(host, { bootId, at: this.#now(), number: ++this.#count, leaving: Number.NEGATIVE_INFINITY });
   }
 
   beat(host: string): void {
     const session = this.#sessions.get(host);
-    if (session !== undefined) session.at = this.#now();
+    if (session !== undefined && this.#now() - session.leaving >= leavingMs) session.at = this.#now();
+  }
+
+  /** It does as it was told and reboots or turns itself off: who boots with its MAC is that machine. Unless it beats on for long. */
+  leaves(host: string): void {
+    const session = this.#sessions.get(host);
+    if (session !== undefined) Object.assign(session, { at: Number.NEGATIVE_INFINITY, leaving: this.#now() });
   }
 
   down(host: string): void {

@@ -31,7 +31,12 @@ function look(field: Field): void {
   );
   const registered = field.stages().filter(({ stage }) => stage === 'registered').length;
   const scripts = events.filter((event) => event.event === 'seen' && event.kind === 'http-script').length;
-  assert.equal(scripts, registered, 'a boot script, so a token, for each registration');
+  const course = events.flatMap((event) =>
+    event.event === 'stage' || (event.event === 'seen' && event.kind.startsWith('http-'))
+      ? [`${event.at} ${event.event === 'stage' ? event.stage : `${event.kind} ${event.detail}`}`]
+      : [],
+  );
+  assert.equal(scripts, registered, `a boot script, so a token, for each registration\n${course.join('\n')}`);
   // An installer has an address for each card, and may take either in each boot.
   const [proved, ...before] = field
     .stages()
