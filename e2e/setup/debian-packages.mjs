@@ -46,4 +46,5 @@ export const debianPackages = [
   ['nginx-light', 'the peer of the HTTP benchmark'],
   ['tftpd-hpa', 'a peer of the TFTP benchmarks; atftpd, which would remove it, is unpacked only'],
   ['kea-dhcp4-server', 'a peer of the benchmark of leases'],
+  ['gnuplot-nox', 'the curves of the benchmarks'],
 ];
