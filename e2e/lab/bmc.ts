@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Child, start } from './child.ts';
 import type { Network } from './net.ts';
+import { patienceMs } from './patience.ts';
 import type { Machine } from './qemu.ts';
 
 export interface MagicPacket {
@@ -66,7 +67,7 @@ export async function startBmc(
   bmc.stop = async () => {
     await child.stop(2000);
   };
-  const late = sleep(10_000, 'late', { ref: false });
+  const late = sleep(patienceMs, 'late', { ref: false });
   const ended = child.exited.then(
     () => 'ended',
     () => 'ended',
@@ -74,7 +75,7 @@ export async function startBmc(
   const outcome = await Promise.race([bothPorts, late, ended]);
   if (typeof outcome === 'string') {
     await bmc.stop();
-    throw new Error(`virtual BMC ${outcome === 'late' ? 'is not ready after 10 s' : 'ended'}: ${words}`);
+    throw new Error(`virtual BMC ${outcome === 'late' ? 'is not ready' : 'ended'}: ${words}`);
   }
   return bmc;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, start } from './child.ts';
 import type { Network } from './net.ts';
+import { patienceMs } from './patience.ts';
 
 export interface Capture {
   readonly file: string;
@@ -47,7 +48,7 @@ export async function startCapture(net: Network, file: string, options: { deadli
   ready.catch(() => {});
   await Promise.race([
     ready,
-    sleep(10_000, undefined, { ref: false }).then(() => {
+    sleep(patienceMs, undefined, { ref: false }).then(() => {
       throw new Error(`tcpdump did not start: ${words}`);
     }),
   ]);

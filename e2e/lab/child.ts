@@ -1,6 +1,7 @@
 // Children of the lab. Each leads its own process group, has a deadline, and is ended as a group: QEMU behind `timeout` behind `ip netns exec`
 // would otherwise outlive the test that wanted it.
 import { type StdioOptions, spawn } from 'node:child_process';
+import { patienceMs } from './patience.ts';
 
 export interface Exit {
   readonly code: number | null;
@@ -160,7 +161,7 @@ export async function run(
 ): Promise<Ran> {
   const text = { out: '', err: '' };
   const child = start(argv, {
-    deadlineMs: 30_000,
+    deadlineMs: 2 * patienceMs,
     ...options,
     stdin: options.input === undefined ? 'ignore' : 'pipe',
     onBytes: (bytes, from) => {

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, start } from './child.ts';
 import { lan, lan2, type Network } from './net.ts';
+import { patienceMs } from './patience.ts';
 
 export interface DhcpServer {
   /** What it logged so far. */
@@ -46,7 +47,7 @@ async function serve(
       reject,
     );
   });
-  const tooLate = sleep(10_000, undefined, { ref: false }).then(() => {
+  const tooLate = sleep(patienceMs, undefined, { ref: false }).then(() => {
     throw new Error(`dnsmasq did not become ready: ${lines.slice(-5).join(' | ')}`);
   });
   ready.catch(() => {});

@@ -15,7 +15,7 @@ export const needRoot: Need = () =>
 function inScratchNamespace(lines: (name: string) => string[][]): string | undefined {
   const name = `nxneed-${process.pid}-${randomBytes(3).toString('hex')}`;
   const ip = (args: string[]): void => {
-    execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
+    execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 60_000 });
   };
   try {
     ip(['netns', 'add', name]);

@@ -7,6 +7,7 @@ import { killAllChildren } from '../../agent/src/child.ts';
 import { realClock } from '../../agent/src/host.ts';
 import { followJournal } from '../../agent/src/journal.ts';
 import { LogQueue } from '../../agent/src/log-queue.ts';
+import { patienceMs, until } from './patience.ts';
 
 export interface RealJournal {
   /** Of the flood. */
@@ -55,9 +56,9 @@ function journalctlPids(): number[] {
 async function main(count: number): Promise<RealJournal> {
   const journald = startJournald();
   try {
-    for (let i = 0; i < 100 && !existsSync('/run/systemd/journal/stdout'); i++) await wait(50);
+    await until('journald', () => existsSync('/run/systemd/journal/stdout'));
     const say = (input: Buffer, ...options: string[]) =>
-      spawnSync('systemd-cat', ['-t', 'odd', ...options], { input, timeout: 20_000 });
+      spawnSync('systemd-cat', ['-t', 'odd', ...options], { input, timeout: patienceMs });
     say(bytes('colour \u001b[31mred\u001b[0m\n', 'broken ', [0xff, 0xfe], ' utf-8\n', 'tab\there\u0007\n'));
     say(bytes(`long ${'x'.repeat(1 << 20)}\n`));
     say(bytes('worse\n'), '-p', 'err');
@@ -72,7 +73,7 @@ async function main(count: number): Promise<RealJournal> {
     let kills = 0;
     let most = 0;
     const began = performance.now();
-    while (lines < count && performance.now() - began < 120_000) {
+    while (lines < count && performance.now() - began < 300_000) {
       most = Math.max(most, queue.length);
       const batch = queue.take({ ticks: realClock.ticks(), unixMs: Date.now() });
       if (batch === undefined) {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, start } from './child.ts';
 import { lan2, type Network } from './net.ts';
+import { patienceMs } from './patience.ts';
 
 export type ForeignRelay = 'dhcrelay' | 'dnsmasq';
 
@@ -38,7 +39,7 @@ export async function startRelay(
     child.exited.then(() => reject(new Error(`${kind} ended: ${lines.slice(-5).join(' | ')}`)), reject);
   });
   ready.catch(() => {});
-  const late = sleep(10_000, undefined, { ref: false }).then(() => {
+  const late = sleep(patienceMs, undefined, { ref: false }).then(() => {
     throw new Error(`${kind} is not ready: ${lines.slice(-5).join(' | ')}`);
   });
   late.catch(() => {});

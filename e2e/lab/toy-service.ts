@@ -49,7 +49,7 @@ export async function makeToyService(configurations: string): Promise<ToyService
       argv: ['unshare', '--mount', 'sh', '-ec', inStore, 'sh', ...argv],
       env,
     });
-    const started = startNixie(net, words, { nix, deadlineMs: 200_000 });
+    const started = startNixie(net, words, { nix, deadlineMs: 900_000 });
     runs.push(started);
     return started;
   };
@@ -63,7 +63,7 @@ export async function makeToyService(configurations: string): Promise<ToyService
     startWith,
     async command(...words) {
       const argv = [process.execPath, nixie, ...words, '--state', state];
-      const { stdout, stderr, code } = await run(argv, { accept: true, deadlineMs: 30_000 });
+      const { stdout, stderr, code } = await run(argv, { accept: true });
       return { out: stdout, err: stderr, code };
     },
     async plugIn(name, mac, address) {

@@ -13,8 +13,9 @@ import type { Mac } from '../../controller/src/machine/mac.ts';
 import { makeTls } from '../../controller/src/store/tls.ts';
 import { buildEmpty } from '../bench/start-machine.ts';
 import { type Door, openDoor } from '../lab/agent/door.ts';
-import { type AgentProcess, startAgent, until } from '../lab/agent/process.ts';
+import { type AgentProcess, startAgent } from '../lab/agent/process.ts';
 import { needPrograms, skipUnless } from '../lab/need.ts';
+import { until } from '../lab/patience.ts';
 
 const mostBytes = 115e6;
 const mostPackedBytes = 30e6;
@@ -86,7 +87,7 @@ function inMemory(t: TestContext): string {
       t.after(() => rmSync(folder, { recursive: true, force: true }));
       const program = join(folder, 'try');
       writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
-      execFileSync(program, { timeout: 5000 });
+      execFileSync(program, { timeout: 60_000 });
       return folder;
     } catch {
       // not there, full, or mounted noexec
@@ -96,7 +97,7 @@ function inMemory(t: TestContext): string {
 }
 
 test('memory with every collector run, and time until registered, beside an executable that does nothing', {
-  timeout: 180_000,
+  timeout: 600_000,
 }, async (t) => {
   const built = (await buildAgent()).path;
   const folder = inMemory(t);
@@ -110,7 +111,7 @@ test('memory with every collector run, and time until registered, beside an exec
   const [starts, registrations, memory]: [number[], number[], number[]] = [[], [], []];
   for (let round = 0; round < rounds; round += 1) {
     const began = performance.now();
-    execFileSync(nothing, [], { timeout: 20_000 });
+    execFileSync(nothing, [], { timeout: 60_000 });
     starts.push(performance.now() - began);
 
     const door = await openDoor(tls);
@@ -122,11 +123,11 @@ test('memory with every collector run, and time until registered, beside an exec
       return registered > 0;
     });
     registrations.push(registered - agentBegan);
-    await until('the full inventory', () => door.hardware.length > 1, 20_000, agent.stderr);
+    await until('the full inventory', () => door.hardware.length > 1, agent.stderr);
     const inventory = door.hardware[0]!.content;
     assert.ok(inventory?.$case === 'inventory' && inventory.value.disks.length === 26);
     // What the burst took is given back after it.
-    await until('memory to be given back', () => agent.residentBytes() <= mostMemory * idle.residentBytes(), 10_000);
+    await until('memory to be given back', () => agent.residentBytes() <= mostMemory * idle.residentBytes());
     memory.push(agent.residentBytes());
     await agent.stop();
   }

@@ -8,7 +8,8 @@ import { buildAgent } from '../../agent/build.mjs';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { makeTls } from '../../controller/src/store/tls.ts';
 import { authorizedKey, type Door, openDoor } from '../lab/agent/door.ts';
-import { type AgentProcess, makeTree, startAgent, type Tree, until } from '../lab/agent/process.ts';
+import { type AgentProcess, makeTree, startAgent, type Tree } from '../lab/agent/process.ts';
+import { patienceMs, until } from '../lab/patience.ts';
 
 const mac = '52:54:00:12:34:56' as Mac;
 const tls = await makeTls();
@@ -50,7 +51,7 @@ test('registers with everything the boot script gave it, beats, sends its log an
   const { door, tree, run } = await bench(t);
   const began = performance.now();
   const agent = run();
-  await until('registration', () => door.registered.length > 0, 15_000, agent.stderr);
+  await until('registration', () => door.registered.length > 0, agent.stderr);
   measured.push(`from sources: registered after ${Math.round(performance.now() - began)} ms`);
   const request = door.registered[0]!;
   assert.equal(request.mac, mac);
@@ -77,19 +78,19 @@ test('registers with everything the boot script gave it, beats, sends its log an
   assert.equal(statSync(keys).mode & 0o777, 0o600);
   assert.equal(statSync(join(tree.root, 'root/.ssh')).mode & 0o777, 0o700);
 
-  const looked = await door.server.instruct('machine1', { $case: 'inspect', value: {} }, 10_000);
+  const looked = await door.server.instruct('machine1', { $case: 'inspect', value: {} }, patienceMs);
   assert.equal(looked.ok, true);
   assert.equal(looked.inventory?.schemaVersion, 1);
   assert.equal(looked.inventory.depth, 'quick');
-  await until('the full inventory', () => door.hardware.length > 0, 20_000, agent.stderr);
+  await until('the full inventory', () => door.hardware.length > 0, agent.stderr);
   const [report] = door.hardware;
   assert.ok(report?.content?.$case === 'inventory');
   assert.equal(report.content.value.depth, 'full');
   // The tree is not this machine: whatever would touch processes, disks or power must fail loudly.
-  const reset = await door.server.instruct('machine1', { $case: 'resetDisks', value: {} }, 10_000);
+  const reset = await door.server.instruct('machine1', { $case: 'resetDisks', value: {} }, patienceMs);
   assert.equal(reset.ok, false);
   assert.match(reset.error, /tree of its own/);
-  const reboot = await door.server.instruct('machine1', { $case: 'reboot', value: { delayMs: 0 } }, 10_000);
+  const reboot = await door.server.instruct('machine1', { $case: 'reboot', value: { delayMs: 0 } }, patienceMs);
   assert.equal(reboot.ok, true);
   await until('reboot is logged', () => agent.stderr().includes('reboot: not done'));
   assert.deepEqual(door.odd, []);
@@ -98,13 +99,13 @@ test('registers with everything the boot script gave it, beats, sends its log an
 test('goes on with the same credential when the controller comes back with the same state', async (t) => {
   const { door, run } = await bench(t);
   const agent = run();
-  await until('first session', () => door.beats.length > 0, 15_000, agent.stderr);
+  await until('first session', () => door.beats.length > 0, agent.stderr);
   const { port } = door.server;
   await door.server.close();
   assert.deepEqual(door.downs, ['the controller is closing']);
   const again = await openDoor(tls, { port });
   t.after(() => again.server.close());
-  await until('second session', () => again.beats.length > 0, 20_000, agent.stderr);
+  await until('second session', () => again.beats.length > 0, agent.stderr);
   assert.equal(again.registered.length, 0, 'no second registration: its token is unknown here');
   assert.deepEqual(again.refusals, []);
   assert.equal(again.ups[0]!.host, 'machine1');
@@ -114,11 +115,11 @@ test('goes on with the same credential when the controller comes back with the s
 test('a restarted agent is the same one to the controller', async (t) => {
   const { door, run } = await bench(t);
   const first = run();
-  await until('first session', () => door.beats.length > 0, 15_000, first.stderr);
+  await until('first session', () => door.beats.length > 0, first.stderr);
   first.child.kill('SIGKILL');
   await first.ended;
   const second = run();
-  await until('second session', () => door.ups.length === 2, 15_000, second.stderr);
+  await until('second session', () => door.ups.length === 2, second.stderr);
   assert.equal(door.registered.length, 1);
 });
 
@@ -142,12 +143,7 @@ test('another certificate with the same name gets no byte of the token, and afte
   t.after(() => impostor.close());
   const { port } = impostor.address() as { port: number };
   const agent = run(['--controller', `127.0.0.1:${port}`, '--patience', '1']);
-  await until(
-    'reboot for a new script',
-    () => agent.stderr().includes('reboot: for a new boot script'),
-    20_000,
-    agent.stderr,
-  );
+  await until('reboot for a new script', () => agent.stderr().includes('reboot: for a new boot script'), agent.stderr);
   assert.ok(connections > 0);
   assert.equal(bytes, 0, 'application bytes sent to the impostor');
   assert.match(agent.stderr(), /check certificate of .*: fingerprint is/);
@@ -158,14 +154,14 @@ test('another certificate with the same name gets no byte of the token, and afte
   tree.put('proc/mounts', '/dev/vda2 /mnt ext4 rw 0 0\n');
   const busy = run(['--controller', `127.0.0.1:${port}`, '--patience', '0']);
   const before = connections;
-  await until('more attempts', () => connections >= before + 2, 20_000, busy.stderr);
+  await until('more attempts', () => connections >= before + 2, busy.stderr);
   assert.doesNotMatch(busy.stderr(), /reboot:/);
 });
 
 test('a token of another machine is refused for good, and the agent waits for a person', async (t) => {
   const { door, run } = await bench(t);
   const agent = run(['--mac', '52:54:00:aa:aa:aa', '--patience', '0']);
-  await until('refusal', () => door.refusals.length >= 2, 20_000, agent.stderr);
+  await until('refusal', () => door.refusals.length >= 2, agent.stderr);
   assert.deepEqual([...new Set(door.refusals)], ['other-mac']);
   assert.match(agent.stderr(), /registration was refused: PERMISSION_DENIED: token is other-mac/);
   assert.doesNotMatch(agent.stderr(), /reboot:/);
@@ -176,8 +172,8 @@ test('an unknown token leads to a reboot only where that is the policy', async (
   const unknown = ['--token', 'f'.repeat(32), '--patience', '0'];
   const waiting = run([...unknown, '--refused', 'wait']);
   const rebooting = run(unknown);
-  await until('reboot', () => rebooting.stderr().includes('reboot: for a new boot script'), 20_000, rebooting.stderr);
-  await until('refusal', () => waiting.stderr().includes('UNAUTHENTICATED: token is unknown'), 20_000, waiting.stderr);
+  await until('reboot', () => rebooting.stderr().includes('reboot: for a new boot script'), rebooting.stderr);
+  await until('refusal', () => waiting.stderr().includes('UNAUTHENTICATED: token is unknown'), waiting.stderr);
   assert.doesNotMatch(waiting.stderr(), /reboot:/);
 });
 
@@ -186,10 +182,10 @@ test('starts before the controller does and registers once it is there', async (
   const { port } = door.server;
   await door.server.close();
   const agent = run();
-  await until('a failed attempt', () => agent.stderr().includes('ECONNREFUSED'), 15_000, agent.stderr);
+  await until('a failed attempt', () => agent.stderr().includes('ECONNREFUSED'), agent.stderr);
   const opened = await openDoor(tls, { port, tokens: door.tokens });
   t.after(() => opened.server.close());
-  await until('registration', () => opened.registered.length === 1, 30_000, agent.stderr);
+  await until('registration', () => opened.registered.length === 1, agent.stderr);
 });
 
 test('the executable says its version, prints an inventory and registers', async (t) => {
@@ -197,18 +193,18 @@ test('the executable says its version, prints an inventory and registers', async
   const { door, tree, run } = await bench(t);
   const began = performance.now();
   const agent = run([], path);
-  await until('heartbeats', () => door.beats.length >= 5, 20_000, agent.stderr);
+  await until('heartbeats', () => door.beats.length >= 5, agent.stderr);
   measured.push(
     `executable: ${(bytes / 1e6).toFixed(1)} MB, registered and beating after ${Math.round(performance.now() - began)} ms, ${(agent.residentBytes() / 2 ** 20).toFixed(0)} MiB resident`,
   );
   assert.equal(door.registered.length, 1);
   const { execFileSync } = process.getBuiltinModule('node:child_process');
   assert.match(
-    execFileSync(path, ['--version'], { encoding: 'utf8', timeout: 20_000 }),
+    execFileSync(path, ['--version'], { encoding: 'utf8', timeout: patienceMs }),
     /^nixie-agent 0\.1\.0 \(node v24/,
   );
   const printed = JSON.parse(
-    execFileSync(path, ['--inventory', '--root', tree.root], { encoding: 'utf8', timeout: 20_000 }),
+    execFileSync(path, ['--inventory', '--root', tree.root], { encoding: 'utf8', timeout: patienceMs }),
   );
   assert.equal(printed.schema_version, 1);
   assert.ok(agent.residentBytes() < 200 * 2 ** 20);

@@ -68,17 +68,3 @@ export function startAgent(args: readonly string[], program?: string): AgentProc
     },
   };
 }
-
-/** Looks again and again until it holds; fails after the time, naming what was awaited. */
-export async function until(
-  what: string,
-  holds: () => boolean,
-  withinMs = 15_000,
-  more: () => string = () => '',
-): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`waited ${withinMs} ms for: ${what}\n${more()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

@@ -6,8 +6,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sessionGroups, signalGroup } from '../../../controller/src/child/groups.ts';
+import { until } from '../patience.ts';
 
 const program = join(import.meta.dirname, 'nixos-anywhere');
 const folder = mkdtempSync(join(tmpdir(), 'nixie-standin-'));
@@ -81,7 +81,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       child.stdout.on('data', (bytes) => {
         said += bytes;
       });
-      for (let tries = 0; !said.includes('Gathering') && tries < 200; tries++) await sleep(25);
+      await until('its first steps', () => said.includes('Gathering'));
       assert.deepEqual(said, '### Uploading install SSH keys ###\n### Gathering machine facts ###\n');
       const [work] = readdirSync(at('tmp'));
       assert.deepEqual(readdirSync(at('tmp', work!)).sort(), ['nixos-anywhere', 'nixos-anywhere.pub']);

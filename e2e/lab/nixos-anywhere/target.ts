@@ -16,9 +16,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, run, start } from '../child.ts';
 import { findProgram } from '../need.ts';
+import { until } from '../patience.ts';
 
 export const targetAddress = '10.77.9.2';
 export const controllerAddress = '10.77.9.1';
@@ -223,7 +223,7 @@ echo 'installation finished!'
     const keeper = start(
       ['ip', 'netns', 'exec', names.target, 'unshare', '-m', '--propagation', 'private', 'sh', '-c', mounts],
       {
-        deadlineMs: 1_200_000,
+        deadlineMs: 2_400_000,
         onLine: (line) => {
           if (line === 'ready') up = true;
         },
@@ -231,10 +231,7 @@ echo 'installation finished!'
     );
     let up = false;
     children.push(keeper);
-    for (let tries = 0; !up; tries++) {
-      if (tries > 200) throw new Error('make target: its mounts were not ready in 10 s');
-      await sleep(50);
-    }
+    await until('the mounts of the target', () => up);
     const nsenter = ['nsenter', '-t', String(keeper.pid), '-m', '-n'];
 
     const stopSshd = async () => {
@@ -244,20 +241,14 @@ echo 'installation finished!'
     const startSshd = async (file: string) => {
       await stopSshd();
       sshd = start([...nsenter, findProgram('sshd')!, '-D', '-e', '-f', at('target', file)], {
-        deadlineMs: 1_200_000,
+        deadlineMs: 2_400_000,
         onLine: (line) => {
           if (line.startsWith('Accepted publickey')) accepted++;
         },
       });
       children.push(sshd);
-      for (let tries = 0; tries < 200; tries++) {
-        const listening = await run([...nsenter, 'sh', '-c', "grep -q ':0016 00000000:0000 0A' /proc/self/net/tcp"], {
-          accept: true,
-        });
-        if (listening.code === 0) return;
-        await sleep(50);
-      }
-      throw new Error('make target: sshd does not listen');
+      const look = [...nsenter, 'sh', '-c', "grep -q ':0016 00000000:0000 0A' /proc/self/net/tcp"];
+      await until('sshd to listen', async () => (await run(look, { accept: true })).code === 0);
     };
 
     return {
@@ -276,7 +267,7 @@ echo 'installation finished!'
         const list = wanted.map((name) => `"${name}"`).join(' ');
         const pick = `cs: builtins.listToAttrs (map (n: { name = n; value = let b = cs.\${n}.config.system.build; in { disko = b.diskoScript.outPath;
           toplevel = b.toplevel.outPath; drvs = [ b.diskoScript.drvPath b.toplevel.drvPath ]; }; }) [ ${list} ])`;
-        const nix = { env: { ...process.env, ...env, HOME: at('controller') }, deadlineMs: 120_000 };
+        const nix = { env: { ...process.env, ...env, HOME: at('controller') }, deadlineMs: 300_000 };
         const told = await run(
           [storeShell, 'nix', 'eval', '--json', `path:${flake}#nixosConfigurations`, '--apply', pick],
           nix,
@@ -333,7 +324,7 @@ echo 'installation finished!'
 
 /** The neighbour table of a namespace is read through a process inside. */
 async function neighbourTable(namespace: string, children: Child[]): Promise<string> {
-  const inside = start(['ip', 'netns', 'exec', namespace, 'sleep', 'infinity'], { deadlineMs: 1_200_000 });
+  const inside = start(['ip', 'netns', 'exec', namespace, 'sleep', 'infinity'], { deadlineMs: 2_400_000 });
   children.push(inside);
   return `/proc/${inside.pid}/net/arp`;
 }

@@ -6,6 +6,7 @@ import { joinTokenText } from '../../../controller/src/machine/relay.ts';
 import { keepRelayToken } from '../../../controller/src/store/relays.ts';
 import { loadTls } from '../../../controller/src/store/tls.ts';
 import { type Child, type Exit, start } from '../child.ts';
+import { patienceMs } from '../patience.ts';
 import { uplink } from './subnets.ts';
 
 const program = join(import.meta.dirname, '../../../controller/src/bin/nixie.ts');
@@ -50,7 +51,7 @@ export function startRelay(
     child,
     lines,
     errors,
-    async logged(what, withinMs = 20_000) {
+    async logged(what, withinMs = patienceMs) {
       const end = performance.now() + withinMs;
       for (;;) {
         const at = lines.findIndex(

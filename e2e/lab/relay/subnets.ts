@@ -2,6 +2,7 @@
 // on the LAN's bridge.
 import { randomBytes } from 'node:crypto';
 import { run } from '../child.ts';
+import { patienceMs } from '../patience.ts';
 
 export const uplink = { controller: '10.96.0.1', prefix: '10.96.0' } as const;
 /** Relays have .1 and on, machines what they are given. */
@@ -56,7 +57,7 @@ export async function makeSubnets(): Promise<Subnets> {
     ]);
     await batch(to, [`addr add ${address}/24 brd + dev ${card}`, `link set ${card} up`]);
     // The other end is told of it a moment later, and without a carrier a card doesn't count.
-    for (const end = performance.now() + 5000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    for (const end = performance.now() + patienceMs; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
       if ((await run(['ip', '-n', to, 'link', 'show', card])).stdout.includes('LOWER_UP')) break;
       if (performance.now() > end) throw new Error(`${card} in ${to} has no carrier`);
     }

@@ -1,5 +1,6 @@
 // A program of ours in a namespace that is spoken to in lines of JSON, one answer for each request, and unasked lines besides.
 import { type Child, start } from '../child.ts';
+import { patienceMs } from '../patience.ts';
 
 export interface Talker {
   readonly child: Child;
@@ -49,13 +50,13 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
   const ask = (request: object): Promise<Record<string, unknown>> =>
     within(
       `ask ${JSON.stringify(request).slice(0, 60)}`,
-      60_000,
+      patienceMs,
       new Promise((resolve) => {
         answers.push(resolve);
         child.write(`${JSON.stringify(request)}\n`);
       }),
     );
-  const hear: Talker['hear'] = (what, matches, withinMs = 5000) => {
+  const hear: Talker['hear'] = (what, matches, withinMs = patienceMs) => {
     const line = Promise.withResolvers<Record<string, unknown>>();
     const look = (): void => {
       const at = heard.findIndex(matches);
@@ -71,9 +72,9 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
   try {
     await within(
       `start ${argv.at(-2)}`,
-      20_000,
+      patienceMs,
       Promise.race([
-        hear('ready', (line) => line.ready === true, 20_000),
+        hear('ready', (line) => line.ready === true),
         child.exited.then(() => Promise.reject(new Error(`ended at once: ${errors.join(' | ')}`))),
       ]),
     );
