@@ -304,7 +304,7 @@ test('machines are found and woken by their own relay; loaders are fetched', asy
   const a = await relay('a');
   await relay('b');
   assert.deepEqual(await part.relays.find('a', [mac]), ['10.0.0.97']);
-  assert.deepEqual(await part.relays.find('c', [mac]), []);
+  await assert.rejects(part.relays.find('c', [mac]), /relay c is not connected/);
   assert.equal((await part.relays.wake('b', [mac])).sent, 2);
   const [loader] = a.plans[0]!.loaders;
   assert.deepEqual([loader?.firmware, loader?.file?.sha256], ['x64', imageHash]);

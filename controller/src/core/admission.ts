@@ -356,7 +356,8 @@ export class Admission {
     const life = core.life(host);
     const kept = registrations.get(host);
     if (kept === undefined || hosts.named(host)?.macs.includes(kept.mac) !== true) return;
-    if (life?.stage !== 'waking' || bootId !== kept.bootId || life.address !== undefined) return;
+    if ((life?.stage !== 'waking' && life?.stage !== 'probing') || bootId !== kept.bootId || life.address !== undefined)
+      return;
     const address = this.#addresses.get(kept.bootId);
     if (address !== undefined) core.happened(host, { kind: 'agent-registered', ...registered(kept), address });
   }

@@ -34,6 +34,7 @@ function desk(built = true) {
 test('a failed machine begins anew, with nothing left of its first attempt', () => {
   const { core, world, calls } = desk();
   assert.deepEqual(retry(world, 'm1'), { refused: "retry can't happen while m1 is planned" });
+  for (const kind of ['begin', 'found-nobody'] as const) core.happened('m1', { kind });
   core.happened('m1', { kind: 'failed', reason: 'x' });
   assert.equal(retry(world, 'm1'), undefined);
   assert.equal(core.life('m1')?.stage, 'waking');

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
-import { makeLookup, neighbourAt } from './place.ts';
+import type { Mac } from '../machine/mac.ts';
+import { makeFinder, makeLookup, NotLooked, neighbourAt } from './place.ts';
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** A clock that the test moves. */
@@ -80,4 +84,37 @@ test('of two interfaces with the same private addresses the neighbour is that of
   assert.equal(at('203.0.113.7'), '52:54:00:00:00:01', 'at an address of neither: whoever is known');
   assert.equal(at('192.168.1.1', '192.168.1.10'), undefined);
   assert.equal(at('192.168.1.1', '10.0.0.9'), 'foreign');
+});
+
+test('a network that nobody could be asked on is no empty one; each segment is asked by its own interface', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'place-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const table = join(folder, 'arp');
+  const row = '10.0.0.7 0x1 0x2 52:54:00:00:00:01 * b';
+  writeFileSync(table, `IP address HW type Flags HW address Mask Device\n${row}\n`);
+  const [there, nowhere] = ['52:54:00:00:00:01' as Mac, '52:54:00:00:00:09' as Mac];
+  const segments = ['a', 'b'].map((name) => ({ name, address: '10.0.0.1', prefixLength: 29 }));
+  const asked: string[] = [];
+  const finder = (down: readonly string[], from = table) =>
+    makeFinder(segments, () => 0, {
+      table: from,
+      pause: async () => {},
+      open: ({ name }) => ({
+        send(address, _port, failed) {
+          asked.push(`${name} ${address}`);
+          if (down.includes(name)) failed(new Error('send ENETDOWN'));
+        },
+        close() {},
+      }),
+    });
+  assert.deepEqual(await finder([]).find([nowhere]), []);
+  assert.equal(new Set(asked).size, 12);
+  await assert.rejects(finder(['a']).find([nowhere]), (error: Error) => {
+    assert.ok(error instanceof NotLooked);
+    assert.match(error.message, /^a: ask 10\.0\.0\.1\/29: send ENETDOWN$/);
+    return true;
+  });
+  // Who was found is found.
+  assert.deepEqual(await finder(['a']).find([there]), ['10.0.0.7']);
+  await assert.rejects(finder([], join(folder, 'none')).find([there]), /^NotLooked: read neighbours/);
 });

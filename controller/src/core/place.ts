@@ -3,7 +3,7 @@ import { lookup as lookUpName } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { after as realTimer, sleep } from '../clock.ts';
-import { findByMac, neighbours, parseNeighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
+import { findByMac, neighbours, type PokeSocket, parseNeighbours, pokeSubnet, widestPrefix } from '../install/find.ts';
 import type { Mac } from '../machine/mac.ts';
 import { inSubnet } from './network.ts';
 
@@ -13,8 +13,17 @@ export interface Segment {
   readonly prefixLength: number;
 }
 
+/** Nobody could look, or nobody said what was seen: who was looked for may be there, or not. */
+export class NotLooked extends Error {
+  override name = 'NotLooked';
+}
+
 export interface Finder {
-  /** Addresses at which any of the MACs answers now, the likeliest first. @param relay behind which they are; absent: on our own networks */
+  /**
+   * Addresses at which any of the MACs answers now, the likeliest first; none: nobody answers.
+   * @param relay behind which they are; absent: on our own networks
+   * @throws NotLooked when that can't be said
+   */
   find(macs: readonly Mac[], signal?: AbortSignal, relay?: string): Promise<readonly string[]>;
   /** The MAC that the neighbour table has for an address on any of our interfaces. */
   macOf(address: string): Promise<Mac | undefined>;
@@ -23,19 +32,32 @@ export interface Finder {
 /** A poke that is younger than this is not repeated, milliseconds. */
 const freshMs = 3000;
 
-/** @param now milliseconds of a clock that nobody sets */
-export function makeFinder(segments: readonly Segment[], now: () => number): Finder {
-  const pokes = new Map<string, { at: number; done: Promise<void> }>();
+export interface FinderWorld {
+  /** Whose datagrams leave by that segment's interface. Absent: by the route to the address. */
+  readonly open?: (segment: Segment) => PokeSocket;
+  /** For tests. */
+  readonly table?: string;
+  readonly pause?: (milliseconds: number) => Promise<void>;
+}
 
-  const poke = (segment: Segment): Promise<void> => {
+/** @param now milliseconds of a clock that nobody sets */
+export function makeFinder(segments: readonly Segment[], now: () => number, world: FinderWorld = {}): Finder {
+  const { table, pause = sleep } = world;
+  const pokes = new Map<string, { at: number; done: Promise<string | undefined> }>();
+
+  /** Why nobody there was asked. */
+  const poke = (segment: Segment): Promise<string | undefined> => {
     const last = pokes.get(segment.name);
     if (last !== undefined && now() - last.at < freshMs) return last.done;
     const cidr = `${segment.address}/${Math.max(segment.prefixLength, widestPrefix)}`;
     // Answers to the last datagrams need a moment.
-    const done = pokeSubnet(cidr).then(
-      () => sleep(500),
+    const done = pokeSubnet(cidr, world.open === undefined ? {} : { open: () => world.open!(segment) }).then(
+      async () => {
+        await pause(500);
+        return undefined;
+      },
       // The table may still know it.
-      () => undefined,
+      (error: Error) => `${segment.name}: ${error.message}`,
     );
     pokes.set(segment.name, { at: now(), done });
     return done;
@@ -43,14 +65,23 @@ export function makeFinder(segments: readonly Segment[], now: () => number): Fin
 
   return {
     async find(macs, signal) {
+      const unasked: string[] = [];
       const found = await Promise.all(
         segments.map(async (segment) => {
-          await poke(segment);
+          const why = await poke(segment);
+          if (why !== undefined) unasked.push(why);
           if (signal?.aborted) return [];
-          return await findByMac({ macs, interfaceName: segment.name });
+          return await findByMac({ macs, interfaceName: segment.name, ...(table !== undefined && { table }) }).catch(
+            (error: Error) => {
+              unasked.push(error.message);
+              return [];
+            },
+          );
         }),
       );
-      return [...new Set(found.flat())];
+      const addresses = [...new Set(found.flat())];
+      if (addresses.length === 0 && unasked.length > 0) throw new NotLooked([...new Set(unasked)].join('; '));
+      return addresses;
     },
     async macOf(address) {
       for (const segment of segments) {

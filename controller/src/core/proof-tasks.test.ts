@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Proof, WaitRequest } from '../install/verify.ts';
+import type { RunEvent } from '../machine/event.ts';
 import type { Host } from '../machine/host.ts';
 import { type Happening, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
+import { NotLooked } from './place.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
 import { LinkCut } from './relay-way.ts';
 import type { Plan, TaskWorld } from './task-world.ts';
@@ -22,7 +24,13 @@ function play(given: {
   known?: boolean;
   /** It is behind a relay, whose link was lost meanwhile or not. */
   cut?: boolean;
+  /** So many looks at the neighbours can't be had. */
+  unlooked?: number;
+  scan?: { kind: 'key'; key: string } | { kind: 'none'; detail: string; unasked?: true };
+  leased?: readonly string[];
 }) {
+  let unlooked = given.unlooked ?? 0;
+  const notices: string[] = [];
   const told: Happening[] = [];
   const asked: string[] = [];
   const orders: string[] = [];
@@ -32,16 +40,19 @@ function play(given: {
   };
   const world = {
     finder: {
-      find: async (macs: readonly Mac[]) =>
-        Object.keys(given.arp).filter((address) => macs.includes(given.arp[address]!)),
+      async find(macs: readonly Mac[]) {
+        if (unlooked-- > 0) throw new NotLooked('relay rack7 did not say within 15 s who is there');
+        return Object.keys(given.arp).filter((address) => macs.includes(given.arp[address]!));
+      },
     },
-    leased: () => [],
+    leased: () => given.leased ?? [],
+    sleep: async () => {},
     ...(given.cards === undefined ? {} : { cardsOf: () => given.cards }),
     mayLoseData: () => false,
     expects: () => false,
     installerKey: () => undefined,
     tell: (_host: string, happening: Happening) => void told.push(happening),
-    emit() {},
+    emit: (event: RunEvent) => event.event === 'notice' && notices.push(event.text),
     now: () => 0,
     identities: [],
     stateDir: '/state',
@@ -52,7 +63,7 @@ function play(given: {
       installedHostKey: async () => ({ publicKey: 'ssh-ed25519 PLACED' }),
       scanHostKey: async ({ address }: { address: string }) => {
         asked.push(address);
-        return { kind: 'key', key: 'ssh-ed25519 OTHER' };
+        return given.scan ?? { kind: 'key', key: 'ssh-ed25519 OTHER' };
       },
       prove,
       async waitForProof({ addresses, onTry }: WaitRequest) {
@@ -72,7 +83,7 @@ function play(given: {
     await task(world, plan, { ...newLife('m1', 0), bootId: 'b' }, new AbortController().signal);
     return told.at(-1);
   };
-  return { run, asked, orders };
+  return { run, asked, orders, told, notices };
 }
 
 test('the card that is not listed answers ARP for the address of the listed one: it is found all the same', async () => {
@@ -115,4 +126,45 @@ test('that nobody was found while the link of its relay was lost says nothing', 
   assert.equal((await play({ ...scene, cut: false }).run(probe))?.kind, 'found-nobody');
   const found = { arp: { '10.0.0.7': listed }, proofs: { '10.0.0.7': proved } };
   assert.equal((await play({ ...found, cut: true }).run(probe))?.kind, 'found-proved');
+});
+
+test('who could not be looked for is not nobody: it is looked for again, and then left alone', async () => {
+  const up = { arp: { '10.0.0.7': listed }, proofs: { '10.0.0.7': proved } };
+  for (const relay of [{}, { cut: false }]) {
+    const late = play({ ...up, ...relay, unlooked: 2 });
+    assert.equal((await late.run(probe))?.kind, 'found-proved');
+    assert.equal(late.notices.length, 1);
+    assert.match(late.notices[0]!, /not known yet \(relay rack7 did not say/);
+    const never = play({ ...up, ...relay, unlooked: 1000 });
+    await assert.rejects(never.run(probe), /left alone: relay rack7 did not say within 15 s/);
+    assert.deepEqual(never.told, []);
+  }
+  await assert.rejects(play({ ...up, cut: true, unlooked: 1000 }).run(probe), LinkCut);
+});
+
+test('a machine that is found elsewhere needs no look that failed', async () => {
+  const scene = { arp: {}, proofs: { '10.0.0.7': proved }, leased: ['10.0.0.7'], unlooked: 1000 };
+  assert.equal((await play(scene).run(probe))?.kind, 'found-proved');
+});
+
+test('a login that never came to its machine says nothing of it', async () => {
+  const arp = { '10.0.0.7': listed };
+  const detail = 'relay rack7 did not connect to 10.0.0.7 within 15 s';
+  const unasked = { kind: 'unreachable', detail, unasked: true } as const;
+  await assert.rejects(
+    play({ arp, proofs: { '10.0.0.7': unasked }, cut: false }).run(probe),
+    /left alone: relay rack7/,
+  );
+  const scan = { kind: 'none', detail, unasked: true } as const;
+  await assert.rejects(play({ arp, proofs: {}, known: false, scan, cut: false }).run(probe), /left alone: relay rack7/);
+  const closed = play({ arp, proofs: {}, known: false, scan: { kind: 'none', detail: 'refused' }, cut: false });
+  assert.equal((await closed.run(probe))?.kind, 'found-nobody');
+});
+
+test('an installed machine that could not be looked for is not said to be down', async () => {
+  const failed = await play({ arp: {}, proofs: {}, cut: false, unlooked: 1000 }).run(proveInstalled);
+  assert.ok(failed?.kind === 'failed');
+  assert.match(failed.reason, /whether the installed system came up is not known: relay rack7 did not say/);
+  const found = { arp: {}, proofs: { '10.0.0.7': proved }, leased: ['10.0.0.7'], unlooked: 1000 };
+  assert.equal((await play(found).run(proveInstalled))?.kind, 'proof-given');
 });

@@ -2,19 +2,44 @@
 import { join } from 'node:path';
 import type { Proof, ProofRequest } from '../install/verify.ts';
 import type { Happening, Life } from '../machine/life.ts';
+import type { Mac } from '../machine/mac.ts';
 import { iso } from './core.ts';
+import { NotLooked } from './place.ts';
 import { cut, LinkCut, linkClock, sshWay } from './relay-way.ts';
 import { type Plan, realTools, type TaskWorld } from './task-world.ts';
 
 const rebootMs = 90_000;
+/** Looks that may fail, and milliseconds between them. A relay has 15 s to answer each, and all of them fit into the patience of the stage. */
+const mostLooks = 4;
+const lookPauseMs = 10_000;
 
+/** Whoever has not been looked for may be up: an answer that isn't had is never one that nobody is there. */
 export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   const began = linkClock(world);
-  const seen = await look(world, plan, signal);
-  if (signal.aborted) return;
-  // Whoever has not been looked for may be up.
-  if (seen === undefined && cut(world, plan.host, began)) throw new LinkCut('it could not be looked for');
-  world.tell(life.host, seen ?? { kind: 'found-nobody' });
+  for (let looks = 1; ; looks++) {
+    try {
+      const seen = await look(world, plan, signal);
+      if (signal.aborted) return;
+      if (seen === undefined && cut(world, plan.host, began)) throw new LinkCut('it could not be looked for');
+      return world.tell(life.host, seen ?? { kind: 'found-nobody' });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof NotLooked)) throw error;
+      if (cut(world, plan.host, began)) throw new LinkCut(error.message);
+      if (looks >= mostLooks)
+        throw new Error(`whether it is up could not be found out, so it was left alone: ${error.message}`);
+      if (looks === 1)
+        world.emit({
+          event: 'notice',
+          at: iso(world.now()),
+          host: life.host,
+          level: 'warning',
+          text: `whether ${life.host} is up is not known yet (${error.message}); it is looked for again`,
+        });
+    }
+    await world.sleep(lookPauseMs, signal);
+    if (signal.aborted) return;
+  }
 }
 
 /** What can be said of a machine that is up. */
@@ -23,6 +48,7 @@ export type Seen = Extract<Happening, { kind: 'found-proved' | 'found-doubtful' 
 /**
  * Is it up, and does it run what was built? Nothing is sent to it but a login with a pinned key. Undefined: nobody answers, or nobody but the
  * installer that we started.
+ * @throws NotLooked when nothing was found, and not everywhere could be looked
  */
 export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<Seen | undefined> {
   const { host } = plan;
@@ -30,7 +56,13 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
   // The operator has said that it is to be installed again, so what it runs doesn't matter.
   if (world.asksFirst !== true && world.mayLoseData(host)) return undefined;
   const known = await tools.exists(join(world.stateDir, 'hostkeys', host.name, 'ssh_host_ed25519_key'));
-  const [seen, maybe] = await Promise.all([seenAt(world, plan, signal), known ? maybeAt(world, plan, signal) : []]);
+  /** Where nobody could be asked, and why. */
+  const unasked = new Set<string>();
+  const missed = (why: string) => void unasked.add(why);
+  const [seen, maybe] = await Promise.all([
+    seenAt(world, plan, signal, missed),
+    known ? maybeAt(world, plan, signal, missed) : [],
+  ]);
   const scan = async (address: string) => {
     const scanned = await tools.scanHostKey({
       address,
@@ -41,7 +73,9 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
       ssh: world.realSsh,
       folder: world.proofFolder ?? world.stateDir,
     });
-    return scanned.kind === 'key' ? scanned.key : undefined;
+    if (scanned.kind === 'key') return scanned.key;
+    if (scanned.unasked) missed(scanned.detail);
+    return undefined;
   };
   for (const address of new Set([...seen, ...maybe])) {
     if (signal.aborted) return undefined;
@@ -50,6 +84,7 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
     if (known) {
       const { publicKey } = await tools.installedHostKey(world.stateDir, host.name, world.keygen);
       const proof = await tools.prove(proofRequest(world, plan, publicKey, address, signal));
+      if (proof.kind === 'unreachable' && proof.unasked) missed(proof.detail);
       if (proof.kind === 'wrong-key') {
         // A name or a card may lead to anybody; where the MAC was seen it is the machine itself, maybe in an installer whose agent isn't up yet.
         if (!seen.includes(address) || world.expects(host.name)) continue;
@@ -70,28 +105,55 @@ export async function look(world: TaskWorld, plan: Plan, signal: AbortSignal): P
     // The installer that an earlier life of this controller started: its agent is about to come back.
     if (verdict !== undefined && (key === undefined || key !== world.installerKey(host.name))) return verdict;
   }
+  if (unasked.size > 0 && !signal.aborted) throw new NotLooked([...unasked].join('; '));
   return undefined;
 }
 
-/** Where its MACs are, by our own leases and on the networks. */
-async function seenAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
+/** Where its MACs are, by our own leases and on the networks. @param missed told why a network could not be looked at */
+async function seenAt(
+  world: TaskWorld,
+  plan: Plan,
+  signal: AbortSignal,
+  missed: (why: string) => void,
+): Promise<string[]> {
   const { macs, relay } = plan.host;
-  return [...new Set([...world.leased(macs, relay), ...(await world.finder.find(macs, signal, relay))])];
+  return [...new Set([...world.leased(macs, relay), ...(await found(world, macs, signal, relay, missed))])];
+}
+
+async function found(
+  world: TaskWorld,
+  macs: readonly Mac[],
+  signal: AbortSignal,
+  relay: string | undefined,
+  missed: (why: string) => void,
+): Promise<readonly string[]> {
+  try {
+    return await world.finder.find(macs, signal, relay);
+  } catch (error) {
+    if (!(error instanceof NotLooked)) throw error;
+    missed(error.message);
+    return [];
+  }
 }
 
 /**
  * Where it may be as well: where it was proved last, where its name leads, and where cards are that the hosts file doesn't list, for Linux answers ARP for each address of a
  * machine by any of its cards. The key is pinned, so an address of somebody else does no harm.
  */
-async function maybeAt(world: TaskWorld, plan: Plan, signal: AbortSignal): Promise<string[]> {
+async function maybeAt(
+  world: TaskWorld,
+  plan: Plan,
+  signal: AbortSignal,
+  missed: (why: string) => void,
+): Promise<string[]> {
   const { host, system } = plan;
   const cards = (world.cardsOf?.(host.name) ?? []).filter((mac) => !host.macs.includes(mac));
-  const [named, found] = await Promise.all([
+  const [named, others] = await Promise.all([
     world.lookup?.([...new Set([system.hostName ?? host.name, host.name])]) ?? [],
-    cards.length > 0 ? world.finder.find(cards, signal, host.relay) : [],
+    cards.length > 0 ? found(world, cards, signal, host.relay, missed) : [],
   ]);
   const before = world.provedBefore?.(host.name);
-  return [...new Set([...(before === undefined ? [] : [before]), ...named, ...found])];
+  return [...new Set([...(before === undefined ? [] : [before]), ...named, ...others])];
 }
 
 function whatProbeSays(plan: Plan, address: string, proof: Proof): Seen | undefined {
@@ -159,11 +221,20 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
   let sent = false;
   if (resumed) await world.wake(plan.host.macs, signal, plan.host.relay);
   let seen: readonly string[] = [];
+  /** Of the last look. */
+  let unlooked: string | undefined;
   const proof = await tools.waitForProof({
     ...request,
     addresses: async () => {
-      const [found, maybe] = await Promise.all([seenAt(world, plan, signal), maybeAt(world, plan, signal)]);
-      seen = [...new Set([...found, ...(life.address === undefined ? [] : [life.address])])];
+      unlooked = undefined;
+      const missed = (why: string) => {
+        unlooked = why;
+      };
+      const [here, maybe] = await Promise.all([
+        seenAt(world, plan, signal, missed),
+        maybeAt(world, plan, signal, missed),
+      ]);
+      seen = [...new Set([...here, ...(life.address === undefined ? [] : [life.address])])];
       return [...new Set([...seen, ...maybe])];
     },
     patienceMs: world.proofPatienceMs,
@@ -207,6 +278,12 @@ export async function proveInstalled(world: TaskWorld, plan: Plan, life: Life, s
       });
     case 'unreachable':
       if (cut(world, plan.host, began)) throw new LinkCut(proof.detail);
-      return tell({ kind: 'failed', reason: `the installed system did not come up: ${proof.detail}` });
+      return tell({
+        kind: 'failed',
+        reason:
+          unlooked === undefined
+            ? `the installed system did not come up: ${proof.detail}`
+            : `whether the installed system came up is not known: ${unlooked}`,
+      });
   }
 }

@@ -151,10 +151,10 @@ test('a cut is one until it is over, and for whoever began before', () => {
   assert.equal(relays.cutSince('rack7', 301), false);
 });
 
-test('without a link nobody is found, and who wakes is told why', async () => {
+test('without a link nobody is looked for, and who wakes is told why', async () => {
   const { relays, link } = lab();
   const mac = '52:54:00:00:00:01' as Mac;
-  assert.deepEqual(await relays.find('rack7', [mac]), []);
+  await assert.rejects(relays.find('rack7', [mac]), /^NotLooked: relay rack7 is not connected/);
   assert.match((await relays.wake('rack7', [mac])).failures.join(), /rack7 is not connected/);
   relays.up(link());
   assert.deepEqual(await relays.find('rack7', [mac]), ['10.0.0.9']);

@@ -1,6 +1,7 @@
 // Which relays are linked, what each has in hand, and those who wait for one.
 import type { BootPlan, RelayInterface, RelayStatus } from '@nixie/proto/relay';
 import type { Mac } from '../machine/mac.ts';
+import { NotLooked } from './place.ts';
 
 export interface WakeReport {
   readonly sent: number;
@@ -17,6 +18,7 @@ export interface RelayLink {
   /** Milliseconds since it said anything; it does so every few seconds. Absent: not counted. */
   readonly silentMs?: number;
   sendPlan(plan: BootPlan): void;
+  /** @throws NotLooked */
   find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]>;
   wake(mac: Mac, deadlineMs: number): Promise<WakeReport>;
 }
@@ -178,9 +180,11 @@ export class Relays {
     }, signal);
   }
 
-  /** Where any of the MACs answers now; none while there is no link. */
+  /** Where any of the MACs answers now. @throws NotLooked when its relay doesn't say */
   async find(name: string, macs: readonly Mac[]): Promise<readonly string[]> {
-    return (await this.#known.get(name)?.link?.find(macs, findMs)) ?? [];
+    const link = this.#known.get(name)?.link;
+    if (link === undefined) throw new NotLooked(`relay ${name} is not connected`);
+    return await link.find(macs, findMs);
   }
 
   async wake(name: string, macs: readonly Mac[]): Promise<WakeReport> {

@@ -5,6 +5,7 @@ import type { Proof } from '../install/verify.ts';
 import type { Host } from '../machine/host.ts';
 import { type Happening, type Life, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
+import { NotLooked } from './place.ts';
 import type { Plan, TaskWorld } from './task-world.ts';
 import { makeTurns } from './turns.ts';
 import { wake } from './wake-task.ts';
@@ -26,6 +27,8 @@ interface Given {
   readonly asksFirst?: boolean;
   readonly expects?: (second: number) => boolean;
   readonly installerKey?: string;
+  /** At that second nobody can look. */
+  readonly unlooked?: (second: number) => boolean;
 }
 
 function house(machines: number, given: Given) {
@@ -44,6 +47,7 @@ function house(machines: number, given: Given) {
       signal?.addEventListener('abort', () => sleepers.delete(sleeper) && resolve());
     });
   const shown = () => given.shows(now / 1000);
+  const unlooked = () => given.unlooked?.(now / 1000) === true;
   const ends = new Map<string, AbortController>();
   const asked = async (): Promise<void> => {
     logins++;
@@ -65,8 +69,13 @@ function house(machines: number, given: Given) {
         return key === undefined ? { kind: 'none', detail: '' } : { kind: 'key', key };
       },
     },
-    finder: { find: async () => (shown().key === undefined ? [] : ['10.0.0.9']) },
-    leased: () => ['10.0.0.9'],
+    finder: {
+      async find() {
+        if (unlooked()) throw new NotLooked('its relay did not say');
+        return shown().key === undefined ? [] : ['10.0.0.9'];
+      },
+    },
+    leased: () => (unlooked() ? [] : ['10.0.0.9']),
     mayLoseData: () => given.mayLoseData ?? false,
     asksFirst: given.asksFirst ?? false,
     expects: () => given.expects?.(now / 1000) ?? false,
@@ -173,4 +182,21 @@ test('a thousand machines cost no more than sixteen logins at once, and all are 
   assert.equal(new Set(told.map(({ host }) => host)).size, 1000);
   assert.equal(most(), 16);
   assert.ok(logins() <= 16 * 300, `${logins()}`);
+});
+
+test('a look that can not be had neither ends a wake nor a doubt', async () => {
+  const { pass, told, packets } = house(1, {
+    shows: () => another,
+    mayLoseData: true,
+    asksFirst: true,
+    // The second look.
+    unlooked: (second) => second < 1 || (second > 60 && second < 100),
+  });
+  await pass(900);
+  assert.deepEqual(
+    told.map(({ happening }) => happening.kind),
+    ['found-doubtful'],
+  );
+  assert.ok(told[0]!.second > 120 && told[0]!.second < 200, `${told[0]!.second}`);
+  assert.ok(packets() > 3);
 });

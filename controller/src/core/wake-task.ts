@@ -20,7 +20,7 @@ export async function wake(world: TaskWorld, plan: Plan, life: Life, signal: Abo
 
 async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  if (world.mayLoseData(plan.host) && (await world.finder.find(plan.host.macs, signal, plan.host.relay)).length > 0)
+  if (world.mayLoseData(plan.host) && (await isThere(world, plan, signal)))
     world.emit({
       event: 'notice',
       at: iso(world.now()),
@@ -38,6 +38,12 @@ async function sendPackets(world: TaskWorld, plan: Plan, life: Life, signal: Abo
   }
 }
 
+/** Only for what the operator is told: one that can't be looked for is woken all the same. */
+async function isThere(world: TaskWorld, { host }: Plan, signal: AbortSignal): Promise<boolean> {
+  const found = await world.finder.find(host.macs, signal, host.relay).catch(() => []);
+  return found.length > 0;
+}
+
 /** One that is proved is left alone at once. A doubt must be seen twice: on its way up a machine may show other keys than its own. */
 async function lookAgain(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
   let doubt: string | undefined;
@@ -45,9 +51,9 @@ async function lookAgain(world: TaskWorld, plan: Plan, life: Life, signal: Abort
     await world.sleep(lookPauses[Math.min(round, lookPauses.length - 1)]!, signal);
     if (signal.aborted) return;
     const once = async () => {
-      // A look that can't be had is no news of the machine.
-      const seen = await look(world, plan, signal).catch(() => undefined);
-      if (signal.aborted) return;
+      // A look that can't be had is no news of the machine, and no end of a doubt.
+      const seen = await look(world, plan, signal).catch(() => 'unknown' as const);
+      if (signal.aborted || seen === 'unknown') return;
       const sure = seen?.kind !== 'found-doubtful' || seen.reason === doubt;
       doubt = seen?.kind === 'found-doubtful' ? seen.reason : undefined;
       if (seen !== undefined && sure) world.tell(life.host, seen);

@@ -59,8 +59,8 @@ export function subnetAddresses(cidr: string): string[] {
 
 /** Sending, for tests. */
 export interface PokeSocket {
-  /** Errors are the kernel's business (no route, no answer): not reported. */
-  send(address: string, port: number): void;
+  /** @param failed the kernel didn't take it */
+  send(address: string, port: number, failed: (error: Error) => void): void;
   close(): void;
 }
 
@@ -76,19 +76,31 @@ export interface PokeOptions {
 // RFC 863 discard: nobody listens, and nobody minds.
 const discardPort = 9;
 
-/** Sends one empty datagram to each address of the subnet, paced; about a second for a /22. */
+/**
+ * Sends one empty datagram to each address of the subnet, paced; about a second for a /22.
+ * @throws Error when not one of them left
+ */
 export async function pokeSubnet(cidr: string, options: PokeOptions = {}): Promise<void> {
   const { open = openSocket, wait = sleep, signal, burst = 64, pauseMs = 60 } = options;
   const addresses = subnetAddresses(cidr);
   const socket = open();
+  let failures = 0;
+  let last: Error | undefined;
+  const failed = (error: Error) => {
+    failures++;
+    last = error;
+  };
   try {
     for (const [index, address] of addresses.entries()) {
       if (signal?.aborted) return;
       if (index > 0 && index % burst === 0) await wait(pauseMs);
-      socket.send(address, discardPort);
+      socket.send(address, discardPort, failed);
     }
     // Time for the last answers, and for the datagrams to leave before the socket is closed.
     await wait(pauseMs);
+    // A few may be refused: the kernel's queue is full, or a neighbour is known not to answer.
+    if (last !== undefined && failures >= addresses.length)
+      throw new Error(`ask ${cidr}: ${last.message}`, { cause: last });
   } finally {
     socket.close();
   }
@@ -98,7 +110,10 @@ function openSocket(): PokeSocket {
   const socket = createSocket('udp4');
   socket.on('error', () => {});
   return {
-    send: (address, port) => socket.send(new Uint8Array(0), port, address, () => {}),
+    send: (address, port, failed) =>
+      socket.send(new Uint8Array(0), port, address, (error) => {
+        if (error !== null) failed(error);
+      }),
     close: () => socket.close(),
   };
 }

@@ -53,3 +53,16 @@ const first = (bytes) => {
 socket.on('data', first);
 socket.on('close', () => end());
 `;
+
+/** What a relay says of a machine that it asked in vain: Node's words for the answer of TCP, and its own. All else is about the way. */
+const askedInVain =
+  /^connect to (?:.*(?:ECONNREFUSED|ECONNRESET|EHOSTUNREACH|EHOSTDOWN|ETIMEDOUT)|.*: no answer within |.*: it is in none of |.*: that is the relay )/;
+
+/**
+ * Reads why the program above has ended, from all that came from an ssh's standard error; undefined: it didn't say. `asked`: the relay has tried
+ * to connect, and nobody took it.
+ */
+export function wayFailure(stderr: string): { readonly why: string; readonly asked: boolean } | undefined {
+  const why = /^(?:error|relay): (.+)$/m.exec(stderr)?.[1]?.trim();
+  return why === undefined ? undefined : { why, asked: askedInVain.test(why) };
+}

@@ -177,3 +177,29 @@ test('a real program: its output, its status, and the deadline ends it with what
   assert.equal(late.timedOut, true);
   await assert.rejects(runProgram('/nowhere/ssh', [], limits), /run \/nowhere\/ssh/);
 });
+
+test('a way by a relay that failed is told from a machine that does not answer', () => {
+  const closed = 'Connection closed by UNKNOWN port 65535';
+  const say = (why: string) => readAnswer({ status: 255, stdout: '', stderr: `${why}\n${closed}\n` }, toplevel, 'key');
+  for (const why of [
+    'error: relay rack7 is not connected',
+    'error: relay rack7 did not connect to 10.0.0.7 within 15 s',
+    'error: the link of relay rack7 was lost: reset',
+    'error: the relay carries too many connections',
+    'error: connect to 10.0.0.7:22: connect EMFILE 10.0.0.7:22',
+    'error: too many connections at once',
+    'relay: connect ENOENT /run/relay.sock',
+  ])
+    assert.deepEqual(say(why), { kind: 'unreachable', detail: why.replace(/^\w+: /, ''), unasked: true });
+  for (const why of [
+    'error: connect to 10.0.0.7:22: connect ECONNREFUSED 10.0.0.7:22',
+    'error: connect to 10.0.0.7:22: connect EHOSTUNREACH 10.0.0.7:22',
+    'error: connect to 10.0.0.7:22: no answer within 10 s',
+    "error: connect to 10.0.0.7: it is in none of the relay's subnets",
+  ])
+    assert.deepEqual(say(why), { kind: 'unreachable', detail: why.slice('error: '.length) });
+  assert.deepEqual(say('ssh: connect to host 10.0.0.7 port 22: No route to host'), {
+    kind: 'unreachable',
+    detail: closed,
+  });
+});

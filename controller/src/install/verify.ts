@@ -6,6 +6,7 @@ import type { ChildUser } from '../child/identity.ts';
 import { type Runner, runProgram } from '../child/program.ts';
 import { sleep } from '../clock.ts';
 import { onlyKey } from './keys.ts';
+import { wayFailure } from './relay-proxy.ts';
 import { knownHostsText, pinnedOptions } from './shim.ts';
 import { proofCommand } from './staging.ts';
 
@@ -44,7 +45,14 @@ export type Proof =
   | { readonly kind: 'no-way-in'; readonly detail: string }
   /** Somebody answers with another key: another machine, the installer, or an initrd that waits for a passphrase. */
   | { readonly kind: 'wrong-key'; readonly detail: string }
-  | { readonly kind: 'unreachable'; readonly detail: string };
+  | Unreachable;
+
+export interface Unreachable {
+  readonly kind: 'unreachable';
+  readonly detail: string;
+  /** The way to it failed before anybody was asked: whether it is there isn't known. */
+  readonly unasked?: true;
+}
 
 const defaultDeadlineMs = 20_000;
 
@@ -140,7 +148,8 @@ export function readAnswer(
   if (/Permission denied|Too many authentication failures/.test(ended.stderr) && ended.status === 255) {
     return { kind: 'no-way-in', detail: last };
   }
-  if (ended.status === 255 || ended.status === null) return { kind: 'unreachable', detail: last };
+  if (ended.status === 255 || ended.status === null)
+    return noAnswer(ended.stderr) ?? { kind: 'unreachable', detail: last };
   const [booted, current] = ended.stdout.split('\n').map(storePath);
   if (booted === toplevel && current === toplevel) return { kind: 'proved', toplevel, by };
   if (booted === undefined && current === undefined)
@@ -153,6 +162,13 @@ export function readAnswer(
   };
 }
 
+/** What the program in front of ssh said of a way by a relay, which ssh's own last line doesn't repeat. */
+function noAnswer(stderr: string): Unreachable | undefined {
+  const said = wayFailure(stderr);
+  if (said === undefined) return undefined;
+  return { kind: 'unreachable', detail: said.why.slice(0, 300), ...(said.asked ? {} : { unasked: true }) };
+}
+
 /** `readlink -f` of a link that is not there gives its own name. */
 function storePath(line: string): string | undefined {
   const path = line.trim();
@@ -162,14 +178,20 @@ function storePath(line: string): string | undefined {
 /** Without any identity the key is still told apart from another one. */
 async function whoAnswers(request: ProofRequest, right: Proof): Promise<Proof> {
   const found = await scanHostKey({ ...request });
-  if (found.kind === 'none') return { kind: 'unreachable', detail: found.detail };
+  if (found.kind === 'none')
+    return { kind: 'unreachable', detail: found.detail, ...(found.unasked && { unasked: true }) };
   if (found.key === onlyKey(request.hostKey)) return right;
   return { kind: 'wrong-key', detail: 'its SSH host key is not the one of the installed system' };
 }
 
 export type ScannedKey =
   | { readonly kind: 'key'; readonly key: string }
-  | { readonly kind: 'none'; readonly detail: string };
+  | {
+      readonly kind: 'none';
+      readonly detail: string;
+      /** As in `Unreachable`. */
+      readonly unasked?: true;
+    };
 
 /** Which ed25519 host key answers at an address, without logging in (so without penalty). Believe nothing because of it alone. */
 export async function scanHostKey(request: {
@@ -251,7 +273,10 @@ async function scanByLogin(request: {
     const text = await readFile(file, 'utf8').catch(() => '');
     const key = /^\S+ (ssh-ed25519 \S+)/m.exec(text)?.[1];
     if (key !== undefined) return { kind: 'key', key: onlyKey(key) };
-    return { kind: 'none', detail: ended.stderr.trim().split('\n').at(-1) || 'no ed25519 host key answered' };
+    const { detail, unasked } = noAnswer(ended.stderr) ?? {
+      detail: ended.stderr.trim().split('\n').at(-1) || 'no ed25519 host key answered',
+    };
+    return { kind: 'none', detail, ...(unasked && { unasked }) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

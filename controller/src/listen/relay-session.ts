@@ -3,6 +3,7 @@ import { createPublicKey, randomBytes, verify } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { BootPlan, FromRelay, RelayHello, RelayInterface, ToRelay } from '@nixie/proto/relay';
+import { NotLooked } from '../core/place.ts';
 import type { RelayLink, WakeReport } from '../core/relays.ts';
 import type { Mac } from '../machine/mac.ts';
 import { relayHelloText } from '../machine/relay.ts';
@@ -50,6 +51,12 @@ const scriptsPerSecond = 100;
 const mostUnread = 2000;
 const mostInterfaces = 64;
 
+interface WhereFound {
+  readonly addresses: readonly string[];
+  /** Why it could not look. Empty: it did. */
+  readonly failed: string;
+}
+
 export class RelaySession implements RelayLink {
   readonly peer: string;
   /** Good while this link lives; what Carry and Fetch show. */
@@ -67,7 +74,7 @@ export class RelaySession implements RelayLink {
   #dropped = 0;
   readonly #words = new TokenBucket(wordsAtOnce, wordsPerSecond);
   readonly #scripts = new TokenBucket(scriptsAtOnce, scriptsPerSecond);
-  readonly #finds = new Map<bigint, (addresses: readonly string[]) => void>();
+  readonly #finds = new Map<bigint, (found: WhereFound) => void>();
   readonly #wakes = new Map<bigint, (report: WakeReport) => void>();
   readonly #nonce = randomBytes(32);
   readonly #stream: ServerDuplexStream<FromRelay, ToRelay>;
@@ -146,11 +153,15 @@ export class RelaySession implements RelayLink {
     this.#write({ $case: 'open', value: { id, address, port } });
   }
 
-  find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]> {
-    return this.#ask<readonly string[]>(this.#finds, deadlineMs, [], (id) => ({
+  async find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]> {
+    const none = { addresses: [], failed: `relay ${this.name} did not say within ${deadlineMs / 1000} s who is there` };
+    const { addresses, failed } = await this.#ask<WhereFound>(this.#finds, deadlineMs, none, (id) => ({
       $case: 'find',
       value: { id, macs: [...macs] },
     }));
+    // What was found is there, whatever else could not be looked at.
+    if (addresses.length === 0 && failed !== '') throw new NotLooked(failed);
+    return addresses;
   }
 
   wake(mac: Mac, deadlineMs: number): Promise<WakeReport> {
@@ -202,10 +213,14 @@ export class RelaySession implements RelayLink {
         break;
       case 'pong':
         break;
-      case 'found':
+      case 'found': {
+        const { id, failed } = message.value;
         // They go into command lines.
-        this.#finds.get(message.value.id)?.(message.value.addresses.slice(0, 64).filter((each) => isIPv4(each)));
+        const addresses = message.value.addresses.slice(0, 64).filter((each) => isIPv4(each));
+        const why = failed === '' ? '' : `relay ${this.name} could not look: ${cleanLine(failed, 256)}`;
+        this.#finds.get(id)?.({ addresses, failed: why });
         break;
+      }
       case 'woken': {
         const { id, sent, failures } = message.value;
         this.#wakes.get(id)?.({ sent, failures: failures.slice(0, 16).map((each) => cleanLine(each, 256)) });
@@ -292,9 +307,9 @@ export class RelaySession implements RelayLink {
     const wasUp = this.#state === 'up';
     this.#state = 'over';
     clearTimeout(this.#helloTimer);
-    for (const end of [...this.#finds.values()]) end([]);
-    for (const end of [...this.#wakes.values()])
-      end({ sent: 0, failures: [`the link of relay ${this.name} was lost`] });
+    const failed = `the link of relay ${this.name} was lost`;
+    for (const end of [...this.#finds.values()]) end({ addresses: [], failed });
+    for (const end of [...this.#wakes.values()]) end({ sent: 0, failures: [failed] });
     if (!wasUp) return;
     try {
       this.#events.down(this, why);

@@ -180,3 +180,12 @@ test('a run that was cut off between the reboot and the proof goes on there', ()
   assert.equal(life.stage, 'rebooting');
   assert.equal(offerIn(life.stage), 'local');
 });
+
+test('one of which nobody has found out whether it is up is looked for first, also in a retry', () => {
+  for (const way of [[], ['begin']] as const) {
+    const failed = advance(walk(...way), { kind: 'failed', reason: 'its relay did not say' }, 20);
+    const again = failed.moved ? advance(failed.life, { kind: 'retry' }, 30) : failed;
+    assert.ok(again.moved && again.life.stage === 'probing', way.join());
+    assert.equal(offerIn(again.life.stage), 'silent');
+  }
+});

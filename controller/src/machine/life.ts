@@ -187,6 +187,9 @@ export function advance(life: Life, happening: Happening, at: number): Advance {
 /** Begins anew. What was installed and only not proved is proved again: never a second install without the operator's consent. */
 function retried(life: Life, at: number): Advance {
   const anew = newLife(life.host, at);
+  // Nobody has found out yet whether it is up.
+  const unprobed = Object.keys(life.spent).every((stage) => stage === 'planned' || stage === 'probing');
+  if (unprobed) return { moved: true, life: { ...anew, stage: 'probing' } };
   if (!marked(life)) return { moved: true, life: { ...anew, stage: 'waking' } };
   const { address, spent } = life;
   return { moved: true, life: { ...anew, stage: 'proving', spent, ...(address === undefined ? {} : { address }) } };

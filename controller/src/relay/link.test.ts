@@ -10,6 +10,7 @@ import { connect as tlsConnect, createServer as tlsServer } from 'node:tls';
 import { Metadata, status } from '@grpc/grpc-js';
 import { type BootPlan, type RelayInterface, RelayServiceClient } from '@nixie/proto/relay';
 import { Places } from '../listen/relay-carry.ts';
+import { NotLooked } from '../core/place.ts';
 import { bytesToFetch } from '../listen/relay-fetch.ts';
 import type { RelaySession, RelayWord } from '../listen/relay-session.ts';
 import { type RelayDoor, startRelayDoor } from '../listen/relays.ts';
@@ -219,6 +220,27 @@ test('a relay joins, takes plans, finds and wakes, and is heard', async (t) => {
   });
   await until(() => here.words.length === 2, 'both words');
   assert.deepEqual(here.words.map(({ $case }) => $case).sort(), ['planTaken', 'script']);
+});
+
+test('a search that nobody answers, or that failed, finds nobody and says so', async (t) => {
+  const here = await controller(t);
+  let answer = (): Promise<string[]> => new Promise(() => {});
+  const { link } = relay(t, here.token('rack7'), here.door.port, { onFind: () => answer() });
+  await until(() => here.door.link('rack7') !== undefined, 'linked');
+  const session = here.door.link('rack7')!;
+  const find = (waitFor = waitMs) => session.find(['52:54:00:00:00:01' as Mac], waitFor);
+  await assert.rejects(find(20), /^NotLooked: relay rack7 did not say within 0\.02 s who is there/);
+  answer = async () => {
+    throw new Error('lan0: ask 10.0.0.0/24: send ENETDOWN');
+  };
+  await assert.rejects(find(), /^NotLooked: relay rack7 could not look: lan0: ask 10\.0\.0\.0\/24: send ENETDOWN/);
+  answer = async () => [];
+  assert.deepEqual(await find(), []);
+  answer = () => new Promise(() => {});
+  const under = assert.rejects(find(), /^NotLooked: the link of relay rack7 was lost/);
+  await link.close();
+  await under;
+  await assert.rejects(find(), NotLooked);
 });
 
 test('what a relay says that it found goes to ssh and a shell: only addresses are taken', async (t) => {

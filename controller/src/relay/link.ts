@@ -34,7 +34,7 @@ export interface LinkEvents {
   onDown(down: LinkDown): void;
   /** The newest plan. Once all is answered by it, say `planTaken` with its version. */
   onPlan(plan: BootPlan): void;
-  /** Where any of these MACs answers now, the likeliest first. Rejecting means nowhere. */
+  /** Where any of these MACs answers now, the likeliest first. Rejecting: it could not be looked for, and why. */
   onFind(macs: readonly string[]): Promise<readonly string[]>;
   onWake(mac: string, secureOn: Uint8Array): Promise<{ sent: number; failures: readonly string[] }>;
 }
@@ -228,8 +228,11 @@ export function openLink(options: LinkOptions): Link {
         const { id, macs } = message.value;
         void events
           .onFind(macs)
-          .catch(() => [])
-          .then((addresses) => say({ $case: 'found', value: { id, addresses: [...addresses] } }));
+          .then(
+            (addresses) => ({ addresses: [...addresses], failed: '' }),
+            (error: Error) => ({ addresses: [], failed: error.message || 'its search failed' }),
+          )
+          .then((found) => say({ $case: 'found', value: { id, ...found } }));
         break;
       }
       case 'wake': {

@@ -388,6 +388,8 @@ export interface Found {
   id: bigint;
   /** Where any of them answers now, the likeliest first. */
   addresses: string[];
+  /** Why they could not be looked for: then none is no news. Empty: they were. */
+  failed: string;
 }
 
 export interface Wake {
@@ -3895,7 +3897,7 @@ export const Find: MessageFns<Find> = {
 };
 
 function createBaseFound(): Found {
-  return { id: 0n, addresses: [] };
+  return { id: 0n, addresses: [], failed: "" };
 }
 
 export const Found: MessageFns<Found> = {
@@ -3908,6 +3910,9 @@ export const Found: MessageFns<Found> = {
     }
     for (const v of message.addresses) {
       writer.uint32(18).string(v!);
+    }
+    if (message.failed !== "") {
+      writer.uint32(26).string(message.failed);
     }
     return writer;
   },
@@ -3941,6 +3946,14 @@ export const Found: MessageFns<Found> = {
             message.addresses.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.failed = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3959,6 +3972,7 @@ export const Found: MessageFns<Found> = {
       addresses: globalThis.Array.isArray(object?.addresses)
         ? object.addresses.map((e: any) => globalThis.String(e))
         : [],
+      failed: isSet(object.failed) ? globalThis.String(object.failed) : "",
     };
   },
 
@@ -3970,6 +3984,9 @@ export const Found: MessageFns<Found> = {
     if (message.addresses?.length) {
       obj.addresses = message.addresses;
     }
+    if (message.failed !== "") {
+      obj.failed = message.failed;
+    }
     return obj;
   },
 
@@ -3980,6 +3997,7 @@ export const Found: MessageFns<Found> = {
     const message = createBaseFound();
     message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     message.addresses = object.addresses?.map((e) => e) || [];
+    message.failed = object.failed ?? "";
     return message;
   },
 };
