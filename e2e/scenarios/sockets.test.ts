@@ -7,12 +7,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { run, start } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import { until } from '../lab/patience.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
-import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { quiet, startTalker, type Talker } from '../lab/sockets/talker.ts';
 import { lan1, lan2, makeTwoLans, type TwoLans } from '../lab/sockets/two-lans.ts';
 
 const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'atftp', 'tftp', 'curl', 'busybox', 'dnsmasq']));
@@ -25,15 +25,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 const text = (hex: unknown): Buffer => Buffer.from(String(hex), 'hex');
 const dotted = (bytes: Buffer, at: number): string => [...bytes.subarray(at, at + 4)].join('.');
 
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, `${what}: not within 10 s`);
-    await sleep(20);
-  }
-}
-
-describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
+describe('the doors between two LANs', { skip, timeout: 900_000 }, () => {
   let lans: TwoLans;
   let folder: string;
   let doors: Talker;
@@ -76,18 +68,12 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Everything a station hears within 300 ms. */
-  const quiet = async (talker: Talker): Promise<Record<string, unknown>[]> => {
-    await sleep(300);
-    return talker.heard.splice(0);
-  };
-
   for (const route of [false, true]) {
     test(`DHCP ${route ? 'with' : 'without'} a default route: one reply, from the right address and port, on that LAN only`, async () => {
       if (route) await lans.setDefaultRoute(true);
       try {
         await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
-        const offers = await quiet(one);
+        const offers = await quiet(one, 1);
         assert.deepEqual(
           offers.map(({ port, from, fromPort }) => ({ port, from, fromPort })),
           [{ port: 68, from: lan1.server, fromPort: 67 }],
@@ -97,7 +83,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
         assert.deepEqual(await quiet(two), []);
 
         await one.ask({ hex: ovmf('boot server REQUEST', known), fromPort: 4011, to: lan1.server, port: 4011 });
-        const acks = await quiet(one);
+        const acks = await quiet(one, 1);
         assert.deepEqual(
           acks.map(({ port, from, fromPort }) => ({ port, from, fromPort })),
           [{ port: 4011, from: lan1.server, fromPort: 4011 }],
@@ -109,7 +95,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
         assert.equal((await one.hear('answer from 4011', () => true)).port, 3000);
 
         await two.ask({ hex: ovmf('DISCOVER', leased), fromPort: 68, to: '255.255.255.255', port: 67 });
-        const leases = await quiet(two);
+        const leases = await quiet(two, 1);
         assert.deepEqual(
           leases.map(({ port, from, fromPort, hex }) => ({ port, from, fromPort, yiaddr: dotted(text(hex), 16) })),
           [{ port: 68, from: lan2.server, fromPort: 67, yiaddr: '10.92.1.77' }],
@@ -123,7 +109,6 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
 
   test('a machine that is not listed hears nothing, and is seen', async () => {
     await one.ask({ hex: ovmf('DISCOVER', stranger), fromPort: 68, to: '255.255.255.255', port: 67 });
-    assert.deepEqual(await quiet(one), []);
     const line = await doors.hear('the stranger', ({ seen }) => (seen as { mac?: string })?.mac === stranger);
     const { stranger: _about, ...seen } = line.seen as Record<string, unknown>;
     assert.deepEqual(seen, {
@@ -135,15 +120,20 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
       asked: 'DISCOVER',
       client: 'pxe',
     });
+    assert.deepEqual(await quiet(one), []);
   });
 
   test('from the moment setScene is done, firmware of a machine that boots its disk hears nothing', async () => {
     await doors.ask({ do: 'offer', offer: 'local' });
     await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
+    await doors.hear('its silence', ({ seen }) => {
+      const { kind, mac } = (seen ?? {}) as { kind?: string; mac?: string };
+      return kind === 'dhcp-silent' && mac === known;
+    });
     assert.deepEqual(await quiet(one), []);
     await doors.ask({ do: 'offer', offer: 'installer' });
     await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
-    assert.equal((await quiet(one)).length, 1);
+    assert.equal((await quiet(one, 1)).length, 1);
   });
 
   test('TFTP: curl, tftp-hpa and atftp on both LANs, plain, with windows, with blocks cut to a small MTU', async () => {
@@ -186,8 +176,11 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
         assert.equal(sha256(readFileSync(join(folder, 'got'))), sha256(loader), `${name} on ${lan.name}`);
       }
     }
-    const { tftp } = (await doors.ask({ do: 'counters' })) as { tftp: Record<string, number> };
-    assert.deepEqual([tftp.sent, tftp.stopped, tftp.active], [12, 0, 0]);
+    // A client ends with its last acknowledgement, which the door has yet to read.
+    const counted = async () => ((await doors.ask({ do: 'counters' })) as { tftp: Record<string, number> }).tftp;
+    await until('the last transfer to end', async () => (await counted()).active === 0);
+    const { sent, stopped } = await counted();
+    assert.deepEqual([sent, stopped], [12, 0]);
   });
 
   test('TFTP: as OVMF asks: size first, ERROR 8, then the file in windows of four; blocks fit the MTU', async () => {
@@ -208,16 +201,24 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     const oack = await two.hear('OACK', ({ port }) => port === 3000);
     const got: Buffer[] = [];
     const to = Number(oack.fromPort);
+    // Who acknowledges too slowly is sent a window again, and has it already (RFC 7440 4).
+    const repeats = (data: Buffer) =>
+      data.readUInt16BE(0) === 6 || (data.readUInt16BE(0) === 3 && data.readUInt16BE(2) <= got.length);
     await send('00040000', to);
-    for (let block = 1, last = false; !last; block++) {
+    for (let last = false; !last; ) {
+      const block = got.length + 1;
       const data = text((await two.hear(`block ${block}`, ({ port }) => port === 3000)).hex);
+      if (repeats(data)) continue;
       assert.equal(data.readUInt32BE(0), (3 << 16) | block);
       got.push(data.subarray(4));
       last = data.length < 1252;
       if (last || block % 4 === 0) await send(`0004${block.toString(16).padStart(4, '0')}`, to);
     }
     assert.equal(sha256(Buffer.concat(got)), sha256(loader));
-    assert.deepEqual((await quiet(two)).length, 0);
+    assert.deepEqual(
+      (await quiet(two)).filter(({ hex }) => !repeats(text(hex))),
+      [],
+    );
   });
 
   test('TFTP: 40 MB in blocks of 512 wraps and arrives whole; writing and unknown names are refused', async () => {
@@ -233,7 +234,6 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
       `tftp://${lan1.server}/big.img`,
     ]);
     assert.equal(sha256(readFileSync(join(folder, 'got'))), sha256(big));
-    const started = performance.now();
     const missing = await client(
       lans.station1,
       ['curl', '-sS', '-m', '20', `tftp://${lan1.server}/autoexec.ipxe`],
@@ -251,8 +251,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
       ['curl', '-sS', '-m', '20', '-T', 'loader', `tftp://${lan1.server}/snponly.efi`],
       true,
     );
-    assert.equal(upload.code, 69); // CURLE_TFTP_PERM
-    assert.ok(performance.now() - started < 5000);
+    assert.equal(upload.code, 69); // CURLE_TFTP_PERM: an answer, and no end of curl's patience
   });
 
   test('HTTP: curl with HEAD, Range, ETag; only on the addresses that are served', async () => {
@@ -306,15 +305,21 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     const counters = (await doors.ask({ do: 'counters' })) as { http: Record<string, number> };
     assert.deepEqual([counters.http.bulkByChild, counters.http.bulkByStream], [8, 0]);
 
-    const slow = client(lans.station1, ['curl', '-sS', '--limit-rate', '1M', '-m', '1.5', '-o', 'slow', path], true);
-    await until('a child', () => cats() === 1);
-    assert.equal((await slow).code, 28); // ran out of time
-    await until('no child', () => cats() === 0);
-    const ended = await doors.hear('its end', ({ progress }) => {
-      const told = progress as { ended?: boolean; sentBytes: number; totalBytes: number } | undefined;
-      return told?.ended === true && told.sentBytes < told.totalBytes;
+    doors.heard.splice(0);
+    const slow = start(lans.inside(lans.station1, ['curl', '-sS', '--limit-rate', '1M', '-o', 'slow', path]), {
+      cwd: folder,
+      deadlineMs: 120_000,
     });
-    assert.ok((ended.progress as { sentBytes: number }).sentBytes > 0);
+    await until('a child', () => cats() === 1);
+    const told = async (what: string, ends: boolean) => {
+      const of = ({ progress }: Record<string, unknown>) => progress as { sentBytes: number; ended?: boolean };
+      const line = await doors.hear(what, (line) => of(line)?.sentBytes > 0 && (of(line).ended === true) === ends);
+      return of(line).sentBytes;
+    };
+    assert.ok((await told('how far it is', false)) < big.length);
+    await slow.stop();
+    await until('no child', () => cats() === 0);
+    assert.ok((await told('its end', true)) < big.length);
   });
 
   test('Wake-on-LAN: heard on each LAN from its own address, three times, to both broadcasts and both ports', async () => {
@@ -327,7 +332,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
       [one, lan1],
       [two, lan2],
     ] as const) {
-      const heard = await quiet(station);
+      const heard = await quiet(station, 12);
       assert.equal(heard.length, 12);
       assert.ok(heard.every(({ from, hex }) => from === lan.server && hex === packet));
       assert.equal(heard.filter(({ port }) => port === 9).length, 6);
@@ -345,7 +350,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     assert.match(ours.message, /held by node \(process \d+\)/);
     // Ours still answers.
     await one.ask({ hex: ovmf('DISCOVER', known), fromPort: 68, to: '255.255.255.255', port: 67 });
-    assert.equal((await quiet(one)).length, 1);
+    assert.equal((await quiet(one, 1)).length, 1);
 
     // dnsmasq marks its socket as one that may be shared.
     const argv = [
@@ -364,7 +369,7 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
       '-l',
       join(folder, 'leases'),
     ];
-    const dnsmasq = start(lans.inside(lans.station2, argv), { deadlineMs: 30_000 });
+    const dnsmasq = start(lans.inside(lans.station2, argv), { deadlineMs: 300_000 });
     try {
       await until('dnsmasq', async () =>
         / 00000000:0043 /.test((await run(lans.inside(lans.station2, ['cat', '/proc/net/udp']))).stdout),
@@ -412,7 +417,9 @@ describe('the doors between two LANs', { skip, timeout: 300_000 }, () => {
     assert.ok(tookMs < 500, `${tookMs} ms`);
     assert.deepEqual(await quiet(one), []);
     const { dhcp } = (await doors.ask({ do: 'counters' })) as { dhcp: Record<string, number> };
-    assert.ok(dhcp.received! > 15_000 && dhcp.strangersDropped! > 10_000, JSON.stringify(dhcp));
+    // Where the door gets too little of the processor some are lost in the kernel, which counts them.
+    const { received, kernelDropped, strangersDropped } = dhcp as Record<string, number>;
+    assert.ok(received! + kernelDropped! > 20_000 && strangersDropped! > received! / 2, JSON.stringify(dhcp));
     console.log(`flood: answered after ${tookMs.toFixed(1)} ms, ${dhcp.received} packets received`);
   });
 

@@ -1,6 +1,7 @@
 // A program of ours in a namespace that is spoken to in lines of JSON, one answer for each request, and unasked lines besides.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Child, start } from '../child.ts';
-import { patienceMs } from '../patience.ts';
+import { patienceMs, until } from '../patience.ts';
 
 export interface Talker {
   readonly child: Child;
@@ -92,4 +93,15 @@ export async function startTalker(argv: readonly string[], deadlineMs = 300_000)
       await child.stop();
     },
   };
+}
+
+/** All that it hears, and hears no more afterwards: waits for `least` lines, and then for 300 ms in which too many would come. */
+export async function quiet(talker: Talker, least = 0): Promise<Record<string, unknown>[]> {
+  await until(
+    `${least} lines`,
+    () => talker.heard.length >= least,
+    () => JSON.stringify(talker.heard),
+  );
+  await sleep(300);
+  return talker.heard.splice(0);
 }
