@@ -334,7 +334,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
             cacheFiles: status?.cacheFiles ?? 0,
             cacheHits: status?.cacheHits ?? 0n,
             fetchedBytes: status?.fetchedBytes ?? 0n,
-            seenDropped: status?.seenDropped ?? 0n,
+            seenDropped: (status?.seenDropped ?? 0n) + BigInt(session?.dropped ?? 0),
             problems: (status?.problems ?? []).slice(0, mostProblems).map((each) => cleanLine(each, 256)),
           },
         };

@@ -42,11 +42,16 @@ export interface RelaySessionSettings {
   readonly ticks: () => number;
 }
 
-/** Words at once, and then so many a second; what is above is dropped and counted. Of observations each one counts. */
+/**
+ * Words at once, and then so many a second; of observations each one counts. Nothing more is read until there is room, so that what is above waits
+ * at the relay, which drops by what it is worth, and tells how much.
+ */
 const wordsAtOnce = 10_000;
 const wordsPerSecond = 1000;
 const scriptsAtOnce = 2000;
 const scriptsPerSecond = 100;
+/** Observations in one message; a relay of ours collects 2000. */
+const mostSeenAtOnce = 5000;
 /** Messages that a relay doesn't read pile up in memory; beyond this many it is cut off. */
 const mostUnread = 2000;
 const mostInterfaces = 64;
@@ -72,6 +77,8 @@ export class RelaySession implements RelayLink {
   #lastHeardMs: number;
   #nextId = 1n;
   #dropped = 0;
+  /** Ends while one word has to wait, and all after it. */
+  #held: NodeJS.Timeout | undefined;
   readonly #words = new TokenBucket(wordsAtOnce, wordsPerSecond);
   readonly #scripts = new TokenBucket(scriptsAtOnce, scriptsPerSecond);
   readonly #finds = new Map<bigint, (found: WhereFound) => void>();
@@ -95,13 +102,7 @@ export class RelaySession implements RelayLink {
     this.#helloTimer = setTimeout(() => this.end(status.DEADLINE_EXCEEDED, 'no hello'), settings.helloMs);
     stream.on('data', (message: FromRelay) => {
       if (this.#state === 'over') return;
-      this.#lastHeardMs = settings.ticks();
-      try {
-        this.#message(message);
-      } catch (error) {
-        events.odd(this.peer, `link of ${this.name || 'nobody yet'}: ${(error as Error).message}`);
-        this.end(status.INTERNAL, 'the controller failed to handle a message');
-      }
+      this.#take(message);
     });
     stream.on('error', (error: Error) => this.#finish(error.message));
     stream.on('cancelled', () => this.#finish('the connection was lost'));
@@ -123,10 +124,10 @@ export class RelaySession implements RelayLink {
   }
 
   get silentMs(): number {
-    return this.#settings.ticks() - this.#lastHeardMs;
+    return this.#held === undefined ? this.#settings.ticks() - this.#lastHeardMs : 0;
   }
 
-  /** Words above the limits. */
+  /** Observations that were not taken. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -137,7 +138,7 @@ export class RelaySession implements RelayLink {
     this.#write({ $case: 'ping', value: this.#nextId++ });
     return new Promise((resolve) => {
       const look = setInterval(() => {
-        const heard = this.#state === 'up' && this.#lastHeardMs > asked;
+        const heard = this.#state === 'up' && (this.#lastHeardMs > asked || this.#held !== undefined);
         if (!heard && this.#state === 'up' && this.#settings.ticks() - asked < withinMs) return;
         clearInterval(look);
         resolve(heard);
@@ -200,6 +201,43 @@ export class RelaySession implements RelayLink {
     });
   }
 
+  #take(message: FromRelay): void {
+    this.#lastHeardMs = this.#settings.ticks();
+    const waitMs = this.#state === 'up' ? this.#waitFor(message.message) : 0;
+    if (waitMs > 0) {
+      this.#stream.pause();
+      this.#held = setTimeout(() => {
+        this.#held = undefined;
+        this.#take(message);
+        if (this.#held === undefined) this.#stream.resume();
+      }, Math.ceil(waitMs));
+      return;
+    }
+    try {
+      this.#message(message);
+    } catch (error) {
+      this.#events.odd(this.peer, `link of ${this.name || 'nobody yet'}: ${(error as Error).message}`);
+      this.end(status.INTERNAL, 'the controller failed to handle a message');
+    }
+  }
+
+  /** Milliseconds until there is room for it. Scripts are few: those about bytes sent must not take their room. */
+  #waitFor(said: FromRelay['message']): number {
+    const now = this.#settings.ticks();
+    switch (said?.$case) {
+      case 'script':
+        return this.#scripts.takeOrWait(1, now);
+      case 'seen':
+        return this.#words.takeOrWait(Math.min(mostSeenAtOnce, Math.max(1, said.value.seen.length)), now);
+      case 'planTaken':
+      case 'status':
+      case 'file':
+        return this.#words.takeOrWait(1, now);
+      default:
+        return 0;
+    }
+  }
+
   #message({ message, number }: FromRelay): void {
     if (message === undefined) return; // of a newer relay
     if (this.#state !== 'up') {
@@ -230,29 +268,15 @@ export class RelaySession implements RelayLink {
         this.#events.failed(message.value.id, cleanLine(message.value.why, 256));
         break;
       default:
-        if (this.#mayPass(message)) this.#events.word(this, message, number);
+        if (message.$case === 'seen' && message.value.seen.length > mostSeenAtOnce) {
+          this.#dropped += message.value.seen.length;
+          this.#events.odd(
+            this.name,
+            `it tells of more than ${mostSeenAtOnce} observations in one message; they were dropped`,
+          );
+        } else this.#events.word(this, message, number);
         if (number > 0n) this.#hear(number);
     }
-  }
-
-  /** Words of scripts are few and each counts: those about bytes sent must not take their room. */
-  #mayPass(word: RelayWord): boolean {
-    if (word.$case === 'script') {
-      const passes = this.#scripts.take(this.#settings.ticks());
-      if (!passes) this.#dropped += 1;
-      return passes;
-    }
-    const weight = word.$case === 'seen' ? Math.max(1, word.value.seen.length) : 1;
-    if (weight > wordsAtOnce / 2) this.#dropped += weight;
-    else {
-      for (let i = 0; i < weight; i++)
-        if (!this.#words.take(this.#settings.ticks())) {
-          this.#dropped += weight;
-          return false;
-        }
-      return true;
-    }
-    return false;
   }
 
   /** What arrives in the same moment is acknowledged together. */
@@ -307,6 +331,8 @@ export class RelaySession implements RelayLink {
     const wasUp = this.#state === 'up';
     this.#state = 'over';
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#held);
+    this.#held = undefined;
     const failed = `the link of relay ${this.name} was lost`;
     for (const end of [...this.#finds.values()]) end({ addresses: [], failed });
     for (const end of [...this.#wakes.values()]) end({ sent: 0, failures: [failed] });

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { connect as tlsConnect, createServer as tlsServer } from 'node:tls';
 import { Metadata, status } from '@grpc/grpc-js';
-import { type BootPlan, type RelayInterface, RelayServiceClient } from '@nixie/proto/relay';
-import { Places } from '../listen/relay-carry.ts';
+import { PinnedCredentials } from '@nixie/proto/pinned';
+import { type BootPlan, type RelayInterface, RelayServiceClient, SeenOne } from '@nixie/proto/relay';
 import { NotLooked } from '../core/place.ts';
 import { bytesToFetch } from '../listen/relay-fetch.ts';
 import type { RelaySession, RelayWord } from '../listen/relay-session.ts';
@@ -651,6 +651,38 @@ test('one address can keep a few silent links open, and no others out', async (t
 
 test('strange bytes at the door harm nobody', async (t) => {
   const here = await controller(t);
+
+test('what a relay says faster than it is taken waits, and all of it arrives', async (t) => {
+  const here = await controller(t);
+  const { link } = relay(t, here.token('rack7'), here.door.port);
+  await until(() => link.up && here.door.link('rack7') !== undefined, 'linked');
+  const session = here.door.link('rack7')!;
+  const scripts = 2150;
+  for (let n = 0; n < scripts; n++) {
+    const value = { machine: `m${n}`, mac: '', token: `t${n}`, address: '', unixMs: 1n, verdict: 'installer' };
+    link.say({ $case: 'script', value });
+  }
+  await until(() => here.words.length > 1000, 'some');
+  assert.ok(session.silentMs < 5000);
+  await until(() => here.words.length === scripts, 'all of them');
+  assert.deepEqual(
+    here.words.map((word) => (word.$case === 'script' ? word.value.token : '')),
+    Array.from({ length: scripts }, (_, n) => `t${n}`),
+  );
+  assert.equal(session.dropped, 0);
+});
+
+test('a message that no relay of ours would send is dropped, counted and told', async (t) => {
+  const here = await controller(t);
+  const { link } = relay(t, here.token('rack7'), here.door.port);
+  await until(() => link.up && here.door.link('rack7') !== undefined, 'linked');
+  const one = SeenOne.fromPartial({ kind: 'tftp-started' });
+  link.say({ $case: 'seen', value: { seen: Array.from({ length: 6000 }, () => one) } });
+  link.say({ $case: 'seen', value: { seen: [one] } });
+  await until(() => here.words.length === 1, 'the next one');
+  assert.equal(here.door.link('rack7')!.dropped, 6000);
+  assert.match(here.odd.join(), /rack7: it tells of more than 5000 observations/);
+});
   const socket = tlsConnect({
     host: '127.0.0.1',
     port: here.door.port,

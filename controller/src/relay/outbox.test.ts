@@ -103,3 +103,31 @@ test('whatever is cut, resent and acknowledged: all arrives, in order', () => {
     }),
   );
 });
+
+test('a script that used a token outlives those without one, and an answer the news of bytes', () => {
+  const box = new Outbox();
+  const used: Said = { $case: 'script', value: { ...(script(0) as Said & { $case: 'script' }).value, token: 't' } };
+  box.push(used);
+  for (let n = 1; n <= 25_000; n++) box.push(script(n));
+  assert.equal(box.dropped, 5001);
+  box.up();
+  assert.deepEqual(box.take()?.message, used);
+
+  const full = new Outbox();
+  full.up();
+  const found: Said = { $case: 'found', value: { id: 1n, addresses: [], failed: '' } };
+  full.push(found);
+  for (let n = 0; n < 1500; n++) {
+    const value = {
+      mac: '',
+      address: `10.0.${n >> 8}.${n & 255}`,
+      file: 'x',
+      sentBytes: 1n,
+      totalBytes: 2n,
+      ended: false,
+    };
+    full.push({ $case: 'file', value });
+  }
+  assert.equal(full.dropped, 501);
+  assert.deepEqual(full.take()?.message, found);
+});

@@ -53,7 +53,9 @@ export class Outbox {
     if (older >= 0) this.#moment.splice(older, 1);
     this.#moment.push({ key, said });
     if (this.#moment.length > mostWaiting) {
-      this.#moment.shift();
+      // How far somebody is with a file is told again soon; whoever has asked something waits for the answer.
+      const progress = this.#moment.findIndex((each) => each.said.$case === 'file' && !each.said.value.ended);
+      this.#moment.splice(Math.max(0, progress), 1);
       this.#dropped++;
     }
   }
@@ -88,12 +90,16 @@ export class Outbox {
     this.#moment = [];
   }
 
-  /** Observations go before scripts: those tell which token was given out. */
+  /** Observations go first, then scripts without a token; those with one tell that it is used. */
   #dropOldest(): void {
-    const at = Math.max(
-      0,
-      this.#kept.findIndex(({ said }) => said.$case === 'seen'),
-    );
+    const observation = this.#kept.findIndex(({ said }) => said.$case === 'seen');
+    const at =
+      observation >= 0
+        ? observation
+        : Math.max(
+            0,
+            this.#kept.findIndex(({ said }) => said.$case === 'script' && said.value.token === ''),
+          );
     const [gone] = this.#kept.splice(at, 1);
     this.#keptWeight -= weight(gone!.said);
     this.#dropped += weight(gone!.said);
