@@ -1,7 +1,7 @@
 // `nixie-agent --check-in`: an installed system tells the controller once that it has booted, signed by the SSH host key that was placed on it.
 import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ChannelCredentials, ServiceError } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
 import { type CheckInRequest, HostServiceClient } from '@nixie/proto/host';
 import { run } from './child.ts';
@@ -30,8 +30,12 @@ export async function checkIn(settings: CheckInSettings): Promise<void> {
   const problems: string[] = [];
   for (const controller of settings.controllers) {
     try {
-      const { credentials } = await pin(controller, settings.fingerprint);
-      return await tell(controller, credentials, settings, facts);
+      const { client } = await pin(
+        controller,
+        settings.fingerprint,
+        (endpoint, credentials) => new HostServiceClient(endpoint, credentials, channelOptions),
+      );
+      return await tell(client, settings, facts);
     } catch (error) {
       problems.push(`${controller}: ${(error as Error).message}`);
     }
@@ -58,13 +62,7 @@ function readFacts(root: string): Facts {
   };
 }
 
-async function tell(
-  controller: string,
-  credentials: ChannelCredentials,
-  settings: CheckInSettings,
-  facts: Facts,
-): Promise<void> {
-  const client = new HostServiceClient(controller, credentials, channelOptions);
+async function tell(client: HostServiceClient, settings: CheckInSettings, facts: Facts): Promise<void> {
   try {
     const call = <Response>(
       start: (options: { deadline: number }, done: (error: ServiceError | null, response: Response) => void) => unknown,

@@ -11,8 +11,6 @@ export const channelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.service_config_disable_resolution': 1,
-  // Only a name for the handshake: an IP address may not stand there (RFC 6066 3), and the certificate is compared, not its name.
-  'grpc.ssl_target_name_override': 'nixie',
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 1,

@@ -1,6 +1,7 @@
 // The agent's life: reach the controller, register once, hold a session for ever.
-import type { Progress } from '@nixie/proto/agent';
+import type { AgentServiceClient, Progress } from '@nixie/proto/agent';
 import type { Inventory } from '@nixie/proto/inventory';
+import { Ticket } from '@nixie/proto/pinned';
 import { installKeys } from './authorized-keys.ts';
 import { fullJitterMs } from './backoff.ts';
 import { makeClient } from './client.ts';
@@ -47,6 +48,8 @@ export async function live(parts: LifeParts): Promise<void> {
   /** Since when, on the monotonic clock, only a new boot script could help. */
   let hopelessSince: number | undefined;
   let said = '';
+  /** Of any of the addresses: behind them is one controller, as its certificate says. */
+  const ticket = new Ticket();
   const report = (text: string): void => {
     if (text !== said) log.loud(text);
     said = text;
@@ -63,15 +66,15 @@ export async function live(parts: LifeParts): Promise<void> {
   // It starts beside the network, not behind it.
   if (ownAddresses().length === 0) await pause(5000, clock, signal);
   while (!signal.aborted) {
-    const reaching = reach(settings);
+    const reaching = reach(settings, ticket);
     if (!identity.credential) parts.beginInventory();
     const reached = await reaching;
     if ('pinned' in reached) {
-      const client = makeClient(reached.pinned.endpoint, reached.pinned.credentials);
+      const { client } = reached.pinned;
       try {
         let { credential } = identity;
         if (!credential) {
-          const answer = await introduce(parts, client, reached.pinned);
+          const answer = await introduce(parts, reached.pinned);
           if (answer.kind === 'ok') {
             credential = identity.credential;
             hopelessSince = undefined;
@@ -127,15 +130,15 @@ async function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<voi
   while (!signal.aborted && ownAddresses().length === 0 && clock.ticks() < until) await clock.sleep(50, signal);
 }
 
-type Reached = { pinned: Pinned } | { why: string; other: boolean };
+type Reached = { pinned: Pinned<AgentServiceClient> } | { why: string; other: boolean };
 
 /** The first controller address that answers with the right certificate. `other`: some answered, all with another certificate. */
-async function reach(settings: Settings): Promise<Reached> {
+async function reach(settings: Settings, ticket: Ticket): Promise<Reached> {
   const whys: string[] = [];
   let other = false;
   for (const endpoint of settings.controllers) {
     try {
-      return { pinned: await pin(endpoint, settings.fingerprint) };
+      return { pinned: await pin(endpoint, settings.fingerprint, makeClient, { ticket }) };
     } catch (error) {
       other ||= error instanceof PinError;
       whys.push((error as Error).message);
@@ -148,8 +151,7 @@ async function reach(settings: Settings): Promise<Reached> {
 /** Registers and puts the keys in place. The credential is kept only when they are. */
 async function introduce(
   { settings, identity, clock, log, inventory, signal }: LifeParts,
-  client: ReturnType<typeof makeClient>,
-  { localAddress }: Pinned,
+  { client, localAddress }: Pinned<AgentServiceClient>,
 ): Promise<Registered> {
   const nic = ownAddresses().find(({ address }) => address === localAddress);
   const mac = settings.mac ?? nic?.mac;

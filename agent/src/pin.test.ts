@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { createServer } from 'node:tls';
@@ -21,52 +22,66 @@ async function listen(t: TestContext, server: Server): Promise<string> {
   return `127.0.0.1:${(server.address() as { port: number }).port}`;
 }
 
+const pinned = async (t: TestContext, endpoint: string, timeoutMs?: number) => {
+  const reached = await pin(endpoint, own.fingerprint, makeClient, timeoutMs === undefined ? {} : { timeoutMs });
+  t.after(() => reached.client.close());
+  return reached;
+};
+
+/** As much of HTTP/2 as a client wants to hear before it asks: an empty SETTINGS frame (RFC 9113 3.4). */
+const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+
 test('the named certificate passes and tells which address reached it; another one does not', async (t) => {
-  const server = createServer({ key: own.keyPem, cert: own.certPem });
+  const server = createServer({ key: own.keyPem, cert: own.certPem }, (socket) => socket.write(settings));
   server.on('tlsClientError', () => {});
   const endpoint = await listen(t, server);
-  assert.equal((await pin(endpoint, own.fingerprint)).localAddress, '127.0.0.1');
-  await assert.rejects(pin(endpoint, other.fingerprint), (error) => {
+  assert.equal((await pinned(t, endpoint)).localAddress, '127.0.0.1');
+  await assert.rejects(pin(endpoint, other.fingerprint, makeClient), (error) => {
     assert.ok(error instanceof PinError);
     assert.equal(error.found, own.fingerprint);
     return true;
   });
 });
 
-test('a certificate exchanged after the first look is refused before a byte of the token', async (t) => {
+test('a certificate exchanged after the first connection is refused before a byte of the token', async (t) => {
   let received = 0;
   let connections = 0;
+  const sockets = new Set<Socket>();
   const server = createServer({ key: own.keyPem, cert: own.certPem, ALPNProtocols: ['h2'] }, (socket) => {
+    socket.write(settings);
     socket.on('data', (chunk: Buffer) => {
       received += chunk.length;
     });
     socket.on('error', () => {});
+    sockets.add(socket);
   });
   server.on('tlsClientError', () => {});
   server.on('connection', () => {
     connections += 1;
   });
   const endpoint = await listen(t, server);
-  const pinned = await pin(endpoint, own.fingerprint);
-  server.setSecureContext({ key: other.keyPem, cert: other.certPem });
-  const client = makeClient(endpoint, pinned.credentials);
-  t.after(() => client.close());
-  const answer = await register(client, RegisterRequest.fromPartial({ token: 'secret' }), 3000);
-  assert.equal(answer.kind, 'again');
+  const { client } = await pinned(t, endpoint);
+  const token = RegisterRequest.fromPartial({ token: 'secret' });
+  await register(client, token, 100);
+  const before = received;
+  assert.ok(before > 0);
+  // With the keys of the old tickets it would be the right one still.
+  server.setSecureContext({ key: other.keyPem, cert: other.certPem, ticketKeys: randomBytes(48) });
+  for (const socket of sockets) socket.destroy();
+  assert.equal((await register(client, token, 2000)).kind, 'again');
+  await assert.rejects(pinned(t, endpoint), PinError);
   assert.ok(connections >= 2);
-  assert.equal(received, 0);
+  assert.equal(received, before);
 
-  // The same client does talk once the right certificate is back: the silence above was the pin's doing.
+  // With the right certificate back there is talk again: the silence above was the pin's doing.
   server.setSecureContext({ key: own.keyPem, cert: own.certPem });
-  const again = makeClient(endpoint, (await pin(endpoint, own.fingerprint)).credentials);
-  t.after(() => again.close());
-  await register(again, RegisterRequest.fromPartial({ token: 'secret' }), 500);
-  assert.ok(received > 0);
+  await register((await pinned(t, endpoint)).client, token, 500);
+  assert.ok(received > before);
 });
 
 test('a port where nobody speaks TLS, or nobody at all, is an error with an end', async (t) => {
   const silent = createTcpServer((socket) => socket.on('error', () => {}));
   const endpoint = await listen(t, silent);
-  await assert.rejects(pin(endpoint, own.fingerprint, 50), /no answer within 50 ms/);
-  await assert.rejects(pin('127.0.0.1:1', own.fingerprint), /connect to 127\.0\.0\.1:1: .*ECONNREFUSED/);
+  await assert.rejects(pinned(t, endpoint, 50), /no answer within 50 ms/);
+  await assert.rejects(pinned(t, '127.0.0.1:1'), /connect to 127\.0\.0\.1:1: .*ECONNREFUSED/);
 });

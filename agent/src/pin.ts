@@ -1,10 +1,6 @@
 // A connection to the one controller whose certificate was named on the kernel command line.
-//
-// Node accepts any self-signed certificate once checking is off, without ever calling checkServerIdentity. So: look at the certificate
-// first without sending anything, compare its fingerprint, then take exactly that certificate as the only root for the real
-// connection, with strict checking, and compare again there.
-import { type PeerCertificate, connect as tlsConnect } from 'node:tls';
-import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
+import type { ChannelCredentials, Client } from '@grpc/grpc-js';
+import { OtherCertificate, PinnedCredentials, reachPinned, type Ticket } from '@nixie/proto/pinned';
 import { readEndpoint } from './cmdline.ts';
 
 export class PinError extends Error {
@@ -18,73 +14,36 @@ export class PinError extends Error {
   }
 }
 
-export interface Pinned {
+export interface Pinned<C extends Client> {
   readonly endpoint: string;
-  readonly credentials: ChannelCredentials;
+  /** Connected; whoever holds this closes it. */
+  readonly client: C;
   /** The address of this machine that reached the controller. */
   readonly localAddress: string;
-}
-
-/** SHA-256 of the DER form, lower-case hex without colons. */
-function fingerprintOf(certificate: { fingerprint256: string }): string {
-  return certificate.fingerprint256.replace(/:/g, '').toLowerCase();
+  /** By a ticket of an earlier connection. */
+  readonly resumed: boolean;
 }
 
 /**
- * Connects, looks at the certificate and disconnects; no application byte is sent.
+ * Connects a client. Nothing but the TLS handshake is sent to another controller than the one that is named, now or when it connects again.
  * @param endpoint `IP:port`
+ * @param make the client of these credentials
  * @throws PinError for another certificate, Error when nobody answers within the time
  */
-export async function pin(endpoint: string, fingerprint: string, timeoutMs = 10_000): Promise<Pinned> {
-  const to = readEndpoint(endpoint);
-  if (!to) throw new Error(`read controller address: ${endpoint} is not IP:port`);
-  const { pem, found, localAddress } = await new Promise<{ pem: string; found: string; localAddress: string }>(
-    (resolve, reject) => {
-      const socket = tlsConnect({
-        host: to.host,
-        port: to.port,
-        rejectUnauthorized: false,
-        // None is asked for its opinion, and reading the hundred and fifty that Node brings takes longer than the handshake.
-        ca: [],
-        ALPNProtocols: ['h2'],
-        minVersion: 'TLSv1.2',
-      });
-      const timer = setTimeout(() => {
-        socket.destroy();
-        reject(new Error(`connect to ${endpoint}: no answer within ${timeoutMs} ms`));
-      }, timeoutMs);
-      socket.once('error', (error) => {
-        clearTimeout(timer);
-        reject(new Error(`connect to ${endpoint}: ${error.message}`, { cause: error }));
-      });
-      socket.once('secureConnect', () => {
-        clearTimeout(timer);
-        const certificate = socket.getPeerX509Certificate();
-        const local = socket.localAddress;
-        // The error listener stays: destroying may still report a reset.
-        socket.on('error', () => {});
-        socket.destroy();
-        if (!certificate || !local) reject(new Error(`connect to ${endpoint}: no certificate was shown`));
-        else
-          resolve({
-            pem: certificate.toString(),
-            found: fingerprintOf(certificate),
-            localAddress: local.replace(/^::ffff:/, ''),
-          });
-      });
-    },
-  );
-  if (found !== fingerprint) throw new PinError(endpoint, fingerprint, found);
-  return {
-    endpoint,
-    localAddress,
-    credentials: credentials.createSsl(Buffer.from(pem), null, null, {
-      rejectUnauthorized: true,
-      // Replaces the comparison of names: the fingerprint names exactly one certificate.
-      checkServerIdentity: (_name: string, certificate: PeerCertificate) => {
-        const again = fingerprintOf(certificate);
-        return again === fingerprint ? undefined : new PinError(endpoint, fingerprint, again);
-      },
-    }),
-  };
+export async function pin<C extends Client>(
+  endpoint: string,
+  fingerprint: string,
+  make: (endpoint: string, credentials: ChannelCredentials) => C,
+  { timeoutMs = 10_000, ticket }: { readonly timeoutMs?: number; readonly ticket?: Ticket } = {},
+): Promise<Pinned<C>> {
+  if (!readEndpoint(endpoint)) throw new Error(`read controller address: ${endpoint} is not IP:port`);
+  const credentials = new PinnedCredentials(fingerprint, ticket);
+  const client = make(endpoint, credentials);
+  try {
+    return { endpoint, client, ...(await reachPinned(client, credentials, { timeoutMs })) };
+  } catch (error) {
+    client.close();
+    if (error instanceof OtherCertificate) throw new PinError(endpoint, fingerprint, error.found);
+    throw new Error(`connect to ${endpoint}: ${(error as Error).message}`, { cause: error });
+  }
 }

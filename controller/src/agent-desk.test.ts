@@ -4,13 +4,13 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { PinnedCredentials } from '@nixie/proto/pinned';
 import { makeClient } from '../../agent/src/client.ts';
 import { realClock } from '../../agent/src/host.ts';
 import { loadIdentity } from '../../agent/src/identity.ts';
 import type { Instructions } from '../../agent/src/instructions.ts';
 import { followJournal } from '../../agent/src/journal.ts';
 import { LogQueue } from '../../agent/src/log-queue.ts';
-import { pin } from '../../agent/src/pin.ts';
 import { holdSession } from '../../agent/src/session.ts';
 import { makeAgentDesk } from './agent-desk.ts';
 import { Account } from './core/account.ts';
@@ -83,7 +83,6 @@ async function open(t: TestContext, more: { room?: () => Promise<void>; heartbea
     heartbeatMs: more.heartbeatMs ?? 5000,
   };
   const stop = new AbortController();
-  const { credentials, endpoint, localAddress } = await pin(server.bound[0]!, tls.fingerprint);
   const sessions: Promise<void>[] = [];
   t.after(async () => {
     stop.abort();
@@ -104,12 +103,12 @@ async function open(t: TestContext, more: { room?: () => Promise<void>; heartbea
     connect(logs: LogQueue): void {
       const live = async () => {
         while (!stop.signal.aborted) {
-          const client = makeClient(endpoint, credentials);
+          const client = makeClient(server.bound[0]!, new PinnedCredentials(tls.fingerprint));
           await holdSession({
             client,
             identity,
             credential,
-            address: localAddress,
+            address: '127.0.0.1',
             instructions: {} as Instructions,
             logs,
             clock: realClock,

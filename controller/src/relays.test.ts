@@ -9,6 +9,7 @@ import test, { type TestContext } from 'node:test';
 import type { ServiceError } from '@grpc/grpc-js';
 import { AgentServiceClient, RegisterRequest } from '@nixie/proto/agent';
 import { Inventory } from '@nixie/proto/inventory';
+import { PinnedCredentials } from '@nixie/proto/pinned';
 import { type BootPlan, PlanOffer } from '@nixie/proto/relay';
 import { Admission } from './core/admission.ts';
 import { Core } from './core/core.ts';
@@ -21,7 +22,6 @@ import { patience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { TokenBook } from './machine/token.ts';
 import { type Link, openLink } from './relay/link.ts';
-import { pinned } from './relay/pin.ts';
 import { makeRelayPart } from './relays.ts';
 import { keepRelayToken } from './store/relays.ts';
 import { makeTls } from './store/tls.ts';
@@ -175,9 +175,7 @@ async function lab(t: TestContext) {
 
   /** As an agent would, by whatever port. */
   const register = (by: number, token: string, bootId: string): Promise<string> => {
-    const endpoint = { host: '127.0.0.1', port: by };
-    const client = new AgentServiceClient(`127.0.0.1:${by}`, pinned(endpoint, tls.fingerprint, tls.certPem), {
-      'grpc.ssl_target_name_override': 'nixie',
+    const client = new AgentServiceClient(`127.0.0.1:${by}`, new PinnedCredentials(tls.fingerprint), {
       'grpc.use_local_subchannel_pool': 1,
     });
     const request = RegisterRequest.fromPartial({

@@ -25,7 +25,7 @@ const cost = (cpu: NodeJS.CpuUsage, rss: number) =>
   `${((cpu.user + cpu.system) / 1e6).toFixed(1)} s of CPU, ${process.memoryUsage.rss() >> 20} MiB (${rss >> 20} before)`;
 
 async function agent(endpoint: string, fingerprint: string, program: string): Promise<void> {
-  const pinned = await pin(endpoint, fingerprint);
+  const pinned = await pin(endpoint, fingerprint, makeClient);
   const identity = loadIdentity(undefined, 'boot', fingerprint);
   process.send!({ key: identity.publicKey.toString('base64') });
   const credential = await new Promise<string>((resolve) => process.once('message', (text: string) => resolve(text)));
@@ -38,7 +38,7 @@ async function agent(endpoint: string, fingerprint: string, program: string): Pr
   });
   const following = followJournal({ sink: logs, clock: realClock, signal: stop.signal, program, ownPid: 0 });
   await holdSession({
-    client: makeClient(pinned.endpoint, pinned.credentials),
+    client: pinned.client,
     identity,
     credential: { credential, host: 'm1', heartbeatMs: 5000 },
     address: pinned.localAddress,

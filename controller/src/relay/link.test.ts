@@ -11,6 +11,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { PinnedCredentials } from '@nixie/proto/pinned';
 import { type BootPlan, type RelayInterface, RelayServiceClient, SeenOne } from '@nixie/proto/relay';
 import { NotLooked } from '../core/place.ts';
+import { Places } from '../listen/relay-carry.ts';
 import { bytesToFetch } from '../listen/relay-fetch.ts';
 import type { RelaySession, RelayWord } from '../listen/relay-session.ts';
 import { type RelayDoor, startRelayDoor } from '../listen/relays.ts';
@@ -19,7 +20,6 @@ import type { JoinToken } from '../machine/relay.ts';
 import { keepRelayToken, RelayShelf, revokeRelayToken, secretHashOf } from '../store/relays.ts';
 import { type ControllerTls, makeTls } from '../store/tls.ts';
 import { channelOptions, type FetchFailed, type Link, type LinkDown, type LinkEvents, openLink } from './link.ts';
-import { pinned } from './pin.ts';
 
 const tls = await makeTls();
 const file = randomBytes(3 << 20);
@@ -261,12 +261,8 @@ test('who is revoked gets no more of what it has begun to fetch', async (t) => {
   const { link } = relay(t, here.token('rack7'), here.door.port);
   await until(() => link.up && here.door.link('rack7') !== undefined, 'linked');
   // One that keeps its connection whatever it is told.
-  const endpoint = { host: '127.0.0.1', port: here.door.port };
-  const client = new RelayServiceClient(
-    `127.0.0.1:${endpoint.port}`,
-    pinned(endpoint, tls.fingerprint, tls.certPem),
-    channelOptions,
-  );
+  const credentials = new PinnedCredentials(tls.fingerprint);
+  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, credentials, channelOptions);
   t.after(() => client.close());
   const credential = new Metadata();
   credential.set('authorization', `Bearer ${here.door.link('rack7')!.credential}`);
@@ -603,11 +599,7 @@ test('Carry and Fetch need a credential of a link that lives', async (t) => {
   const session = here.door.link('rack7') as RelaySession;
   const { RelayServiceClient } = await import('@nixie/proto/relay');
   const { Metadata } = await import('@grpc/grpc-js');
-  const { pinned } = await import('./pin.ts');
-  const endpoint = { host: '127.0.0.1', port: here.door.port };
-  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, pinned(endpoint, tls.fingerprint, tls.certPem), {
-    'grpc.ssl_target_name_override': 'nixie',
-  });
+  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, new PinnedCredentials(tls.fingerprint));
   t.after(() => client.close());
   const fetched = (credential: string) =>
     new Promise<number | 'ok'>((resolve) => {
@@ -628,11 +620,7 @@ test('Carry and Fetch need a credential of a link that lives', async (t) => {
 test('one address can keep a few silent links open, and no others out', async (t) => {
   const here = await controller(t);
   const { RelayServiceClient } = await import('@nixie/proto/relay');
-  const { pinned } = await import('./pin.ts');
-  const endpoint = { host: '127.0.0.1', port: here.door.port };
-  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, pinned(endpoint, tls.fingerprint, tls.certPem), {
-    'grpc.ssl_target_name_override': 'nixie',
-  });
+  const client = new RelayServiceClient(`127.0.0.1:${here.door.port}`, new PinnedCredentials(tls.fingerprint));
   t.after(() => client.close());
   const codes: number[] = [];
   let challenged = 0;
@@ -651,6 +639,18 @@ test('one address can keep a few silent links open, and no others out', async (t
 
 test('strange bytes at the door harm nobody', async (t) => {
   const here = await controller(t);
+  const socket = tlsConnect({
+    host: '127.0.0.1',
+    port: here.door.port,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+  });
+  socket.on('error', () => {});
+  socket.write('GET / HTTP/1.1\r\n\r\n');
+  const { link } = relay(t, here.token('rack7'), here.door.port);
+  await until(() => link.up, 'linked nevertheless');
+  socket.destroy();
+});
 
 test('what a relay says faster than it is taken waits, and all of it arrives', async (t) => {
   const here = await controller(t);
@@ -682,16 +682,4 @@ test('a message that no relay of ours would send is dropped, counted and told', 
   await until(() => here.words.length === 1, 'the next one');
   assert.equal(here.door.link('rack7')!.dropped, 6000);
   assert.match(here.odd.join(), /rack7: it tells of more than 5000 observations/);
-});
-  const socket = tlsConnect({
-    host: '127.0.0.1',
-    port: here.door.port,
-    rejectUnauthorized: false,
-    ALPNProtocols: ['h2'],
-  });
-  socket.on('error', () => {});
-  socket.write('GET / HTTP/1.1\r\n\r\n');
-  const { link } = relay(t, here.token('rack7'), here.door.port);
-  await until(() => link.up, 'linked nevertheless');
-  socket.destroy();
 });

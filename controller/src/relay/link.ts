@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { PinnedCredentials, Ticket } from '@nixie/proto/pinned';
 import {
   type BootPlan,
   type FetchRequest,
@@ -16,7 +17,7 @@ import {
 import { type Endpoint, endpointText, type JoinToken, relayHelloText } from '../machine/relay.ts';
 import { Connections, type OutgoingCarry } from './connections.ts';
 import { Outbox, type Said } from './outbox.ts';
-import { lookAtCertificate, OtherController, pinned } from './pin.ts';
+import { OtherController, reach } from './pin.ts';
 
 export type { Said } from './outbox.ts';
 
@@ -96,8 +97,6 @@ export const channelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.service_config_disable_resolution': 1,
-  // Only a name for the handshake: an address may not stand there (RFC 6066 3), and the certificate is compared, not its name.
-  'grpc.ssl_target_name_override': 'nixie',
   // A cut of a few seconds is lived through, a longer one is noticed before the other side's TCP gives up.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 10_000,
@@ -117,8 +116,7 @@ export function openLink(options: LinkOptions): Link {
   const outbox = new Outbox();
   const closing = new AbortController();
   let current: { client: RelayServiceClient; credential: Metadata } | undefined;
-  /** Once seen to be right, it needs no look of its own any more. */
-  let certificate: string | undefined;
+  const ticket = new Ticket();
   let pump = () => {};
 
   const connections = new Connections({
@@ -135,17 +133,15 @@ export function openLink(options: LinkOptions): Link {
 
   /** One link from its first byte to its last. */
   const once = async (): Promise<LinkDown> => {
+    const credentials = new PinnedCredentials(token.fingerprint, ticket);
+    const client = new RelayServiceClient(endpointText(endpoint), credentials, channelOptions);
     try {
-      certificate ??= await lookAtCertificate(endpoint, token.fingerprint, { signal: closing.signal });
+      await reach(client, credentials, endpoint, token.fingerprint, closing.signal);
     } catch (error) {
+      client.close();
       const kind = error instanceof OtherController ? 'impostor' : closing.signal.aborted ? 'closed' : 'unreachable';
       return { kind, why: (error as Error).message, wasUp: false };
     }
-    const client = new RelayServiceClient(
-      endpointText(endpoint),
-      pinned(endpoint, token.fingerprint, certificate),
-      channelOptions,
-    );
     try {
       return await live(client);
     } finally {
@@ -179,8 +175,6 @@ export function openLink(options: LinkOptions): Link {
       );
       stream.on('error', (error: ServiceError) => {
         const refused = [status.UNAUTHENTICATED, status.ALREADY_EXISTS, status.PERMISSION_DENIED].includes(error.code);
-        // Another certificate than before: the next attempt looks at it and says so.
-        if (!wasUp && !refused) certificate = undefined;
         end(refused ? 'refused' : wasUp ? 'lost' : 'unreachable', error.details || error.message);
       });
       stream.on('end', () => end(wasUp ? 'lost' : 'unreachable', 'the controller has ended the link'));
