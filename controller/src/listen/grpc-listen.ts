@@ -1,12 +1,45 @@
 // A gRPC server with TLS on addresses of ours: for agents, and for relays.
+import { hkdfSync } from 'node:crypto';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { PortTaken } from './errors.ts';
 import { portHolder } from './port-holder.ts';
 
-export function credentialsOf(tls: { readonly certPem: string; readonly keyPem: string }): ServerCredentials {
-  return ServerCredentials.createSsl(null, [
-    { private_key: Buffer.from(tls.keyPem), cert_chain: Buffer.from(tls.certPem) },
-  ]);
+export interface DoorTls {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/**
+ * For how long a ticket is worth something, in seconds: longer than the cuts that an install outlives. The most is seven days (RFC 8446 4.6.1).
+ */
+const ticketSeconds = 3600;
+
+/**
+ * Clients that come back show a ticket and spare both sides the certificate and its signature (RFC 8446 2.2). What tickets are sealed with is made from
+ * the certificate's own key: all listening sockets know the tickets of each other, a controller that starts again knows those of before, and who
+ * could open one could show the certificate as well. With TLS 1.3 each connection has fresh keys all the same (psk_dhe_ke, RFC 8446 4.2.9); tickets of
+ * TLS 1.2 would give away recorded connections with the key, so it isn't spoken.
+ */
+class DoorCredentials extends ServerCredentials {
+  constructor({ certPem, keyPem }: DoorTls) {
+    const door = {
+      minVersion: 'TLSv1.3',
+      // 48 bytes, as Node wants them.
+      ticketKeys: Buffer.from(hkdfSync('sha256', keyPem, '', 'nixie tls tickets', 48)),
+      sessionTimeout: ticketSeconds,
+      // Node's own is made from the arguments of the program, which may be others the next time.
+      sessionIdContext: 'nixie',
+    } as const;
+    super({ ...door, requestCert: false }, { ...door, cert: certPem, key: keyPem });
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+export function credentialsOf(tls: DoorTls): ServerCredentials {
+  return new DoorCredentials(tls);
 }
 
 /** @returns the port, which the system chose when 0 was asked for */
