@@ -8,6 +8,7 @@ import { after } from './clock.ts';
 import type { Admission } from './core/admission.ts';
 import type { Hosts } from './core/hosts.ts';
 import type { NetworkPlan } from './core/network.ts';
+import { RelayPatience } from './core/relay-patience.ts';
 import { makeRelayPlan } from './core/relay-plan.ts';
 import { TokenStock } from './core/relay-stock.ts';
 import type { RelayWay } from './core/relay-way.ts';
@@ -91,10 +92,6 @@ export interface RelayPart {
   close(): Promise<void>;
 }
 
-/** A relay that was there and is gone may come back for so long; one that never came has less time. Milliseconds. */
-const goneMs = 60 * 60_000;
-const neverMs = 15 * 60_000;
-
 /** A plan is taken within this time, or something is wrong at the relay. Milliseconds. */
 const untakenMs = 30_000;
 /** Whoever may open our socket reaches this of machines, and nothing else. */
@@ -122,7 +119,6 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
   let loopbackPort: number | undefined;
   let off = () => {};
   let closed = false;
-  const began = ticks();
   /** Of each host: how things stand with its relay. */
   const told = new Map<string, string>();
   const sshSocket = join(world.folder, 'relay.sock');
@@ -159,6 +155,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       world.notice('warning', `relay ${name} is gone: ${why}; its machines are answered on by what it knows`),
   });
 
+  const waits = new RelayPatience({ relays, life: (host) => world.life(host), ticks });
   const owns = (relay: string) => (host: string) => hosts.named(host)?.relay === relay;
   const word = ({ name }: RelaySession, said: RelayWord): void => {
     switch (said.$case) {
@@ -256,7 +253,11 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       told.set(name, now);
       if (relay !== undefined) world.onState(name, state, detail);
     }
-    for (const name of told.keys()) if (hosts.named(name) === undefined) told.delete(name);
+    for (const name of told.keys()) {
+      if (hosts.named(name) !== undefined) continue;
+      told.delete(name);
+      waits.forget(name);
+    }
   };
   const stateOf = (relay: string) => {
     const { link, why, refused, untakenSince, status } = relays.view(relay);
@@ -301,15 +302,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
     },
     overdue(host, since) {
       const relay = hosts.named(host)?.relay;
-      if (relay === undefined) return undefined;
-      const { link, since: at } = relays.view(relay);
-      if (link !== undefined) return relays.cutSince(relay, since) ? 'wait' : undefined;
-      if (ticks() - (at ?? began) < (at === undefined ? neverMs : goneMs)) return 'wait';
-      const reason =
-        at === undefined
-          ? `its relay ${relay} never connected: is "nixie relay" started there, with a token of "nixie relay-token ${relay}"?`
-          : `its relay ${relay} has been gone for too long: is it running, and can it reach this controller?`;
-      return { reason };
+      return relay === undefined ? undefined : waits.overdue(host, relay, since);
     },
     states() {
       const tokens = new Set(shelf.names());

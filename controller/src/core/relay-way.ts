@@ -74,7 +74,12 @@ export async function byRelay(
       return await run();
     } catch (error) {
       if (signal.aborted) return;
-      if (tries >= mostTries || !(error instanceof LinkCut || relays.cutSince(relay, began))) throw error;
+      if (!(error instanceof LinkCut || relays.cutSince(relay, began))) throw error;
+      if (tries >= mostTries)
+        throw new Error(
+          `the link of relay ${relay} was lost each of the ${tries} times that this was begun: ${(error as Error).message}`,
+          { cause: error },
+        );
       world.emit({
         event: 'notice',
         at: iso(world.now()),

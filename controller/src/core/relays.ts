@@ -29,6 +29,8 @@ export interface RelayView {
   readonly link?: RelayLink;
   /** When the link came up, or was lost, milliseconds of the clock that nobody sets; absent: it was never linked in this run. */
   readonly since?: number;
+  /** How often the link was lost in this run. */
+  readonly losses?: number;
   /** Why it isn't linked. */
   readonly why?: string;
   /** It was not taken in when it tried last. */
@@ -65,6 +67,7 @@ interface Known {
   /** Another is to follow it: when it is taken, or after a while, which `off` calls off. */
   follows: boolean;
   off: () => void;
+  losses: number;
   /** When the link was lost last. */
   lostAt: number;
   /** Of the last plan, without its version. */
@@ -113,6 +116,7 @@ export class Relays {
   down(name: string, why: string): void {
     const known = this.#of(name);
     const at = this.#world.ticks();
+    known.losses++;
     Object.assign(known, { link: undefined, since: at, lostAt: at, why, text: undefined });
     stopFollowing(known);
     if (!this.#closed) this.#world.onDown(name, why);
@@ -205,6 +209,7 @@ export class Relays {
       name,
       current: link !== undefined && known.text !== undefined && !known.follows && known.taken >= known.version,
       ...(Number.isFinite(since) && { since }),
+      ...(known.losses > 0 && { losses: known.losses }),
       ...(link !== undefined && { link }),
       ...(why !== undefined && { why }),
       ...(known.refused && { refused: true }),
@@ -235,6 +240,7 @@ export class Relays {
       lastSentAt: Number.NEGATIVE_INFINITY,
       follows: false,
       off: () => {},
+      losses: 0,
       lostAt: Number.NEGATIVE_INFINITY,
       text: undefined,
       version: this.#world.firstVersion,
