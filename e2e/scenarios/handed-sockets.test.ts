@@ -7,13 +7,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { run, start } from '../lab/child.ts';
 import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
-import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { quiet, startTalker, type Talker } from '../lab/sockets/talker.ts';
 import { lan1, lan2, makeTwoLans } from '../lab/sockets/two-lans.ts';
 
 const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'curl']));
@@ -21,7 +20,7 @@ const known = '52:54:00:91:00:01';
 const leased = '52:54:00:91:00:02';
 const file = (name: string): string => new URL(`../lab/sockets/${name}`, import.meta.url).pathname;
 
-test('handed-over sockets answer as our own do, without a right', { skip, timeout: 120_000 }, async (t) => {
+test('handed-over sockets answer as our own do, without a right', { skip, timeout: 400_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nixie-handed-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   chmodSync(folder, 0o755); // the doors belong to somebody else
@@ -56,27 +55,25 @@ test('handed-over sockets answer as our own do, without a right', { skip, timeou
   );
   const one = await talker(lans.station1, 'station.ts', '68,4011');
   const two = await talker(lans.station2, 'station.ts', '68,4011');
-  const quiet = async (station: Talker) => {
-    await sleep(300);
-    return station.heard.splice(0).map(({ port, from, fromPort }) => ({ port, from, fromPort }));
-  };
+  const heard = async (station: Talker, least: 0 | 1) =>
+    (await quiet(station, least)).map(({ port, from, fromPort }) => ({ port, from, fromPort }));
 
   for (const [station, other, lan, mac] of [
     [one, two, lan1, known],
     [two, one, lan2, leased],
   ] as const) {
     await station.ask({ hex: ovmf('DISCOVER', mac), fromPort: 68, to: '255.255.255.255', port: 67 });
-    assert.deepEqual(await quiet(station), [{ port: 68, from: lan.server, fromPort: 67 }]);
-    assert.deepEqual(await quiet(other), []);
+    assert.deepEqual(await heard(station, 1), [{ port: 68, from: lan.server, fromPort: 67 }]);
+    assert.deepEqual(await heard(other, 0), []);
     await station.ask({ hex: ovmf('boot server REQUEST', mac), fromPort: 4011, to: lan.server, port: 4011 });
-    assert.deepEqual(await quiet(station), [{ port: 4011, from: lan.server, fromPort: 4011 }]);
+    assert.deepEqual(await heard(station, 1), [{ port: 4011, from: lan.server, fromPort: 4011 }]);
   }
   for (const [namespace, lan] of [
     [lans.station1, lan1],
     [lans.station2, lan2],
   ] as const) {
     const argv = ['curl', '-sS', '-m', '60', '-o', 'got', `tftp://${lan.server}/snponly.efi`];
-    await run(lans.inside(namespace, argv), { cwd: folder, deadlineMs: 60_000 });
+    await run(lans.inside(namespace, argv), { cwd: folder });
     assert.ok(readFileSync(join(folder, 'got')).equals(loader));
   }
 });
@@ -87,7 +84,7 @@ test('nixie serve takes them over', {
     needPrograms(['ip', 'setpriv', 'nix', 'ssh', 'ssh-keyscan']),
     needFiles(['/usr/lib/ipxe/snponly.efi']),
   ),
-  timeout: 120_000,
+  timeout: 400_000,
 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nixie-handed-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -103,7 +100,7 @@ test('nixie serve takes them over', {
   const served = Promise.withResolvers<void>();
   const argv = [process.execPath, file('hand-over.ts'), JSON.stringify(places), 'root', nixie, ...words];
   const child = start(lans.inside(lans.server, argv), {
-    deadlineMs: 60_000,
+    deadlineMs: 300_000,
     onLine: (line) => {
       lines.push(line);
       if (/serving lan2/.test(line)) served.resolve();
@@ -121,7 +118,7 @@ test('nixie serve takes them over', {
 
 test('systemd’s own hand is understood', {
   skip: skipUnless(needPrograms(['systemd-socket-activate'])),
-  timeout: 60_000,
+  timeout: 200_000,
 }, async () => {
   const listen = fileURLToPath(new URL('../../controller/src/listen/inherited.ts', import.meta.url));
   // It has no word for an interface: so the sockets are found, and the mistake is named.
@@ -135,7 +132,7 @@ test('systemd’s own hand is understood', {
   const lines: string[] = [];
   const node = [process.execPath, '--input-type=module', '-e', program];
   const child = start(['systemd-socket-activate', '-d', '-l', `127.0.0.1:${port}`, '--fdname=lan.socket', ...node], {
-    deadlineMs: 30_000,
+    deadlineMs: 120_000,
     onLine: (line) => void lines.push(line),
   });
   // It starts the program when something comes.
