@@ -1,7 +1,7 @@
 // A request with all that its answer is made of, and the words in which we say what we did with it.
 import type { Mac } from '../machine/mac.ts';
 import { code, type MessageType, readAddresses } from '../wire/dhcp4/options.ts';
-import { type DhcpPacket, option } from '../wire/dhcp4/packet.ts';
+import { type DhcpPacket, noOctets, option } from '../wire/dhcp4/packet.ts';
 import { type Boot, bootFile, type NoBoot } from './bootfile.ts';
 import type { Endpoint } from './destination.ts';
 import type { Client } from './firmware.ts';
@@ -71,6 +71,6 @@ export function bootOf(asked: Asked): Boot {
 
 /** Does a REQUEST name another server than us (option 54)? Undefined: it names none. */
 export function choseUs(asked: Asked): boolean | undefined {
-  const server = readAddresses(option(asked.request.packet, code.server) ?? new Uint8Array())?.[0];
+  const server = readAddresses(option(asked.request.packet, code.server) ?? noOctets)?.[0];
   return server === undefined ? undefined : server === serverIdentifier(asked.request.packet, asked.at);
 }

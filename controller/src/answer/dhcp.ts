@@ -2,7 +2,7 @@
 import { type Mac, macFromBytes } from '../machine/mac.ts';
 import { anyAddress } from '../wire/dhcp4/address.ts';
 import { code, readMessageType } from '../wire/dhcp4/options.ts';
-import { type DhcpPacket, option } from '../wire/dhcp4/packet.ts';
+import { type DhcpPacket, noOctets, option } from '../wire/dhcp4/packet.ts';
 import {
   type Answer,
   type Asked,
@@ -59,7 +59,7 @@ const mostHops = 16;
 export function answerDhcp(request: DhcpRequest, scene: Scene): DhcpDecision {
   const { packet } = request;
   const link = own(scene.interfaces, request.interface);
-  const type = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
+  const type = readMessageType(option(packet, code.messageType) ?? noOctets);
   if (packet.op !== 1 || type === undefined || type === 'OFFER' || type === 'ACK' || type === 'NAK') {
     return { kind: 'silence', why: 'not a request' };
   }

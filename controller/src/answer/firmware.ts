@@ -8,7 +8,7 @@ import {
   readText,
   readUserClasses,
 } from '../wire/dhcp4/options.ts';
-import { type DhcpPacket, option } from '../wire/dhcp4/packet.ts';
+import { type DhcpPacket, noOctets, option } from '../wire/dhcp4/packet.ts';
 
 /** Firmware kinds that we have loaders for. */
 export type Platform = 'bios' | 'x64' | 'arm64';
@@ -44,7 +44,7 @@ const platforms: Readonly<Record<number, Platform>> = {
 
 /** The first of option 93 that we know, else its first; then the number inside option 60 (`PXEClient:Arch:00007:UNDI:003016`). */
 function architectureOf(packet: DhcpPacket, vendorClass: string): number | undefined {
-  const listed = readArchitectures(option(packet, code.architecture) ?? new Uint8Array());
+  const listed = readArchitectures(option(packet, code.architecture) ?? noOctets);
   const known = listed?.find((type) => platforms[type] !== undefined) ?? listed?.[0];
   if (known !== undefined) return known;
   const named = /^[A-Z]{3,4}Client:Arch:([0-9]{5})(?::|$)/i.exec(vendorClass)?.[1];
@@ -60,7 +60,7 @@ function canRunScript(packet: DhcpPacket): boolean {
 
 function kindOf(packet: DhcpPacket, vendorClass: string): ClientKind {
   if (vendorClass.startsWith('HTTPClient')) return 'http';
-  const userClasses = readUserClasses(option(packet, code.userClass) ?? new Uint8Array());
+  const userClasses = readUserClasses(option(packet, code.userClass) ?? noOctets);
   if (userClasses.includes(ownUserClass)) return 'ipxe';
   if (userClasses.includes('iPXE') || option(packet, code.ipxe) !== undefined) {
     return canRunScript(packet) ? 'ipxe' : 'small-ipxe';
@@ -71,7 +71,7 @@ function kindOf(packet: DhcpPacket, vendorClass: string): ClientKind {
 }
 
 export function classify(packet: DhcpPacket): Client {
-  const vendorClass = readText(option(packet, code.vendorClass) ?? new Uint8Array());
+  const vendorClass = readText(option(packet, code.vendorClass) ?? noOctets);
   const architecture = architectureOf(packet, vendorClass);
   const platform = architecture === undefined ? undefined : platforms[architecture];
   return {

@@ -2,7 +2,7 @@
 // one MAC has one address through firmware, iPXE, installer and installed system, whatever they call themselves in option 61.
 import { anyAddress, sameNetwork } from '../wire/dhcp4/address.ts';
 import { code, readAddresses } from '../wire/dhcp4/options.ts';
-import { option } from '../wire/dhcp4/packet.ts';
+import { noOctets, option } from '../wire/dhcp4/packet.ts';
 import { type Answer, type Asked, bootOf, choseUs } from './asked.ts';
 import { wantsBoot } from './firmware.ts';
 import { buildReply, type Network } from './reply.ts';
@@ -20,7 +20,7 @@ function networkOf({ at, subnet }: Asked, address: string): Network | undefined 
 /** The address that a REQUEST is about (RFC 2131 4.3.2), and which of its states the client is in. */
 function requested(asked: Asked): string | undefined {
   const { packet } = asked.request;
-  const wanted = readAddresses(option(packet, code.requestedAddress) ?? new Uint8Array())?.[0];
+  const wanted = readAddresses(option(packet, code.requestedAddress) ?? noOctets)?.[0];
   // SELECTING and INIT-REBOOT name it in option 50; RENEWING and REBINDING hold it: ciaddr.
   return packet.ciaddr !== anyAddress ? packet.ciaddr : wanted;
 }
@@ -29,7 +29,7 @@ export function answerLease(asked: Asked): Answer {
   const { type, machine, mac, at } = asked;
   if (type === 'RELEASE') return { kind: 'silence', why: 'released' };
   if (type === 'DECLINE') {
-    const address = readAddresses(option(asked.request.packet, code.requestedAddress) ?? new Uint8Array())?.[0];
+    const address = readAddresses(option(asked.request.packet, code.requestedAddress) ?? noOctets)?.[0];
     return { kind: 'silence', why: 'declined', ...(address === undefined ? {} : { detail: address }) };
   }
   if (type === 'REQUEST' && choseUs(asked) === false) return { kind: 'silence', why: 'another server was chosen' };

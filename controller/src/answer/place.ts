@@ -16,30 +16,29 @@ export interface Place {
   readonly undeclared?: string;
 }
 
+type PlacedRequest = Arrival & { readonly packet: DhcpPacket };
+
 /** An address inside option 82. */
 export function relayAddress(packet: DhcpPacket, sub: number): string | undefined {
-  const value = readSubOptions(option(packet, code.relay) ?? new Uint8Array()).find(([number]) => number === sub)?.[1];
+  const said = option(packet, code.relay);
+  if (said === undefined) return undefined;
+  const value = readSubOptions(said).find(([number]) => number === sub)?.[1];
   return value?.length === 4 ? readAddresses(value)?.[0] : undefined;
 }
 
 /** An address of the client's network. Undefined: it is the interface's own, as far as the packet says. */
-function linkOf(packet: DhcpPacket, arrival: Arrival): { address: string; relayed: boolean } | undefined {
+function linkOf({ packet, port, source }: PlacedRequest): { address: string; relayed: boolean } | undefined {
   const selected = relayAddress(packet, relaySub.linkSelection); // RFC 3527: wins over giaddr
   if (selected !== undefined && selected !== anyAddress) return { address: selected, relayed: true };
   if (packet.giaddr !== anyAddress) return { address: packet.giaddr, relayed: true };
   // RFC 2131 4.3.6: who renews, or asks port 4011, holds an address and comes without the relay.
   if (packet.ciaddr !== anyAddress) return { address: packet.ciaddr, relayed: false };
-  const { port, source } = arrival;
   return port === 4011 && source.address !== anyAddress ? { address: source.address, relayed: false } : undefined;
 }
 
 /** The place of a request that came in by an interface; pure. */
-export function placeOf(
-  { packet, ...arrival }: Arrival & { readonly packet: DhcpPacket },
-  at: SceneInterface,
-  machine: SceneMachine,
-): Place {
-  const link = linkOf(packet, arrival);
+export function placeOf(request: PlacedRequest, at: SceneInterface, machine: SceneMachine): Place {
+  const link = linkOf(request);
   if (link === undefined || sameNetwork(link.address, at.address, at.prefixLength)) return { at, machine };
   const network = at.networks?.find((each) => sameNetwork(link.address, each.address, each.prefixLength));
   if (network === undefined) return link.relayed ? { at, machine, undeclared: link.address } : { at, machine };

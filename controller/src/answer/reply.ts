@@ -12,7 +12,7 @@ import {
   relaySub,
   terminatedText,
 } from '../wire/dhcp4/options.ts';
-import { type DhcpOption, type DhcpPacket, latin1Bytes, option, paddedText } from '../wire/dhcp4/packet.ts';
+import { type DhcpOption, type DhcpPacket, fieldText, latin1Bytes, noOctets, option } from '../wire/dhcp4/packet.ts';
 import type { Asked } from './asked.ts';
 import type { Boot } from './bootfile.ts';
 import { relayAddress } from './place.ts';
@@ -135,8 +135,8 @@ export function buildReply(asked: Asked, parts: ReplyParts): DhcpPacket {
     siaddr: refused ? anyAddress : asked.at.address,
     giaddr: packet.giaddr,
     chaddr: packet.chaddr,
-    sname: boot === undefined ? new Uint8Array(64) : paddedText(asked.at.address, 64),
-    file: boot === undefined ? new Uint8Array(128) : paddedText(boot.file, 128),
+    sname: boot === undefined ? noOctets : fieldText(asked.at.address, 64),
+    file: boot === undefined ? noOctets : fieldText(boot.file, 128),
     options: fitted(options),
   };
 }

@@ -30,10 +30,14 @@ const flush = (): void => {
   if (batch) say({ kind: 'seen', ...batch });
 };
 const flushing = setInterval(flush, batchEveryMs);
-const onSeen = (seen: Seen): void => {
+const withMachine = (seen: Seen): Seen => {
   const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address, seen.interface));
-  const machine = seen.machine ?? (mac === undefined ? undefined : scene.machineOfMac[mac]);
-  queue.push({ ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) }, nowMs());
+  const machine = mac === undefined ? undefined : scene.machineOfMac[mac];
+  return { ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) };
+};
+const onSeen = (seen: Seen): void => {
+  const { machine } = seen;
+  queue.push(machine === undefined ? withMachine(seen) : seen, nowMs());
   // Its next step may be to fetch its script from that address, some milliseconds later. Those that are heard together are told together.
   if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined)
     flushingSoon ??= setTimeout(flush, soonMs);

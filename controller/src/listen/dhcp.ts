@@ -5,9 +5,18 @@ import { classify, wantsBoot } from '../answer/firmware.ts';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { macFromBytes } from '../machine/mac.ts';
+import type { StrangerWords } from '../machine/stranger.ts';
 import { anyAddress } from '../wire/dhcp4/address.ts';
 import { architectureNames, code, readAddresses, readMessageType, readText, readUuid } from '../wire/dhcp4/options.ts';
-import { DhcpFormatError, type DhcpPacket, decodeDhcp, encodeDhcp, option } from '../wire/dhcp4/packet.ts';
+import {
+  DhcpFormatError,
+  type DhcpPacket,
+  decodeDhcpInPlace,
+  encodeDhcpInto,
+  noOctets,
+  option,
+} from '../wire/dhcp4/packet.ts';
+import { AddressUsers } from './address-users.ts';
 import type { Seen } from './seen.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -27,7 +36,7 @@ export interface DhcpCounters {
 }
 
 export interface DhcpDoor {
-  /** The datagram to send from the same door, if any. Never throws. */
+  /** The datagram to send from the same door, if any; its octets are good until the next one is made. Keeps nothing of `bytes`. Never throws. */
   receive(
     bytes: Uint8Array,
     at: Omit<DhcpRequest, 'packet'>,
@@ -37,12 +46,12 @@ export interface DhcpDoor {
   counters(): DhcpCounters;
 }
 
-const requestedAddress = 50; // RFC 2132 9.1: beside another server the only word of the address that the machine takes
 /** A boot asks some eight times in ten seconds, and repeats a few. */
 const ownBurst = 40;
 const ownPerSecond = 8;
 const strangersPerSecond = 1000;
-const addressesRemembered = 4096;
+/** A reply that is put together where the last one was: what any client takes (reply.ts), and room for what a relay wants back. */
+const replyBytes = 1024;
 
 /** The chaddr of a message as a number, which is compared much faster than when it is written out. For messages of 34 bytes at least. */
 function chaddrNumber(bytes: Uint8Array): number {
@@ -50,64 +59,73 @@ function chaddrNumber(bytes: Uint8Array): number {
   return high * 2 ** 32 + bytes[30]! * 2 ** 24 + ((bytes[31]! << 16) | (bytes[32]! << 8) | bytes[33]!);
 }
 
-/** Whether a message claims to be of a listed machine, without decoding it. Follows the scene, which is replaced and never changed. */
-function listedIn(current: () => Scene): (bytes: Uint8Array) => boolean {
+interface Listed {
+  readonly mac: Mac;
+  readonly machine: string;
+}
+
+/** The listed machine that a message claims to be of, without decoding it. Follows the scene, which is replaced and never changed. */
+function listedIn(current: () => Scene): (bytes: Uint8Array) => Listed | undefined {
   let of: Scene['machineOfMac'] | undefined;
-  let numbers = new Set<number>();
+  let listed = new Map<number, Listed>();
   return (bytes) => {
     const { machineOfMac } = current();
     if (machineOfMac !== of) {
-      numbers = new Set(Object.keys(machineOfMac).map((mac) => Number.parseInt(mac.replaceAll(':', ''), 16)));
+      listed = new Map();
+      for (const [mac, machine] of Object.entries(machineOfMac) as [Mac, string][])
+        listed.set(Number.parseInt(mac.replaceAll(':', ''), 16), { mac, machine });
       of = machineOfMac;
     }
-    return bytes.length >= 34 && numbers.has(chaddrNumber(bytes));
+    return bytes.length >= 34 ? listed.get(chaddrNumber(bytes)) : undefined;
   };
 }
 
+/** Filled in field by field: it is made for every message, and copies of copies would cost more than the answer. */
+type Noted = { -readonly [Name in keyof Seen]: Seen[Name] };
+
 /** For the trail: what is asked, of whom, by what kind of client, and through which relay. */
-function aboutOf(
+function noteAsked(
+  seen: Noted,
   packet: DhcpPacket,
   { port, source }: Pick<DhcpRequest, 'port' | 'source'>,
   { client, relay }: DhcpDecision,
-): Partial<Seen> {
-  const asked = readMessageType(option(packet, code.messageType) ?? new Uint8Array());
-  const server = readAddresses(option(packet, code.server) ?? new Uint8Array())?.[0];
-  const taken = asked === 'REQUEST' ? takenAddress(packet, port === 4011 ? source.address : anyAddress) : {};
-  return {
-    port,
-    ...(asked === undefined ? {} : { asked }),
-    ...(client === undefined ? {} : { client }),
-    ...(server === undefined ? {} : { server }),
-    ...taken,
-    ...(packet.giaddr === anyAddress ? {} : { giaddr: packet.giaddr }),
-    ...(relay?.subnet === undefined ? {} : { subnet: relay.subnet }),
-    ...(relay !== undefined && relay.subnet === undefined ? { undeclared: true } : {}),
-  };
+): void {
+  const asked = readMessageType(option(packet, code.messageType) ?? noOctets);
+  const server = readAddresses(option(packet, code.server) ?? noOctets)?.[0];
+  seen.port = port;
+  if (asked !== undefined) seen.asked = asked;
+  if (client !== undefined) seen.client = client;
+  if (server !== undefined) seen.server = server;
+  if (asked === 'REQUEST') noteTaken(seen, packet, port === 4011 ? source.address : anyAddress);
+  if (packet.giaddr !== anyAddress) seen.giaddr = packet.giaddr;
+  if (relay?.subnet !== undefined) seen.subnet = relay.subnet;
+  else if (relay !== undefined) seen.undeclared = true;
 }
 
 /** RFC 2131 4.3.2: who renews holds it, others name it in option 50. @param from where it asks port 4011, if it does */
-function takenAddress(packet: DhcpPacket, from: string): Pick<Seen, 'address' | 'holds'> {
+function noteTaken(seen: Noted, packet: DhcpPacket, from: string): void {
   const held = packet.ciaddr === anyAddress ? from : packet.ciaddr;
-  if (held !== anyAddress) return { address: held, holds: true };
-  const address = readAddresses(option(packet, requestedAddress) ?? new Uint8Array())?.[0];
-  return address === undefined ? {} : { address };
+  const address = held === anyAddress ? requested(packet) : held;
+  if (address !== undefined) seen.address = address;
+  if (held !== anyAddress) seen.holds = true;
+}
+
+/** RFC 2132 9.1: beside another server the only word of the address that the machine takes. */
+function requested(packet: DhcpPacket): string | undefined {
+  return readAddresses(option(packet, code.requestedAddress) ?? noOctets)?.[0];
 }
 
 /** What a machine of nobody's says of itself, when it wants to boot. */
-function strangerOf(packet: DhcpPacket): Pick<Seen, 'stranger'> {
+function strangerOf(packet: DhcpPacket): StrangerWords | undefined {
   const client = classify(packet);
-  if (!wantsBoot(client)) return {};
+  if (!wantsBoot(client)) return undefined;
   const { architecture } = client;
-  const vendorClass = readText(option(packet, code.vendorClass) ?? new Uint8Array());
-  const uuid = readUuid(option(packet, code.uuid) ?? new Uint8Array());
+  const vendorClass = readText(option(packet, code.vendorClass) ?? noOctets);
+  const uuid = readUuid(option(packet, code.uuid) ?? noOctets);
   return {
-    stranger: {
-      ...(architecture === undefined
-        ? {}
-        : { architecture: architectureNames[architecture] ?? `type ${architecture}` }),
-      ...(vendorClass === '' ? {} : { vendorClass: vendorClass.slice(0, 64) }),
-      ...(uuid === undefined ? {} : { uuid }),
-    },
+    ...(architecture === undefined ? {} : { architecture: architectureNames[architecture] ?? `type ${architecture}` }),
+    ...(vendorClass === '' ? {} : { vendorClass: vendorClass.slice(0, 64) }),
+    ...(uuid === undefined ? {} : { uuid }),
   };
 }
 
@@ -120,31 +138,24 @@ export function createDhcpDoor(parts: {
   const count = { received: 0, answered: 0, silent: 0, malformed: 0, limited: 0, strangersDropped: 0 };
   const buckets = new Map<Mac, TokenBucket>(); // only for listed machines, so it is bounded by the hosts file
   const strangers = new TokenBucket(strangersPerSecond, strangersPerSecond);
-  const macs = new Map<string, Mac>();
-  const isListed = listedIn(parts.scene);
-
-  // Two interfaces may have the same private addresses.
-  const remember = (interfaceName: string, address: string, mac: Mac): void => {
-    if (address === anyAddress) return;
-    const key = `${interfaceName} ${address}`;
-    macs.delete(key);
-    macs.set(key, mac);
-    if (macs.size > addressesRemembered) macs.delete(macs.keys().next().value!);
-  };
+  const users = new AddressUsers();
+  const listed = listedIn(parts.scene);
+  const replying = new Uint8Array(replyBytes);
 
   return {
-    receive(bytes, at) {
+    receive(datagram, at) {
       const nowMs = parts.nowMs();
       count.received++;
+      const one = listed(datagram);
       // Before decoding, so that a flood of strangers costs little and takes nothing from the share of our machines.
-      if (!isListed(bytes) && !strangers.take(nowMs)) {
+      if (one === undefined && !strangers.take(nowMs)) {
         count.strangersDropped++;
         return undefined;
       }
-      const scene = parts.scene();
-      const mac = macFromBytes(bytes.subarray(28, 34));
-      const machine = scene.machineOfMac[mac];
-      if (machine !== undefined) {
+      // Parts of a Buffer would be Buffers.
+      const bytes = new Uint8Array(datagram.buffer, datagram.byteOffset, datagram.length);
+      const mac = one?.mac ?? macFromBytes(bytes.subarray(28, 34));
+      if (one !== undefined) {
         let bucket = buckets.get(mac);
         if (!bucket) {
           bucket = new TokenBucket(ownBurst, ownPerSecond);
@@ -152,46 +163,55 @@ export function createDhcpDoor(parts: {
         }
         if (!bucket.take(nowMs)) {
           count.limited++;
+          const { machine } = one;
           if (count.limited % 100 === 1) parts.onSeen({ kind: 'dhcp-limited', mac, machine, interface: at.interface });
           return undefined;
         }
       }
-      const seen = { mac, interface: at.interface, ...(machine === undefined ? {} : { machine }) };
+      const seen: Noted = { kind: 'dhcp-answered', mac, interface: at.interface };
+      if (one !== undefined) seen.machine = one.machine;
       try {
-        const packet = decodeDhcp(bytes);
-        if (machine !== undefined) {
-          remember(at.interface, packet.ciaddr, mac);
-          remember(at.interface, option(packet, requestedAddress)?.join('.') ?? anyAddress, mac);
+        const packet = decodeDhcpInPlace(bytes);
+        if (one !== undefined) {
+          users.saw(at.interface, packet.ciaddr, mac);
+          users.saw(at.interface, requested(packet) ?? anyAddress, mac);
         }
-        const answer = parts.answer({ packet, ...at }, scene);
-        const about = aboutOf(packet, at, answer);
+        const answer = parts.answer(
+          { packet, interface: at.interface, port: at.port, source: at.source },
+          parts.scene(),
+        );
+        noteAsked(seen, packet, at, answer);
+        seen.why = answer.why;
         if (answer.kind === 'silence') {
           count.silent++;
-          const detail = answer.detail === undefined ? {} : { detail: answer.detail };
-          const stranger = answer.why === 'unknown machine' ? strangerOf(packet) : {};
-          parts.onSeen({ kind: 'dhcp-silent', ...seen, ...about, ...stranger, why: answer.why, ...detail });
+          seen.kind = 'dhcp-silent';
+          if (answer.detail !== undefined) seen.detail = answer.detail;
+          const stranger = answer.why === 'unknown machine' ? strangerOf(packet) : undefined;
+          if (stranger !== undefined) seen.stranger = stranger;
+          parts.onSeen(seen);
           return undefined;
         }
-        const reply = encodeDhcp(answer.packet);
+        const reply = encodeDhcpInto(answer.packet, replying);
         count.answered++;
-        remember(at.interface, answer.packet.yiaddr, mac);
-        const file = answer.file === undefined ? {} : { detail: answer.file };
-        parts.onSeen({ kind: 'dhcp-answered', ...seen, ...about, why: answer.why, ...file });
+        users.saw(at.interface, answer.packet.yiaddr, mac);
+        if (answer.file !== undefined) seen.detail = answer.file;
+        parts.onSeen(seen);
         const { giaddr } = packet;
-        return { bytes: reply, to: answer.to, ...(giaddr === anyAddress ? {} : { giaddr }) };
+        return giaddr === anyAddress ? { bytes: reply, to: answer.to } : { bytes: reply, to: answer.to, giaddr };
       } catch (error) {
         count.malformed++;
-        const detail = (error as Error).message;
         parts.onSeen({
           kind: 'dhcp-malformed',
-          ...seen,
+          mac,
+          interface: at.interface,
+          ...(one !== undefined && { machine: one.machine }),
           why: error instanceof DhcpFormatError ? error.rule : 'broken',
-          detail,
+          detail: (error as Error).message,
         });
         return undefined;
       }
     },
-    macOfAddress: (address, interfaceName) => macs.get(`${interfaceName} ${address}`),
+    macOfAddress: (address, interfaceName) => users.of(interfaceName, address),
     counters: () => ({ ...count }),
   };
 }

@@ -5,6 +5,7 @@ import {
   DhcpFormatError,
   decodeDhcp,
   encodeDhcp,
+  encodeDhcpInto,
   headerText,
   option,
 } from '../../../controller/src/wire/dhcp4/packet.ts';
@@ -13,6 +14,9 @@ import { dhcpSeeds } from '../seeds.ts';
 import { must, type Target } from '../target.ts';
 
 const scenes = [scene({ mode: 'proxy' }), scene({ mode: 'range' }), scene({ offer: 'local' }), scene({ mode: 'off' })];
+
+/** Never cleared: as the controller uses it. */
+const into = new Uint8Array(1024);
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
@@ -51,6 +55,7 @@ export const target: Target = {
     headerText(packet, 'sname');
     const encoded = encodeDhcp(packet);
     must(same(encoded, encodeDhcp(decodeDhcp(encoded))), 'what was encoded decodes to the same');
+    must(same(encoded, encodeDhcpInto(packet, into)), 'it encodes the same in memory that held another');
     must(same(encoded, encodeDhcp(parseDhcp(printDhcp(packet)))), 'what was printed reads back to the same');
     for (const one of scenes)
       for (const port of [67, 4011] as const) {

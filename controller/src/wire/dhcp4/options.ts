@@ -1,5 +1,5 @@
 // Values of single options, one pair of functions for each shape. Readers return undefined for what isn't of the shape and never throw.
-import { addressBytes, readAddress } from './address.ts';
+import { readAddress, writeAddress } from './address.ts';
 import { latin1, latin1Bytes } from './packet.ts';
 
 /** Option codes that are named in code: RFC 2132 unless noted. */
@@ -57,12 +57,14 @@ export function messageTypeBytes(type: MessageType): Uint8Array {
 /** One or more whole addresses. */
 export function readAddresses(value: Uint8Array): string[] | undefined {
   if (value.length === 0 || value.length % 4 !== 0) return undefined;
-  return Array.from({ length: value.length / 4 }, (_, index) => readAddress(value, index * 4));
+  const addresses: string[] = [];
+  for (let at = 0; at < value.length; at += 4) addresses.push(readAddress(value, at));
+  return addresses;
 }
 
 export function addressesBytes(addresses: readonly string[]): Uint8Array {
   const bytes = new Uint8Array(4 * addresses.length);
-  for (const [index, address] of addresses.entries()) bytes.set(addressBytes(address), 4 * index);
+  for (let index = 0; index < addresses.length; index++) writeAddress(addresses[index]!, bytes, 4 * index);
   return bytes;
 }
 
@@ -73,7 +75,9 @@ export function readInteger(value: Uint8Array): number | undefined {
 }
 
 export function integerBytes(value: number, octets: 1 | 2 | 4): Uint8Array {
-  return Uint8Array.from({ length: octets }, (_, index) => Math.floor(value / 256 ** (octets - 1 - index)) & 255);
+  const bytes = new Uint8Array(octets);
+  for (let index = 0; index < octets; index++) bytes[index] = value >>> (8 * (octets - 1 - index));
+  return bytes;
 }
 
 /** Text without the NULs or 0xff octets that some servers and firmware append to options 66 and 67. */
@@ -91,7 +95,9 @@ export function terminatedText(text: string): Uint8Array {
 /** RFC 4578 2.1: 16-bit numbers; undefined unless there is at least one whole one. */
 export function readArchitectures(value: Uint8Array): number[] | undefined {
   if (value.length === 0 || value.length % 2 !== 0) return undefined;
-  return Array.from({ length: value.length / 2 }, (_, index) => value[index * 2]! * 256 + value[index * 2 + 1]!);
+  const types: number[] = [];
+  for (let at = 0; at < value.length; at += 2) types.push(value[at]! * 256 + value[at + 1]!);
+  return types;
 }
 
 /** Processor architecture types of the IANA registry (RFC 4578, RFC 5970). */

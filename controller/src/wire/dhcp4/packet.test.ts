@@ -7,10 +7,12 @@ import {
   type DhcpOption,
   type DhcpPacket,
   decodeDhcp,
+  decodeDhcpInPlace,
   encodeDhcp,
+  encodeDhcpInto,
+  fieldText,
   headerText,
   option,
-  paddedText,
 } from './packet.ts';
 import { DhcpTextError, parseDhcp, printDhcp } from './print.ts';
 import { hexText } from './shapes.ts';
@@ -125,6 +127,24 @@ test('any message: encode → decode and print → parse give it back', () => {
       assert.deepEqual(parseDhcp(printDhcp(packet)), packet);
     }),
   );
+});
+
+test('in place: the same values, and the same octets wherever the last message was put together', () => {
+  const into = new Uint8Array(700).fill(0xaa);
+  fc.assert(
+    fc.property(anyPacket, (packet) => {
+      const bytes = encodeDhcp(packet);
+      assert.deepEqual(encodeDhcpInto(packet, into), bytes);
+      const own = encodeDhcpInto(packet, new Uint8Array(100));
+      assert.deepEqual(own, bytes, 'what does not fit gets memory of its own');
+      assert.deepEqual(decodeDhcpInPlace(bytes), packet);
+      assert.equal(decodeDhcpInPlace(bytes).chaddr.buffer, bytes.buffer);
+      assert.notEqual(decodeDhcp(bytes).chaddr.buffer, bytes.buffer);
+    }),
+  );
+  const short = { ...decodeDhcp(rawOf(golden[0]!)), sname: Uint8Array.of(1), file: new Uint8Array(0) };
+  const decoded = decodeDhcp(encodeDhcpInto(short, into));
+  assert.deepEqual([decoded.sname, decoded.file], [new Uint8Array(64).with(0, 1), new Uint8Array(128)]);
 });
 
 /** A recorded message, damaged: cut, octets flipped, a slice repeated. */
@@ -261,6 +281,6 @@ test('overloaded fields are read after the options field: file, then sname (RFC 
 });
 
 test('header text keeps room for one NUL', () => {
-  assert.equal(paddedText('x'.repeat(127), 128).length, 128);
-  assert.throws(() => paddedText('x'.repeat(128), 128), RangeError);
+  assert.equal(fieldText('x'.repeat(127), 128).length, 127);
+  assert.throws(() => fieldText('x'.repeat(128), 128), RangeError);
 });

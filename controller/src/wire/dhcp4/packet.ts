@@ -1,6 +1,6 @@
 // DHCPv4 messages as values: RFC 951 and RFC 2131 section 2 for the header, RFC 2132 for the options, RFC 3396 for long ones.
 // What was decoded is encoded again to the same bytes: options stay in wire order, sname and file keep what follows their first NUL.
-import { addressBytes, readAddress } from './address.ts';
+import { readAddress, writeAddress } from './address.ts';
 
 /** Code 1 to 254 and the value as it was on the wire. */
 export type DhcpOption = readonly [code: number, value: Uint8Array];
@@ -24,9 +24,9 @@ export interface DhcpPacket {
   readonly giaddr: string;
   /** 16 octets. */
   readonly chaddr: Uint8Array;
-  /** 64 octets. */
+  /** 64 octets as decoded; fewer are filled up with NULs. */
   readonly sname: Uint8Array;
-  /** 128 octets. */
+  /** 128 octets as decoded; fewer are filled up with NULs. */
   readonly file: Uint8Array;
   /** Those of the options field in wire order, pad (0) and end (255) left out. Overloaded ones stay in sname and file: see `option`. */
   readonly options: readonly DhcpOption[];
@@ -88,25 +88,29 @@ function readOptions(bytes: Uint8Array, from: number, to: number): DhcpOption[] 
 
 /** One whole UDP payload. Throws DhcpFormatError. The result shares no memory with `datagram`. */
 export function decodeDhcp(datagram: Uint8Array): DhcpPacket {
-  if (datagram.length < optionsOffset) throw new DhcpFormatError('shorter than a header', datagram.length);
-  if (datagram.length > maximumLength) throw new DhcpFormatError('longer than a datagram', maximumLength);
-  // One copy, of which all values are parts.
-  const bytes = new Uint8Array(datagram);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // Too long ones are not copied first.
+  return decodeDhcpInPlace(datagram.length > maximumLength ? datagram : new Uint8Array(datagram));
+}
+
+/** The same without the copy, for who has done with the result before the octets change: all values are parts of `bytes`, which is no Buffer. */
+export function decodeDhcpInPlace(bytes: Uint8Array): DhcpPacket {
+  if (bytes.length < optionsOffset) throw new DhcpFormatError('shorter than a header', bytes.length);
+  if (bytes.length > maximumLength) throw new DhcpFormatError('longer than a datagram', maximumLength);
   const op = bytes[0]!;
   if (op !== 1 && op !== 2) throw new DhcpFormatError('op is neither 1 nor 2', 0);
   if (bytes[2]! > 16) throw new DhcpFormatError('hardware address longer than 16', 2);
-  for (const [index, octet] of cookie.entries())
-    if (bytes[cookieOffset + index] !== octet) throw new DhcpFormatError('no DHCP magic cookie', cookieOffset + index);
+  for (let index = 0; index < cookie.length; index++)
+    if (bytes[cookieOffset + index] !== cookie[index])
+      throw new DhcpFormatError('no DHCP magic cookie', cookieOffset + index);
   const options = readOptions(bytes, optionsOffset, bytes.length);
   const packet: DhcpPacket = {
     op,
     htype: bytes[1]!,
     hlen: bytes[2]!,
     hops: bytes[3]!,
-    xid: view.getUint32(4),
-    secs: view.getUint16(8),
-    flags: view.getUint16(10),
+    xid: ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0,
+    secs: (bytes[8]! << 8) | bytes[9]!,
+    flags: (bytes[10]! << 8) | bytes[11]!,
     ciaddr: readAddress(bytes, 12),
     yiaddr: readAddress(bytes, 16),
     siaddr: readAddress(bytes, 20),
@@ -124,9 +128,12 @@ export function decodeDhcp(datagram: Uint8Array): DhcpPacket {
 }
 
 /** RFC 2132 9.3: 1 = file holds options, 2 = sname does, 3 = both. */
-function overloadOf(packet: DhcpPacket): number {
-  const value = packet.options.find(([code]) => code === overloadOption)?.[1];
-  return value?.length === 1 && value[0]! <= 3 ? value[0]! : 0;
+function overloadOf({ options }: DhcpPacket): number {
+  for (let at = 0; at < options.length; at++) {
+    const [code, value] = options[at]!;
+    if (code === overloadOption) return value.length === 1 && value[0]! <= 3 ? value[0]! : 0;
+  }
+  return 0;
 }
 
 /** All options in the order in which RFC 3396 joins them: options field, then file, then sname where they are overloaded. */
@@ -142,16 +149,22 @@ export function allOptions(packet: DhcpPacket): readonly DhcpOption[] {
 
 /** The value of an option, split ones joined (RFC 3396 section 7); undefined when it isn't there. */
 export function option(packet: DhcpPacket, code: number): Uint8Array | undefined {
+  const options = allOptions(packet);
   let first: Uint8Array | undefined;
   let more: Uint8Array[] | undefined;
-  for (const [each, value] of allOptions(packet)) {
-    if (each !== code) continue;
-    if (first === undefined) first = value;
-    else if (more === undefined) more = [first, value];
-    else more.push(value);
+  // By index: twenty are asked for in each message.
+  for (let at = 0; at < options.length; at++) {
+    const each = options[at]!;
+    if (each[0] !== code) continue;
+    if (first === undefined) first = each[1];
+    else if (more === undefined) more = [first, each[1]];
+    else more.push(each[1]);
   }
   return more === undefined ? first : Uint8Array.from(more.flatMap((value) => Array.from(value)));
 }
+
+/** A value of no octets, for what isn't there. */
+export const noOctets: Uint8Array = new Uint8Array(0);
 
 /** Text of a header field up to its first NUL; empty while the field holds options. */
 export function headerText(packet: DhcpPacket, field: 'sname' | 'file'): string {
@@ -164,7 +177,7 @@ export function headerText(packet: DhcpPacket, field: 'sname' | 'file'): string 
 /** One character for each octet: what firmware sends as text has no declared character set. */
 export function latin1(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let at = 0; at < bytes.length; at++) text += String.fromCharCode(bytes[at]!);
   return text;
 }
 
@@ -179,41 +192,65 @@ export function latin1Bytes(text: string): Uint8Array {
   return bytes;
 }
 
-/** `text`, NULs to `length` octets. Throws a RangeError when no room is left for one NUL. */
-export function paddedText(text: string, length: number): Uint8Array {
+/** `text` for sname or file, which have `length` octets. Throws a RangeError when no room is left for one NUL. */
+export function fieldText(text: string, length: number): Uint8Array {
   const bytes = latin1Bytes(text);
   if (bytes.length >= length) throw new RangeError(`${bytes.length} octets don't fit ${length} with a NUL`);
-  const field = new Uint8Array(length);
-  field.set(bytes);
-  return field;
+  return bytes;
 }
 
 /** The UDP payload, zeros up to 300 octets. Values of more than 255 octets are split (RFC 3396). Throws a RangeError for a bad code. */
 export function encodeDhcp(packet: DhcpPacket): Uint8Array {
+  const bytes = new Uint8Array(encodedLength(packet));
+  write(packet, bytes);
+  return bytes;
+}
+
+/** The same in memory that is used again and again: the octets are those of `into` until it is written to the next time, or own ones if they don't fit. */
+export function encodeDhcpInto(packet: DhcpPacket, into: Uint8Array): Uint8Array {
+  const length = encodedLength(packet);
+  if (length > into.length) return encodeDhcp(packet);
+  const bytes = into.subarray(0, length);
+  bytes.fill(0);
+  write(packet, bytes);
+  return bytes;
+}
+
+function encodedLength({ options }: DhcpPacket): number {
   let end = optionsOffset;
-  for (const [code, value] of packet.options) {
+  for (let at = 0; at < options.length; at++) {
+    const [code, value] = options[at]!;
     if (!Number.isInteger(code) || code <= padOption || code >= endOption) throw new RangeError(`option code ${code}`);
     end += 2 * Math.max(1, Math.ceil(value.length / 255)) + value.length;
   }
-  const bytes = new Uint8Array(Math.max(minimumLength, end + 1));
-  const view = new DataView(bytes.buffer);
+  return Math.max(minimumLength, end + 1);
+}
+
+function write(packet: DhcpPacket, bytes: Uint8Array): void {
+  const { xid, secs, flags, options } = packet;
   bytes[0] = packet.op;
   bytes[1] = packet.htype;
   bytes[2] = packet.hlen;
   bytes[3] = packet.hops;
-  view.setUint32(4, packet.xid);
-  view.setUint16(8, packet.secs);
-  view.setUint16(10, packet.flags);
-  bytes.set(addressBytes(packet.ciaddr), 12);
-  bytes.set(addressBytes(packet.yiaddr), 16);
-  bytes.set(addressBytes(packet.siaddr), 20);
-  bytes.set(addressBytes(packet.giaddr), 24);
-  bytes.set(packet.chaddr.subarray(0, 16), 28);
-  bytes.set(packet.sname.subarray(0, 64), snameOffset);
-  bytes.set(packet.file.subarray(0, 128), fileOffset);
-  bytes.set(cookie, cookieOffset);
+  bytes[4] = xid >>> 24;
+  bytes[5] = xid >>> 16;
+  bytes[6] = xid >>> 8;
+  bytes[7] = xid;
+  bytes[8] = secs >>> 8;
+  bytes[9] = secs;
+  bytes[10] = flags >>> 8;
+  bytes[11] = flags;
+  writeAddress(packet.ciaddr, bytes, 12);
+  writeAddress(packet.yiaddr, bytes, 16);
+  writeAddress(packet.siaddr, bytes, 20);
+  writeAddress(packet.giaddr, bytes, 24);
+  writeField(packet.chaddr, bytes, 28, 16);
+  writeField(packet.sname, bytes, snameOffset, 64);
+  writeField(packet.file, bytes, fileOffset, 128);
+  for (let index = 0; index < cookie.length; index++) bytes[cookieOffset + index] = cookie[index]!;
   let to = optionsOffset;
-  for (const [code, value] of packet.options) {
+  for (let index = 0; index < options.length; index++) {
+    const [code, value] = options[index]!;
     let at = 0;
     do {
       const length = Math.min(255, value.length - at);
@@ -225,5 +262,8 @@ export function encodeDhcp(packet: DhcpPacket): Uint8Array {
     } while (at < value.length);
   }
   bytes[to] = endOption;
-  return bytes;
+}
+
+function writeField(field: Uint8Array, bytes: Uint8Array, at: number, most: number): void {
+  bytes.set(field.length > most ? field.subarray(0, most) : field, at);
 }
