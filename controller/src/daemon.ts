@@ -33,8 +33,9 @@ import {
   wakePlaces,
 } from './core/network.ts';
 import { makeFinder, makeLookup, neighbourAt } from './core/place.ts';
+import { Plans } from './core/plans.ts';
 import { makeScene } from './core/scene.ts';
-import { type Plan, runTask, type TaskWorld } from './core/tasks.ts';
+import { runTask, type TaskWorld } from './core/tasks.ts';
 import { makeTurns } from './core/turns.ts';
 import { Warnings } from './core/warnings.ts';
 import { Waves } from './core/waves.ts';
@@ -44,7 +45,7 @@ import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
-import { launch } from './launch.ts';
+import { Launch } from './launch.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
 import { type FileProgress, type HttpFiles, startHttp } from './listen/http.ts';
@@ -193,7 +194,18 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const heard = new Heard(ticks);
     const warnings = new Warnings((text, host) => account.notice('warning', text, host), ticks);
     const inventories = new Map<string, Inventory>();
-    const plans = new Map<string, Plan>();
+    // Who waits for a build is on its way no more: another one may be woken in its place.
+    const plans = new Plans({
+      waits(host) {
+        const release = core.hold(host);
+        const over = account.waits(host, 'its build');
+        waves.moved();
+        return () => {
+          over();
+          release();
+        };
+      },
+    });
     const installers = new Map<System, InstallerFiles>();
     const builtInstallers = new Map<System, Installer>();
     const hostOfMac = { get: (mac: Mac, relay?: string) => book.withMac(mac, relay)?.name };
@@ -224,7 +236,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const account: Account = new Account({
       hosts: book,
       life: (host) => core.life(host),
-      toplevel: (host) => plans.get(host)?.system.toplevel.out,
+      toplevel: (host) => (plans.failed(host) ? undefined : plans.get(host)?.system.toplevel.out),
       agentConnected: (host) => agents?.sessions().includes(host) ?? false,
       show(event) {
         trails.event(event);
@@ -262,8 +274,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       seconds: () => account.seconds(),
       sizes: (host) => ({
         ...loading.sizes(host.system),
-        copyBytes: plans.get(host.name)?.closure.bytes ?? 0,
+        copyBytes: plans.get(host.name)?.closure?.bytes,
       }),
+      waits: (host) => plans.waits(host),
       jobs: config.jobs,
       loadingPatience: patience.loading,
       tell: (text) => account.notice('info', text),
@@ -409,7 +422,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     closers.push(() => cache?.door.close());
     const serveClosures = () =>
       cache?.paths.serve(
-        [...plans.values()].flatMap(({ closure, diskoClosure }) => [closure, diskoClosure ?? []].flat()),
+        new Set(plans.built().flatMap(({ closure, diskoClosure }) => [closure, diskoClosure ?? []].flat())),
       );
     const http = await startHttp({
       addresses: own,
@@ -500,6 +513,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const copies = makeTurns(config.jobs, (host) => core.hold(host));
     const tasks: TaskWorld = {
       plans,
+      whenBuilt: (host, taskSignal) => plans.whenBuilt(host, taskSignal),
+      buildFailed: (host) => plans.failed(host),
       finder: {
         ...near,
         find: (macs, taskSignal, relay) =>
@@ -618,7 +633,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       core,
       account,
       admission,
-      built: (host: string) => plans.has(host),
+      built: (host: string) => plans.hopes(host),
       renewConsent: (host: string) => consent.renew(host),
       ...(endless ? { prepareAgain: (host: string) => roster?.again(host) } : {}),
       bootOf: (host: string) => heard.bootOf(host),
@@ -653,9 +668,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     };
     tellSubnets();
 
-    // Build, and machines.
+    // Build, and machines: each begins as soon as its own part of the preparation is there.
     let files: HttpFiles = new Map();
-    const launchWorld = {
+    const launch = new Launch({
       hosts: book,
       core,
       account,
@@ -669,26 +684,36 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         loading.take(system, new Map([...served].map(([name, { size }]) => [name, size])));
         http.setFiles(files);
       },
-      unbootable: (plan: Plan) =>
+      unbootable: (plan) =>
         unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
-    };
+      built: serveClosures,
+    });
     let parts = 0;
-    const prepareAndLaunch = async (wanted: RunConfig): Promise<void> => {
-      const childEnv = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
+    const preparing = new Set<Promise<void>>();
+    const building = new AbortController();
+    const buildSignal = AbortSignal.any([signal, building.signal]);
+    const prepareAndLaunch = async (wanted: RunConfig, evaluated?: () => void): Promise<void> => {
+      const env = withoutSecrets(world.env, [...config.hosts, ...book.all()]);
       const part = endless ? { part: gcPart(stateDir, parts++) } : {};
-      const preparation = prepareRun(wanted, { ...world, env: childEnv, rights, ...part }, emit);
-      // Its children get the signal, too; a moment later they are killed.
-      preparing = preparation.catch(() => undefined);
-      const prepared = await preparation;
-      if (signal.aborted) return;
-      launch(launchWorld, wanted.hosts, prepared);
-      serveClosures();
+      const within = { cwd: world.cwd, env, rights, signal: buildSignal, ...part };
+      const preparation = launch.prepare(
+        wanted.hosts,
+        (told) => prepareRun(wanted, within, emit, told),
+        buildSignal,
+        evaluated,
+      );
+      const over = preparation.catch(() => undefined).finally(() => preparing.delete(over));
+      preparing.add(over);
+      await preparation;
     };
-    let preparing: Promise<unknown> = Promise.resolve();
-    closers.push(() => preparing.then(() => undefined));
+    // What is still built when nobody waits for it any more is called off; a moment later its children are killed.
+    closers.push(() => {
+      building.abort();
+      return Promise.all(preparing).then(() => undefined);
+    });
     if (world.service === undefined) {
       for (const host of config.hosts) core.add(host.name);
-      await Promise.race([prepareAndLaunch(config), stopped, broken.promise]);
+      prepareAndLaunch(config).catch(broken.reject);
     } else {
       const service = new ServedHosts({
         outside: world.service,
@@ -717,7 +742,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           tellSubnets();
         },
         forget(host, why) {
-          for (const memory of [plans, inventories, checkedIn]) memory.delete(host);
+          launch.forget(host);
+          for (const memory of [inventories, checkedIn]) memory.delete(host);
           serveClosures();
           account.forgetLog(host);
           account.log.remove(host);

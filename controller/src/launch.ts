@@ -1,50 +1,114 @@
-// From hosts to machines that begin: they are evaluated and built, and what was built for each starts its life.
+// From hosts to machines that begin: one preparation evaluates and builds them, and each machine goes on as soon as its own part is there.
 import type { Account } from './core/account.ts';
 import type { Core } from './core/core.ts';
 import type { Hosts } from './core/hosts.ts';
-import type { Prepared } from './core/prepare.ts';
-import type { Plan } from './core/tasks.ts';
+import type { Plans } from './core/plans.ts';
+import type { Told } from './core/prepare.ts';
+import type { Plan } from './core/task-world.ts';
 import type { Host, System } from './machine/host.ts';
-import type { Installer } from './nix/types.ts';
+import { marked } from './machine/life.ts';
+import { isEnd } from './machine/stage.ts';
+import type { Installer, NixFailure } from './nix/types.ts';
 import type { Marks } from './store/marks.ts';
 
 export interface LaunchWorld {
   readonly hosts: Pick<Hosts, 'named'>;
   readonly core: Pick<Core, 'happened' | 'life'>;
   readonly account: Pick<Account, 'notice' | 'keepLog'>;
-  readonly plans: Map<string, Plan>;
+  readonly plans: Plans;
   readonly marks: Pick<Marks, 'get'>;
   /** Serves its files from now on, beside those of earlier ones. */
   takeInstaller(system: System, installer: Installer): void;
   /** Why the plan's installer can't boot this machine. */
   unbootable(plan: Plan): string | undefined;
+  /** Another closure may be fetched from now on. */
+  built(): void;
 }
 
-/** One that left or was changed while it was being built waits for nothing here any more. */
-const waits = (world: LaunchWorld, host: Host): boolean =>
-  world.hosts.named(host.name) === host && world.core.life(host.name)?.stage === 'planned';
+/** One preparation of some hosts. */
+export type Prepare = (told: Told) => Promise<unknown>;
 
-/** @param hosts for which all this was prepared */
-export function launch(world: LaunchWorld, hosts: readonly Host[], prepared: Prepared): void {
-  const { core, account, plans, marks } = world;
-  for (const [system, installer] of prepared.installers) world.takeInstaller(system, installer);
-  for (const warning of prepared.warnings) account.notice('warning', warning);
-  const mine = hosts.filter((host) => waits(world, host));
-  for (const { name } of mine) {
-    const plan = prepared.plans.get(name);
-    const problem = plan === undefined ? undefined : world.unbootable(plan);
-    if (problem !== undefined) core.happened(name, { kind: 'failed', reason: problem });
-    else if (plan !== undefined) plans.set(name, plan);
+export class Launch {
+  readonly #world: LaunchWorld;
+  /** The preparation that speaks for each host: what an earlier one still says of it is of no concern. */
+  readonly #speaks = new Map<string, Prepare>();
+  /** Number of the preparation that brought the installer of each platform: one that began earlier and took longer brings an older one. */
+  readonly #installers = new Map<System, number>();
+  #count = 0;
+
+  constructor(world: LaunchWorld) {
+    this.#world = world;
   }
-  for (const { name } of mine) {
-    const failure = prepared.failures.get(name);
-    if (failure === undefined) continue;
-    account.keepLog(name, failure.log);
-    core.happened(name, { kind: 'failed', reason: failure.text });
+
+  /** It left, or begins anew: nothing that is being prepared is for it any more. */
+  forget(host: string): void {
+    this.#speaks.delete(host);
+    this.#world.plans.delete(host);
   }
-  for (const { name } of mine) {
-    const plan = plans.get(name);
-    if (plan !== undefined && prepared.plans.has(name))
-      core.happened(name, { kind: marks.get(name) === plan.system.toplevel.out ? 'reboot-marked' : 'begin' });
+
+  /**
+   * Has these hosts prepared; resolves when each has come to its result.
+   * @param evaluated called when the flake was read
+   * @param signal from then on nothing that is told counts
+   * @throws what `prepare` throws; those that had begun by then have failed with it
+   */
+  async prepare(hosts: readonly Host[], prepare: Prepare, signal: AbortSignal, evaluated?: () => void): Promise<void> {
+    const { hosts: book, core, account, plans, marks, takeInstaller, unbootable, built } = this.#world;
+    const number = ++this.#count;
+    for (const { name } of hosts) this.#speaks.set(name, prepare);
+    const mine = (host: Host): boolean =>
+      !signal.aborted && this.#speaks.get(host.name) === prepare && book.named(host.name) === host;
+    const failed = (host: Host, failure: NixFailure): void => {
+      if (mine(host)) this.#failed(host.name, failure);
+    };
+    try {
+      await prepare({
+        evaluated: () => evaluated?.(),
+        warned(text) {
+          if (!signal.aborted) account.notice('warning', text);
+        },
+        installer: (system, installer) => {
+          if (signal.aborted || (this.#installers.get(system) ?? 0) > number) return;
+          this.#installers.set(system, number);
+          takeInstaller(system, installer);
+        },
+        begins(plan) {
+          const { name } = plan.host;
+          if (!mine(plan.host) || core.life(name)?.stage !== 'planned') return;
+          const problem = unbootable(plan);
+          if (problem !== undefined) return void core.happened(name, { kind: 'failed', reason: problem });
+          plans.put(plan);
+          core.happened(name, { kind: marks.get(name) === plan.system.toplevel.out ? 'reboot-marked' : 'begin' });
+        },
+        built(plan) {
+          // One that didn't begin isn't installed.
+          if (!mine(plan.host) || plans.get(plan.host.name) === undefined) return;
+          plans.put(plan);
+          built();
+        },
+        failed,
+      });
+    } catch (error) {
+      for (const host of hosts)
+        if (plans.hopes(host.name) && plans.get(host.name)?.closure === undefined)
+          failed(host, { cause: 'unknown', text: (error as Error).message, log: [] });
+      throw error;
+    } finally {
+      for (const { name } of hosts) if (this.#speaks.get(name) === prepare) this.#speaks.delete(name);
+    }
+  }
+
+  #failed(name: string, { text, log }: NixFailure): void {
+    const { core, account, plans } = this.#world;
+    const life = core.life(name);
+    if (life === undefined) return;
+    plans.fail(name);
+    // What is installed already, or has failed for another reason, doesn't need it.
+    if (isEnd(life.stage) || marked(life)) {
+      account.notice('warning', `its build has failed: ${text}`, name);
+      return;
+    }
+    account.keepLog(name, log);
+    core.happened(name, { kind: 'failed', reason: text });
   }
 }

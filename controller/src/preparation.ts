@@ -1,9 +1,10 @@
 // Evaluation and build of a run, with the rights and the environment that nix has on this machine. Also all that a dry run does.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { after } from './clock.ts';
 import type { RunConfig } from './config/run-config.ts';
 import { iso } from './core/core.ts';
-import { type Prepared, prepare } from './core/prepare.ts';
+import { type Prepared, prepare, type Told } from './core/prepare.ts';
 import type { RunEvent } from './machine/event.ts';
 import { folderProbe, makeRunner, type Rights } from './nix/runner.ts';
 import { storeReader } from './nix/store-reader.ts';
@@ -26,6 +27,7 @@ export async function prepareRun(
   config: Pick<RunConfig, 'flake' | 'installers' | 'hosts' | 'stateDir' | 'buildTimeoutSeconds'>,
   world: PreparationWorld,
   emit: (event: RunEvent) => void,
+  told?: Told,
 ): Promise<Prepared> {
   const { env, cwd, signal, rights } = world;
   const run = makeRunner(env, rights);
@@ -40,7 +42,8 @@ export async function prepareRun(
     probe: folderProbe,
     store: storeReader(),
     gcRootsDir,
-    nowMs: () => Date.now(),
+    nowMs: () => performance.now(),
+    after,
     signal,
     deadlineMs: config.buildTimeoutSeconds * 1000,
     onProgress: ({ text, done, total }) =>
@@ -51,5 +54,6 @@ export async function prepareRun(
         ...(done === undefined ? {} : { done }),
         ...(total === undefined ? {} : { total }),
       }),
+    ...(told === undefined ? {} : { told }),
   });
 }

@@ -1,6 +1,7 @@
 // Brings the machines of a service to what the hosts file says, while it runs: new hosts are prepared and begin, changed ones begin anew, others
 // leave. A machine whose disks are being written is left to finish first. What it is to be is compared with what is, as often as anything changes.
 import { isDeepStrictEqual } from 'node:util';
+import pLimit from 'p-limit';
 import type { Core } from './core/core.ts';
 import type { HostBook } from './core/hosts.ts';
 import type { Host } from './machine/host.ts';
@@ -15,9 +16,15 @@ export interface RosterWorld {
   forget(host: string, why: string): void;
   /** The book has changed: addresses and answers are made anew. */
   changed(): void;
-  /** Evaluates and builds, and lets those begin that could be built. */
-  prepare(hosts: readonly Host[]): Promise<void>;
+  /**
+   * Evaluates and builds, and lets each begin when it can. Resolves when all is built, rejects when nothing of it could be evaluated.
+   * @param evaluated called when the evaluation is over
+   */
+  prepare(hosts: readonly Host[], evaluated: () => void): Promise<void>;
 }
+
+/** Preparations that build at the same time; what nix builds at once is a setting of each. */
+const buildsAtOnce = 4;
 
 export class Roster {
   readonly #world: RosterWorld;
@@ -25,7 +32,8 @@ export class Roster {
   /** Hosts that wait for a machine whose disks are being written, each with what was said of it. */
   readonly #told = new Map<string, string>();
   readonly #toPrepare = new Set<string>();
-  #preparing: Promise<void> | undefined;
+  #evaluating: Promise<void> = Promise.resolve();
+  readonly #building = pLimit(buildsAtOnce);
   #looking = false;
 
   constructor(world: RosterWorld) {
@@ -139,23 +147,31 @@ export class Roster {
     this.#prepare().catch(() => undefined);
   }
 
-  /** One preparation after the other; those that come meanwhile go together into the next. */
+  /**
+   * One evaluation after the other, for each takes much memory; those that come meanwhile go together into the next. A build that takes long keeps
+   * no other waiting.
+   */
   #prepare(): Promise<void> {
-    const turn = (this.#preparing ?? Promise.resolve()).catch(() => undefined).then(() => this.#prepareNow());
-    this.#preparing = turn;
+    const evaluated = Promise.withResolvers<void>();
+    const turn = this.#evaluating
+      .then(() => this.#building(() => this.#prepareNow(evaluated.resolve)))
+      .finally(evaluated.resolve);
+    this.#evaluating = evaluated.promise;
     return turn;
   }
 
-  async #prepareNow(): Promise<void> {
+  async #prepareNow(evaluated: () => void): Promise<void> {
     const { book, core, prepare } = this.#world;
     const hosts = [...this.#toPrepare].flatMap((name) => book.named(name) ?? []);
     this.#toPrepare.clear();
     if (hosts.length === 0) return;
+    const lives = hosts.map(({ name }) => core.life(name));
     try {
-      await prepare(hosts);
+      await prepare(hosts, evaluated);
     } catch (error) {
-      for (const host of hosts)
-        if (book.named(host.name) === host)
+      // One that has begun is not its concern any more, nor is one that was taken out and put in again meanwhile.
+      for (const [i, host] of hosts.entries())
+        if (core.life(host.name) === lives[i])
           core.happened(host.name, { kind: 'failed', reason: (error as Error).message });
       throw error;
     }

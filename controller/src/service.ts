@@ -38,7 +38,7 @@ export interface ServedWorld {
   readonly forget: RosterWorld['forget'];
   readonly changed: RosterWorld['changed'];
   /** Evaluates and builds the hosts of this configuration, and lets them begin. */
-  prepare(config: RunConfig): Promise<void>;
+  prepare(config: RunConfig, evaluated: () => void): Promise<void>;
 }
 
 export class ServedHosts {
@@ -56,12 +56,12 @@ export class ServedHosts {
       notice: (level, text, host) => account.notice(level, text, host),
       forget,
       changed,
-      prepare: (hosts) => world.prepare(onlyHosts(this.#config, hosts)),
+      prepare: (hosts, evaluated) => world.prepare(onlyHosts(this.#config, hosts), evaluated),
     });
     world.outside.onReload(() => this.#reload());
   }
 
-  /** Resolves when the first hosts have begun; rejects when the flake as a whole can't be read. */
+  /** Resolves when the first hosts are built; rejects when the flake as a whole can't be read. */
   begin(): Promise<void> {
     this.#settle();
     return this.roster.wish(this.#config.hosts);

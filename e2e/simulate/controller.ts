@@ -12,11 +12,13 @@ import { Core } from '../../controller/src/core/core.ts';
 import type { FreeLook } from '../../controller/src/core/disk-look.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
+import { Plans } from '../../controller/src/core/plans.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
-import { type Plan, runTask } from '../../controller/src/core/tasks.ts';
+import { runTask } from '../../controller/src/core/tasks.ts';
 import { makeTurns } from '../../controller/src/core/turns.ts';
 import { Waves } from '../../controller/src/core/waves.ts';
+import { Launch } from '../../controller/src/launch.ts';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import { patience } from '../../controller/src/machine/life.ts';
@@ -32,7 +34,7 @@ import type { KeptRegistration } from '../../controller/src/store/registrations.
 import { decodeDhcp, encodeDhcp } from '../../controller/src/wire/dhcp4/packet.ts';
 import type { Machine } from './machine.ts';
 import { link, type Network } from './network.ts';
-import { type NixCounts, simulatedNix, simulatedStore } from './nix.ts';
+import { installerPath, type NixCounts, simulatedNix, simulatedStore } from './nix.ts';
 import type { Random } from './random.ts';
 import { type Opening, type Session, Sessions } from './sessions.ts';
 import { simulatedTools } from './tools.ts';
@@ -67,6 +69,8 @@ export interface LifeParts {
   readonly network: Network;
   readonly random: Random;
   readonly jobs: number;
+  /** Of the build of an output of this name. Absent: half a minute. */
+  readonly buildSeconds?: (name: string) => number;
   /** Called at each end of a machine. */
   readonly onEnd: (host: string, stage: Stage, life: ControllerLife) => void;
 }
@@ -91,11 +95,22 @@ export class ControllerLife {
   /** What the operator was told of waves. */
   readonly told: string[] = [];
   readonly #inventories = new Map<string, Inventory>();
-  readonly #plans = new Map<string, Plan>();
+  readonly #plans = new Plans({
+    waits: (host) => {
+      const release = this.core.hold(host);
+      const over = this.#account.waits(host, 'its build');
+      this.#waves.moved();
+      return () => {
+        over();
+        release();
+      };
+    },
+  });
   readonly #begun: Begun;
   readonly #consent: Consent;
   readonly #looks = makeTurns(16, () => () => {});
   readonly #installers = new Map<string, Installer>();
+  readonly #book: HostBook;
   readonly #hostOfMac: ReadonlyMap<Mac, string>;
   readonly #plan: NetworkPlan;
   readonly #tasks = new Map<string, number>();
@@ -116,6 +131,7 @@ export class ControllerLife {
       warn: (text) => parts.network.lan.witness.holds(false, undefined, text),
     });
     if (parts.endless) this.#consent.settle(parts.hosts);
+    this.#book = new HostBook(parts.hosts);
     const { kept, hosts, network, random } = parts;
     const { clock } = network.lan;
     const now = () => clock.wall;
@@ -130,7 +146,7 @@ export class ControllerLife {
     kept.leases = { ...kept.leases, ...planned.plan.addresses };
     this.#hostOfMac = new Map(hosts.flatMap((host) => host.macs.map((mac) => [mac, host.name] as const)));
     this.#account = new Account({
-      hosts: new HostBook(hosts),
+      hosts: this.#book,
       life: (host) => this.core.life(host),
       toplevel: (host) => this.#plans.get(host)?.system.toplevel.out,
       agentConnected: (host) => this.#sessions.has(host),
@@ -179,8 +195,9 @@ export class ControllerLife {
       sizes: (host) => ({
         bootBytes: 300_000_000,
         imageBytes: 0,
-        copyBytes: this.#plans.get(host.name)?.closure.bytes ?? 0,
+        copyBytes: this.#plans.get(host.name)?.closure?.bytes,
       }),
+      waits: (host) => this.#plans.waits(host),
       jobs: parts.jobs,
       loadingPatience: patience.loading,
       tell: (text) => void this.told.push(text),
@@ -189,7 +206,7 @@ export class ControllerLife {
     });
     this.#admission = new Admission({
       core: this.core,
-      hosts: new HostBook(hosts),
+      hosts: this.#book,
       tokens: this.#tokens,
       registrations: {
         get: (host) => kept.registrations.get(host),
@@ -247,25 +264,50 @@ export class ControllerLife {
   async live(): Promise<void> {
     const { hosts } = this.#parts;
     for (const host of hosts) this.core.add(host.name);
-    const prepared = await prepare({
-      flake: 'git+file:///flake',
-      installers: { 'x86_64-linux': '#installer' },
-      hosts,
-      run: simulatedNix(this.counts, this.#sleep),
-      cwd: '/',
-      probe: { exists: () => false },
-      store: simulatedStore,
-      gcRootsDir: '/state/gcroots',
-      nowMs: () => this.#parts.network.lan.clock.ticks,
-      signal: new AbortController().signal,
-      deadlineMs: 3_600_000,
-      onProgress: () => {},
+    const { network, buildSeconds = () => 30 } = this.#parts;
+    const { clock, witness } = network.lan;
+    const signal = new AbortController().signal;
+    const launch = new Launch({
+      hosts: this.#book,
+      core: this.core,
+      account: this.#account,
+      plans: this.#plans,
+      // A mark of another system is none: the flake is the same in every life.
+      marks: this.#parts.kept.marks,
+      takeInstaller: (system, installer) => {
+        witness.holds(network.store.has(installerPath), undefined, 'an installer is served that was not built');
+        this.#installers.set(system, installer);
+      },
+      unbootable: () => undefined,
+      built: () => {},
     });
-    for (const [system, installer] of prepared.installers) this.#installers.set(system, installer);
-    for (const [name, plan] of prepared.plans) this.#plans.set(name, plan);
-    for (const [name, failure] of prepared.failures) this.core.happened(name, { kind: 'failed', reason: failure.text });
-    for (const name of this.#plans.keys())
-      this.core.happened(name, { kind: this.#parts.kept.marks.get(name) === undefined ? 'begin' : 'reboot-marked' });
+    await launch.prepare(
+      hosts,
+      (told) =>
+        prepare({
+          flake: 'git+file:///flake',
+          installers: { 'x86_64-linux': '#installer' },
+          hosts,
+          run: simulatedNix({ counts: this.counts, pass: this.#sleep, store: network.store, buildSeconds }),
+          cwd: '/',
+          probe: { exists: () => false },
+          store: simulatedStore,
+          gcRootsDir: '/state/gcroots',
+          nowMs: () => clock.ticks,
+          after: this.after,
+          signal,
+          deadlineMs: 3_600_000,
+          onProgress: () => {},
+          told: {
+            ...told,
+            built: (plan) => {
+              witness.moment(plan.host.name, 'built');
+              told.built(plan);
+            },
+          },
+        }),
+      signal,
+    );
   }
 
   /** SIGKILL. */
@@ -341,6 +383,8 @@ export class ControllerLife {
     return {
       tools: this.#tools.tools,
       plans: this.#plans,
+      whenBuilt: (host: string, signal: AbortSignal) => this.#plans.whenBuilt(host, signal),
+      buildFailed: (host: string) => this.#plans.failed(host),
       finder: {
         find: async (macs: readonly Mac[], signal?: AbortSignal) => {
           await this.#sleep(1600, signal);

@@ -9,6 +9,8 @@ export interface Write {
   /** The path that the machine's layout means. */
   readonly named: string | undefined;
   readonly mayLoseData: boolean;
+  /** System and disk layout are in the store of the controller. */
+  readonly built: boolean;
   /** Of the installer that writes. */
   readonly bootId: string | undefined;
   /** Number of the controller's life that has it written. */
@@ -16,8 +18,9 @@ export interface Write {
 }
 
 export function judgeWrite(witness: Witness, name: string, write: Write): void {
-  const { disk, named, mayLoseData, bootId, life, recordedSerial } = write;
+  const { disk, named, mayLoseData, bootId, life, recordedSerial, built } = write;
   const { content: old, shape } = disk;
+  witness.holds(built, name, 'a disk was written before its system was built');
   witness.holds(old.kind !== 'foreign' || mayLoseData, name, 'a disk with data was written without consent');
   witness.holds(!shape.unreadable || mayLoseData, name, 'a disk that nobody could read was written without consent');
   witness.holds(shape.path === named, name, `the layout names ${named}, and ${shape.path} was meant`);

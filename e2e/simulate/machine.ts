@@ -12,6 +12,7 @@ import type { Fate, FaultKind } from './faults.ts';
 import { Impostors } from './impostors.ts';
 import { judgeWrite } from './judge-write.ts';
 import type { MachineParts, Os } from './machine-parts.ts';
+import { outputsOf } from './nix.ts';
 import { type Words, words } from './packets.ts';
 import type { Session } from './sessions.ts';
 
@@ -144,6 +145,7 @@ export class Machine {
     const named = declaredDisk === hintedDevice ? this.#link : declaredDisk;
     judgeWrite(network.lan.witness, this.host.name, {
       disk: this.disk,
+      built: outputsOf(this.host.flakeAttr).every((path) => network.store.has(path)),
       named,
       mayLoseData,
       bootId,
@@ -401,6 +403,9 @@ export class Machine {
     this.#done.set(id, result);
     this.#session?.result(result);
     if (action.$case === 'reboot') this.reset('the controller, by its agent');
-    if (action.$case === 'powerOff') this.off();
+    if (action.$case === 'powerOff') {
+      this.#parts.network.lan.witness.moment(this.host.name, 'switched off');
+      this.off();
+    }
   }
 }

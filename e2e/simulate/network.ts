@@ -21,6 +21,8 @@ export interface Lan {
 export class Network {
   readonly lan: Lan;
   readonly machines: Machine[] = [];
+  /** What nix has built on the computer of the controller. */
+  readonly store = new Set<string>();
   /** The living one. */
   controller: ControllerLife | undefined;
   readonly #holder = new Map<string, Machine>();

@@ -1,4 +1,5 @@
-// nix as the controller sees it: one flake with some configurations that machines share, of which one may not build.
+// nix as the controller sees it: one flake with some configurations that machines share, of which one may not build. Each takes its own time, and all
+// are built side by side.
 import { hintedDevice } from '../../controller/src/machine/root-disk.ts';
 import type { NixCall, NixResult, RunNix } from '../../controller/src/nix/command.ts';
 import type { StoreReader } from '../../controller/src/nix/installer.ts';
@@ -17,16 +18,33 @@ const store = (name: string): string => {
 const output = (name: string) => ({ drv: `${store(name)}.drv`, out: store(name) });
 
 export const kernelPath = store('linux-6.1.0');
+export const installerPath = store('installer');
 export const toplevelOf = (attr: string): string => store(`nixos-system-${attr}`);
+
+/** Of a configuration: all that is built for a machine of it. */
+export const outputsOf = (attr: string): readonly string[] => [toplevelOf(attr), store(`disko-${attr}`)];
 
 export interface NixCounts {
   evaluations: number;
   builds: number;
 }
 
-/** @param pass lets virtual time go by, milliseconds */
-export function simulatedNix(counts: NixCounts, pass: (milliseconds: number) => Promise<void>): RunNix {
+export interface NixParts {
+  readonly counts: NixCounts;
+  /** Lets virtual time go by, milliseconds. */
+  readonly pass: (milliseconds: number) => Promise<void>;
+  /** What has been built; it outlives the controller. */
+  readonly store: Set<string>;
+  /** How long the build of an output of this name takes, of the system `broken` until it fails. */
+  readonly buildSeconds: (name: string) => number;
+}
+
+const builds = 104;
+const build = 105;
+
+export function simulatedNix({ counts, pass, store: valid, buildSeconds }: NixParts): RunNix {
   const exited = (stdout: string, code = 0, stderr = ''): NixResult => ({ ended: 'exited', code, stdout, stderr });
+  const brokenOut = toplevelOf(broken);
   return async (call: NixCall): Promise<NixResult> => {
     const [first] = call.args;
     if (call.program === 'nix') {
@@ -37,6 +55,7 @@ export function simulatedNix(counts: NixCounts, pass: (milliseconds: number) => 
       }
       if (first === 'path-info') {
         const out = call.args.at(-1)!;
+        if (!valid.has(out)) return exited('', 1, `error: path '${out}' is not valid`);
         return exited(JSON.stringify({ [out]: { narSize: 90_000_000 }, [kernelPath]: { narSize: 900_000_000 } }));
       }
       counts.evaluations++;
@@ -54,16 +73,40 @@ export function simulatedNix(counts: NixCounts, pass: (milliseconds: number) => 
       const hosts = Object.fromEntries([...configurations, broken, hinted].map((attr) => [attr, value(attr)]));
       return exited(JSON.stringify({ names: Object.keys(hosts), hosts, installers: { installer } }));
     }
-    const said = `error: builder for '${store(`nixos-system-${broken}`)}.drv' failed with exit code 2`;
-    const fails = call.args.some((arg) => arg.includes(`nixos-system-${broken}`));
-    if (first === '--realise' && !call.args.includes('--add-root')) {
-      counts.builds++;
-      await pass(60_000);
-      if (fails) call.onLine?.(said);
-      return fails ? exited('', 1, said) : exited('');
+    const paths = call.args.filter((arg) => arg.startsWith('/nix/store/'));
+    if (first === '--check-validity') {
+      await pass(50);
+      return exited(
+        paths
+          .filter((path) => !valid.has(path))
+          .map((path) => `${path}\n`)
+          .join(''),
+      );
     }
-    if (first === '--check-validity') return exited(fails ? `${toplevelOf(broken)}\n` : '');
-    return exited('');
+    if (first === '--query') return exited(`${paths.join('\n')}\n`);
+    if (call.args.includes('--add-root')) {
+      await pass(50);
+      const absent = paths.find((path) => !valid.has(path));
+      return absent === undefined ? exited('') : exited('', 1, `error: path '${absent}' is not valid`);
+    }
+    counts.builds++;
+    const say = (item: object) => call.onLine?.(`@nix ${JSON.stringify(item)}`);
+    let failed = '';
+    say({ action: 'start', id: 1, level: 0, type: builds, text: '', fields: [] });
+    const one = async (drv: string, id: number): Promise<void> => {
+      const out = drv.replace(/\.drv$/, '');
+      if (valid.has(out)) return;
+      say({ action: 'start', id, level: 3, type: build, text: `building '${drv}'`, fields: [drv, '', 1, 1] });
+      await pass(1000 * buildSeconds(out.replace(/^.*?\w{32}-/, '')));
+      if (out === brokenOut) {
+        failed = `error: builder for '${drv}' failed with exit code 2`;
+        say({ action: 'result', id, type: 101, fields: ['the compiler found a mistake'] });
+        say({ action: 'msg', level: 0, msg: failed });
+      } else valid.add(out);
+      say({ action: 'stop', id });
+    };
+    await Promise.all(paths.map((drv, i) => one(drv, 2 + i)));
+    return failed === '' ? exited('') : exited('', 1, failed);
   };
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ends } from '../../controller/src/machine/stage.ts';
 import { Clock } from './clock.ts';
+import { broken, configurations } from './nix.ts';
 import { Random } from './random.ts';
 import { type SimulationResult, simulate } from './simulation.ts';
 
@@ -39,7 +40,13 @@ test('no machine waits for another: each goes on in the moment in which its own 
     registered.length >= 45 && Math.max(...registered) - Math.min(...registered) > 60_000,
     'they come one by one',
   );
-  const preflight = between(result, 'registered', 'disko began');
+  // Its machine is there, and its system is built.
+  const preflight = [...result.moments.values()].flatMap((of) => {
+    const [registered, built, began] = [of.get('registered'), of.get('built'), of.get('disko began')];
+    return registered === undefined || built === undefined || began === undefined
+      ? []
+      : [(began - Math.max(registered, built)) / 1000];
+  });
   const copy = between(result, 'disko done', 'install began');
   assert.ok(copy.length >= 45 && preflight.length >= 45, `${copy.length} copies`);
   // What is looked at before the first byte takes its time; what is done with somebody else's machine none.
@@ -57,6 +64,51 @@ test('200 machines are woken in waves, and none runs into a patience on its way'
   const late = result.reasons.filter(([reason]) => /never registered|in time|never fetched/.test(reason));
   assert.deepEqual(late, []);
   assert.ok((result.ends.proved ?? 0) >= 160, JSON.stringify(result.ends));
+});
+
+test('machines boot while their systems are built, and no machine waits for the build of another', async () => {
+  const slow = `nixos-system-${configurations[0]}`;
+  const result = await simulate({
+    machines: 120,
+    seed: 2,
+    faults: 0,
+    jobs: 120,
+    buildSeconds: (name) => (name === slow ? 1800 : name === 'installer' ? 20 : 60),
+  });
+  assert.equal(story(result), '');
+  assert.deepEqual([result.evaluations, result.builds], [1, 1]);
+  const all = [...result.moments.values()];
+  const last = (of: ReadonlyMap<string, number>): number => of.get('built') ?? 0;
+  const slowest = Math.max(...all.map(last));
+  assert.ok(slowest > 1_800_000);
+  const late = all.filter((of) => last(of) === slowest && of.has('proved'));
+  const quick = all.filter((of) => last(of) > 0 && last(of) < slowest && of.has('proved'));
+  assert.ok(late.length >= 10 && quick.length >= 60, `${late.length} and ${quick.length}`);
+  for (const of of quick) assert.ok(of.get('proved')! < slowest, 'a quick one is proved while the slow one is built');
+  for (const of of late) {
+    assert.ok(of.get('registered')! < 600_000, 'it has booted meanwhile');
+    assert.ok(of.get('disko began')! - slowest < 15_000, 'and begins when its system is there');
+  }
+});
+
+test('a machine whose build fails while it boots is not written to, and switched off', async () => {
+  const result = await simulate({
+    machines: 40,
+    seed: 3,
+    faults: 0,
+    unbuildable: 0.3,
+    buildSeconds: (name) => (name === 'installer' ? 20 : name.endsWith(broken) ? 900 : 60),
+  });
+  assert.equal(story(result), '');
+  const failed = result.reasons.filter(([reason]) => /builder for 'PATH failed with exit code 2/.test(reason));
+  const [count] = failed.map(([, times]) => times);
+  assert.ok(failed.length === 1 && count! >= 8, JSON.stringify(result.reasons));
+  const there = [...result.moments.values()].filter((of) => of.has('failed') && of.has('registered'));
+  assert.ok(there.length >= 6, `${there.length} had booted`);
+  for (const of of there) {
+    assert.equal(of.has('disko began'), false);
+    assert.ok(of.get('switched off')! - of.get('failed')! < 30_000);
+  }
 });
 
 let lives = 0;

@@ -22,6 +22,10 @@ export interface SimulationOptions {
   readonly faults: number;
   /** Installs at the same time; absent: a twelfth of the machines. */
   readonly jobs?: number;
+  /** Share of machines whose system can't be built; absent: one in a hundred where there are faults. */
+  readonly unbuildable?: number;
+  /** Seconds of the build of an output of this name; absent: chance decides, and some are there already. */
+  readonly buildSeconds?: (name: string) => number;
   /** A machine whose lines are all wanted. */
   readonly traced?: string;
   readonly trace?: (line: string) => void;
@@ -58,6 +62,7 @@ const hour = 3_600_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { machines: count, seed, faults } = options;
+  const unbuildable = options.unbuildable ?? (faults > 0 ? 0.01 : 0);
   const random = new Random(`nixie ${seed} ${count} ${faults}`);
   const clock = new Clock();
   const witness = new Witness(() => clock.ticks, options.traced, options.trace);
@@ -68,7 +73,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // Of every machine, or a run that is strict installs none.
   const recorded = new Map<string, Inventory>();
   const hosts = Array.from({ length: count }, (_, i) =>
-    addMachine(i, { random, network, kept, reinstall, recorded, faults, witness }),
+    addMachine(i, { random, network, kept, reinstall, recorded, faults, witness, unbuildable }),
   );
 
   const ends = new Map<string, { stage: Stage; reason: string }>();
@@ -86,6 +91,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       network,
       random: random.child(`controller ${lives.length + 1}`),
       jobs: options.jobs ?? Math.max(4, Math.ceil(count / 12)),
+      buildSeconds: options.buildSeconds ?? ((name) => buildSecondsOf(new Random(`build ${seed} ${name}`))),
       onEnd(host, stage) {
         ends.set(host, { stage, reason: life.core.life(host)?.reason ?? '' });
         const machine = network.machines.find((each) => each.host.name === host);
@@ -165,9 +171,11 @@ interface Making {
   readonly recorded: Map<string, Inventory>;
   readonly faults: number;
   readonly witness: Witness;
+  readonly unbuildable: number;
 }
 
-function addMachine(index: number, { random: all, network, kept, reinstall, recorded, faults, witness }: Making): Host {
+function addMachine(index: number, making: Making): Host {
+  const { random: all, network, kept, reinstall, recorded, faults, witness, unbuildable } = making;
   const name = `m${index + 1}`;
   const random = all.child(name);
   const mac = (card: number): Mac =>
@@ -176,7 +184,7 @@ function addMachine(index: number, { random: all, network, kept, reinstall, reco
     )!;
   const fate = new Fate(fateOf(random, faults), (kind) => witness.fault(name, kind));
   const byHints = random.chance(0.15);
-  const attr = faults > 0 && random.chance(0.01) ? broken : byHints ? hinted : random.pick(configurations);
+  const attr = unbuildable > 0 && random.chance(unbuildable) ? broken : byHints ? hinted : random.pick(configurations);
   const before = random.next();
   let content: Content = { kind: 'blank' };
   let wipe = random.chance(0.1);
@@ -234,6 +242,11 @@ function addMachine(index: number, { random: all, network, kept, reinstall, reco
   network.add(machine);
   if (installed && random.chance(0.7)) void machine.startInstalled();
   return host;
+}
+
+/** Systems take from nothing to half an hour, the installer at most two minutes. */
+function buildSecondsOf(random: Random): number {
+  return random.chance(0.2) ? 0 : random.int(1, random.chance(0.3) ? 1800 : 120);
 }
 
 /** Most of them mean the first disk alone, some mean both or none. */

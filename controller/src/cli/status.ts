@@ -24,12 +24,17 @@ export function statusTable(machines: readonly Machine[], now: number): string[]
         clean(machine.address ?? '-', 64),
         machine.agentConnected === true ? 'yes' : '-',
         clean(
-          machine.reason ?? [headway(machine.progress), targets(machine)].filter((words) => words !== '').join('; '),
+          machine.reason ??
+            [waits(machine), headway(machine.progress), targets(machine)].filter((words) => words !== '').join('; '),
         ),
       );
       return passed === '' ? [line] : [line, `${' '.repeat(nameCells + 1)}${passed}`];
     }),
   ];
+}
+
+function waits({ waitsFor }: Machine): string {
+  return waitsFor === undefined ? '' : `waits for ${waitsFor}`;
 }
 
 /** `43%, 61% of all, 112 MB/s, 1:05 left` */
@@ -131,6 +136,7 @@ export function statusJson(machine: Machine): string {
     toplevel,
     agent_connected: agentConnected,
     relay: machine.relay,
+    waits_for: machine.waitsFor,
     progress: machine.progress === undefined ? undefined : headwayJson(machine.progress),
     seconds: machine.secondsPerStage,
     target_disks: disks.length === 0 ? undefined : disks,

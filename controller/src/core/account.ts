@@ -53,6 +53,8 @@ export class Account {
   readonly #told = new Map<string, { at: number; percent: number; stalled: boolean }>();
   /** What is or was written to on each machine. */
   readonly #disks = new Map<string, readonly TargetDisk[]>();
+  /** What each waits for that is no fault of its own. */
+  readonly #waits = new Map<string, string>();
   readonly #watchers = new Set<(message: WatchResponse) => void>();
 
   constructor(world: AccountWorld) {
@@ -86,8 +88,7 @@ export class Account {
     if (event.event !== 'stage') return;
     // What stood still in the stage before is over.
     this.#told.delete(event.host);
-    const machine = this.machine(event.host);
-    if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
+    this.#changed(event.host);
     if (isEnd(event.stage)) this.#result(event.host, event.stage);
   }
 
@@ -157,6 +158,24 @@ export class Account {
     }
   }
 
+  /** It waits for something that is no fault of its own, and stands still meanwhile; the result is called when that is over. */
+  waits(host: string, what: string): () => void {
+    this.#waits.set(host, what);
+    this.notice('info', `its machine is there; it waits for ${what}`, host);
+    this.#changed(host);
+    return () => {
+      if (this.#waits.get(host) !== what) return;
+      this.#waits.delete(host);
+      this.#progress.restarted(host, this.#world.ticks());
+      this.#changed(host);
+    };
+  }
+
+  #changed(host: string): void {
+    const machine = this.machine(host);
+    if (machine !== undefined) this.#tell({ message: { $case: 'machine', value: machine } });
+  }
+
   /** Its agent sent a sign of life. */
   heard(host: string): void {
     this.#progress.heard(host, this.#world.ticks());
@@ -164,6 +183,10 @@ export class Account {
 
   #standing(host: string, now: number): Standing | undefined {
     const standing = this.#progress.standing(host, now);
+    if (standing !== undefined && this.#waits.has(host)) {
+      const { stalled: _, etaSeconds: __, ...waiting } = standing;
+      return waiting;
+    }
     if (standing?.stalled === undefined) return standing;
     const why = this.#world.unseen?.(host);
     return why === undefined ? standing : { ...standing, stalled: { ...standing.stalled, why } };
@@ -244,6 +267,7 @@ export class Account {
       progress: this.#machineProgress(name),
       secondsPerStage: secondsOf(life),
       relay: this.#behind(name),
+      waitsFor: this.#waits.get(name),
       targetDisks: (this.#disks.get(name) ?? []).map((disk) => ({
         ...disk,
         sizeBytes: BigInt(disk.size_bytes),

@@ -36,7 +36,11 @@ async function play(between: (world: State) => void, mayLoseData = false, cut?: 
     plans: new Map([
       [
         'm1',
-        { host, system: { diskDevices: { main: '/dev/sda' }, diskoScript: { out: '/d' }, toplevel: { out: '/t' } } },
+        {
+          host,
+          system: { diskDevices: { main: '/dev/sda' }, diskoScript: { out: '/d' }, toplevel: { out: '/t' } },
+          closure: { sizes: new Map() },
+        },
       ],
     ]),
     agents: {

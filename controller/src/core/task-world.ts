@@ -28,14 +28,18 @@ import type { RelayWay } from './relay-way.ts';
 type Instruction = Extract<NonNullable<SessionResponse['message']>, { $case: 'instruction' }>['value'];
 export type Action = NonNullable<Instruction['action']>;
 
-/** A host with what was built for it. */
+/** A host with what it is to run: known from the evaluation on. */
 export interface Plan {
   readonly host: Host;
   readonly system: HostSystem;
-  readonly closure: Closure;
+  /** Absent: it is still being built. */
+  readonly closure?: Closure;
   /** Of the disko script. Absent: not known; it is pushed. */
   readonly diskoClosure?: Closure;
 }
+
+/** All of it is in the store, and kept there. */
+export type BuiltPlan = Plan & { readonly closure: Closure };
 
 /** The way to the agent of a machine. */
 export interface AgentLink {
@@ -68,7 +72,11 @@ export type TaskTools = typeof realTools;
 export interface TaskWorld {
   /** Absent: the real ones. */
   readonly tools?: TaskTools;
-  readonly plans: ReadonlyMap<string, Plan>;
+  readonly plans: { get(host: string): Plan | undefined };
+  /** Resolves when its plan is a built one, at the signal, or when nothing will be built for it. Absent: every plan is. */
+  whenBuilt?(host: string, signal: AbortSignal): Promise<void>;
+  /** Its build has failed. Absent: no build has. */
+  buildFailed?(host: string): boolean;
   readonly finder: Finder;
   readonly agents: AgentLink;
   /** The way to machines behind relays. Absent: none is. */

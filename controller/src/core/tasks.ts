@@ -7,7 +7,7 @@ import type { Master } from '../install/master.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
-import { halfWritten, type Life } from '../machine/life.ts';
+import { halfWritten, type Life, marked } from '../machine/life.ts';
 import { bootsAnew } from './boots-anew.ts';
 import { type Copied, checkUse, complains, offerCache } from './cache-offer.ts';
 import { iso, type Task } from './core.ts';
@@ -16,10 +16,18 @@ import { linkHinted, targetDisk } from './linked-disk.ts';
 import { probe, proveInstalled } from './proof-tasks.ts';
 import { byRelay, cut, LinkCut, linkClock, sshWay } from './relay-way.ts';
 import { restart } from './restart-task.ts';
-import { type Action, type Plan, realTools, type TaskWorld } from './task-world.ts';
+import { type Action, type BuiltPlan, type Plan, realTools, type TaskWorld } from './task-world.ts';
 import { wake } from './wake-task.ts';
 
-export { type Action, type AgentLink, type Plan, realTools, type TaskTools, type TaskWorld } from './task-world.ts';
+export {
+  type Action,
+  type AgentLink,
+  type BuiltPlan,
+  type Plan,
+  realTools,
+  type TaskTools,
+  type TaskWorld,
+} from './task-world.ts';
 
 const sessionMs = 90_000;
 const askMs = 10_000;
@@ -55,11 +63,23 @@ async function ask(world: TaskWorld, life: Life, what: string, action: Action, d
   return result;
 }
 
-/** The last look before anything is written. */
-async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
-  const { host } = plan;
-  const began = linkClock(world);
+/** Nothing is written for a system that may never be there. */
+function built(plan: Plan | undefined): BuiltPlan {
+  if (plan?.closure === undefined) throw new Error('its system is not built');
+  return { ...plan, closure: plan.closure };
+}
+
+/** The last look before anything is written. A machine that was quicker than its build waits for it before that look. */
+async function preflight(world: TaskWorld, evaluated: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const { host } = evaluated;
   await world.agents.connected(life.host, sessionMs, signal, life.bootId);
+  if (evaluated.closure === undefined) {
+    await world.whenBuilt?.(life.host, signal);
+    if (signal.aborted) return;
+    await world.agents.connected(life.host, sessionMs, signal, life.bootId);
+  }
+  const plan = built(world.plans.get(life.host));
+  const began = linkClock(world);
   const registered = world.inventory(life.host);
   if (registered === undefined) throw new Error('the agent sent no inventory');
   world.tell(life.host, { kind: 'inspecting' });
@@ -103,7 +123,8 @@ async function preflight(world: TaskWorld, plan: Plan, life: Life, signal: Abort
   world.tell(life.host, { kind: 'disks-free' });
 }
 
-async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+async function disko(world: TaskWorld, evaluated: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const plan = built(evaluated);
   const began = linkClock(world);
   const changed = await lookAgain(world, plan, life);
   if (signal.aborted) return;
@@ -117,7 +138,8 @@ async function disko(world: TaskWorld, plan: Plan, life: Life, signal: AbortSign
   world.tell(life.host, { kind: 'disko-ended' });
 }
 
-async function install(world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal): Promise<void> {
+async function install(world: TaskWorld, evaluated: Plan, life: Life, signal: AbortSignal): Promise<void> {
+  const plan = built(evaluated);
   const run = async () => {
     if (!(await twice(world, plan, life, signal, () => phase(world, plan, life, 'install', signal)))) return;
     // From here on what its disks hold is a system.
@@ -173,17 +195,24 @@ async function rebootByAgent(world: TaskWorld, life: Life, signal: AbortSignal):
 }
 
 /**
- * A machine that was refused was woken by us: it goes back to where it was. A failed one stays as it is, for the operator to look at; but what a
- * login left running on it doesn't go on writing.
+ * A machine that was refused was woken by us: it goes back to where it was, and so does one whose build has failed. Another that failed stays as it
+ * is, for the operator to look at; but what a login left running on it doesn't go on writing.
  */
 async function leave(world: TaskWorld, _plan: Plan, life: Life): Promise<void> {
   const action: Action | undefined =
-    life.stage === 'refused'
+    life.stage === 'refused' || untouched(world, life)
       ? { $case: 'powerOff', value: { delayMs: 0 } }
       : halfWritten(life)
         ? { $case: 'abort', value: {} }
         : undefined;
   if (action !== undefined) await world.agents.instruct(life.host, action, askMs).catch(() => undefined);
+}
+
+/** It waited for its build in vain: nothing on it is worth a look, unless an earlier life of the controller began to write in this very boot. */
+function untouched(world: TaskWorld, life: Life): boolean {
+  const { host, bootId } = life;
+  if (bootId === undefined || world.buildFailed?.(host) !== true) return false;
+  return !halfWritten(life) && !marked(life) && world.begun?.get(host, bootId) === undefined;
 }
 
 /**
@@ -299,7 +328,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       ...(keys === undefined ? {} : { descriptors: keys.descriptors }),
       address,
       ...(master === undefined ? {} : { login: master }),
-      sizes: (name === 'disko' ? plan.diskoClosure : undefined)?.sizes ?? plan.closure.sizes,
+      sizes: ((name === 'disko' ? plan.diskoClosure : undefined) ?? plan.closure)?.sizes,
       signal,
       onEvent: (event) => {
         const at = iso(world.now());

@@ -14,8 +14,14 @@ export interface WavesWorld {
   hold(host: string): () => void;
   /** Seconds that each stage takes. */
   seconds(): Readonly<Record<WayStep, number>>;
-  /** Bytes of the installer for this host, and of what is copied to it. */
-  sizes(host: Host): { readonly bootBytes: number; readonly imageBytes: number; readonly copyBytes: number };
+  /** Bytes of the installer for this host, and of what is copied to it, as far as that is built. */
+  sizes(host: Host): {
+    readonly bootBytes: number;
+    readonly imageBytes: number;
+    readonly copyBytes: number | undefined;
+  };
+  /** It has booted, and goes on when it is built: it needs neither wire nor turn. Absent: all are built before. */
+  waits?(host: string): boolean;
   readonly jobs: number;
   readonly loadingPatience: number;
   tell(text: string): void;
@@ -212,7 +218,7 @@ export class Waves {
     const used = this.#hosts(relay).filter(({ name }) => {
       const stage = this.#world.life(name)?.stage;
       if (stage === 'waking') return now - (woken.get(name) ?? Number.NEGATIVE_INFINITY) < silentMs;
-      return stage !== undefined && onTheWay.includes(stage);
+      return stage !== undefined && onTheWay.includes(stage) && this.#world.waits?.(name) !== true;
     });
     // Those that wait for their copy are there in time already.
     const installing = this.#hosts(relay).filter(({ name }) =>
@@ -232,8 +238,10 @@ export class Waves {
       return stage !== undefined && ahead.includes(stage);
     });
     const all = hosts.map((host) => sizes(host));
-    const mean = (of: (each: (typeof all)[number]) => number): number =>
-      all.reduce((sum, each) => sum + of(each), 0) / Math.max(1, all.length);
+    const mean = (of: (each: (typeof all)[number]) => number | undefined): number => {
+      const known = all.flatMap((each) => of(each) ?? []);
+      return known.reduce((sum, each) => sum + each, 0) / Math.max(1, known.length);
+    };
     const plan = planWaves({
       machines: Math.max(1, hosts.length),
       bootBytes: mean(({ bootBytes }) => bootBytes),

@@ -145,6 +145,12 @@ export class ProgressBook {
     if (work !== undefined) work.heardAt = at;
   }
 
+  /** Its stage begins in earnest: what passed in it before says nothing of how long it takes. */
+  restarted(host: string, at: number): void {
+    const work = this.#works.get(host);
+    if (work !== undefined) Object.assign(work, { since: at, floorAt: at, movedAt: at });
+  }
+
   forget(host: string): void {
     this.#works.delete(host);
   }

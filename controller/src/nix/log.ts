@@ -22,6 +22,8 @@ export interface NixLog {
   told(): string;
   /** Builds begun since the start. */
   readonly builds: number;
+  /** How many `failures` has. */
+  readonly failed: number;
 }
 
 const updateEveryMs = 250;
@@ -31,15 +33,20 @@ const maxFailures = 1_000;
 const keptLines = 25;
 const keptLineLength = 400;
 
+const brings: ReadonlySet<number> = new Set([activity.build, activity.copyPath, activity.substitute]);
+
 interface Running {
   readonly type: number;
   readonly text: string;
   readonly drv?: string;
+  /** Of what it is to bring into the store. */
+  readonly path?: string;
   readonly done: number;
   readonly expected: number;
 }
 
-export function nixLog(): NixLog {
+/** @param ended called with each derivation or store path when its build or download is over, well or not */
+export function nixLog(ended?: (path: string) => void): NixLog {
   const running = new Map<number, Running>();
   const logs = new Map<string, string[]>();
   const failures = new Map<string, string>();
@@ -66,7 +73,15 @@ export function nixLog(): NixLog {
         if (running.size >= maxActivities) return;
         const first = item.fields[0];
         const drv = item.type === activity.build && typeof first === 'string' ? first : undefined;
-        running.set(item.id, { type: item.type, text: item.text, done: 0, expected: 0, ...(drv ? { drv } : {}) });
+        const path = brings.has(item.type) && typeof first === 'string' ? first : undefined;
+        running.set(item.id, {
+          type: item.type,
+          text: item.text,
+          done: 0,
+          expected: 0,
+          ...(drv ? { drv } : {}),
+          ...(path ? { path } : {}),
+        });
         if (drv) {
           builds++;
           logs.set(drv, []);
@@ -80,6 +95,7 @@ export function nixLog(): NixLog {
         const at = running.get(item.id);
         if (at && isTransfer(at.type)) finishedBytes += at.done;
         running.delete(item.id);
+        if (at?.path !== undefined) ended?.(at.path);
         return;
       }
       case 'result':
@@ -171,6 +187,9 @@ export function nixLog(): NixLog {
     told: () => told.join('\n'),
     get builds() {
       return builds;
+    },
+    get failed() {
+      return failures.size;
     },
   };
 }

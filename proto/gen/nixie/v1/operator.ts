@@ -47,7 +47,11 @@ export interface Machine {
   /** Judged by the last look before anything is written; empty before that look. */
   targetDisks: TargetDisk[];
   /** Behind which it is. */
-  relay?: string | undefined;
+  relay?:
+    | string
+    | undefined;
+  /** What it waits for without any fault of its own: its build. Absent: nothing. */
+  waitsFor?: string | undefined;
 }
 
 export interface Machine_SecondsPerStageEntry {
@@ -294,6 +298,7 @@ function createBaseMachine(): Machine {
     secondsPerStage: {},
     targetDisks: [],
     relay: undefined,
+    waitsFor: undefined,
   };
 }
 
@@ -337,6 +342,9 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.relay !== undefined) {
       writer.uint32(138).string(message.relay);
+    }
+    if (message.waitsFor !== undefined) {
+      writer.uint32(146).string(message.waitsFor);
     }
     return writer;
   },
@@ -453,6 +461,14 @@ export const Machine: MessageFns<Machine> = {
             message.relay = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.waitsFor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -517,6 +533,11 @@ export const Machine: MessageFns<Machine> = {
         ? object.target_disks.map((e: any) => TargetDisk.fromJSON(e))
         : [],
       relay: isSet(object.relay) ? globalThis.String(object.relay) : undefined,
+      waitsFor: isSet(object.waitsFor)
+        ? globalThis.String(object.waitsFor)
+        : isSet(object.waits_for)
+        ? globalThis.String(object.waits_for)
+        : undefined,
     };
   },
 
@@ -564,6 +585,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.relay !== undefined) {
       obj.relay = message.relay;
     }
+    if (message.waitsFor !== undefined) {
+      obj.waitsFor = message.waitsFor;
+    }
     return obj;
   },
 
@@ -596,6 +620,7 @@ export const Machine: MessageFns<Machine> = {
     );
     message.targetDisks = object.targetDisks?.map((e) => TargetDisk.fromPartial(e)) || [];
     message.relay = object.relay ?? undefined;
+    message.waitsFor = object.waitsFor ?? undefined;
     return message;
   },
 };
