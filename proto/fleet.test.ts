@@ -13,13 +13,17 @@ import {
   maxGuidanceBytes,
   maxManifestBytes,
   maxPeers,
+  maxStageAsks,
   maxTake,
   readAnnouncement,
   readGuidance,
   readManifest,
+  readStageSaid,
+  type StageAsk,
   writeAnnouncement,
   writeGuidance,
   writeManifest,
+  writeStageAsks,
 } from './fleet.ts';
 
 const MiB = 1 << 20;
@@ -146,4 +150,34 @@ test('what is no announcement and no guidance is refused with its field', () => 
     ['{"peers":[],"take":[],"again_ms":0}', /again_ms/],
   ] as const)
     assert.throws(() => readGuidance(text, 3), want);
+});
+
+test('what a boot stage says is read, and what it is told has one form', () => {
+  const text = 'first 3\nlast 9\nhave 3 4\nport 7483\nwants 16\nstuck 1\nnot 10.0.0.7 fd00::1 \n';
+  assert.deepEqual(readStageSaid(text, 10), {
+    first: 3,
+    last: 9,
+    have: [3, 4],
+    port: 7483,
+    wants: maxStageAsks,
+    stuck: true,
+    not: ['10.0.0.7', 'fd00::1'],
+  });
+  const asks: StageAsk[] = [
+    { chunk: 3, from: 'door' },
+    { chunk: 4, from: { address: '10.0.0.7', port: 7483 } },
+    { chunk: 5, from: { address: 'fd00::1', port: 7483 } },
+  ];
+  assert.equal(writeStageAsks(asks, 250), 'again 250\n3 door\n4 10.0.0.7:7483\n5 [fd00::1]:7483\n');
+  for (const [wrong, want] of [
+    [text.replace('have 3', 'have 2'), /^have:/],
+    [text.replace('last 9', 'last 10'), /^last:/],
+    [text.replace('first 3', 'first'), /^first: want one/],
+    [text.replace('port 7483', 'port 99999'), /^port:/],
+    [text.replace('fd00::1', 'host/../x'), /^not:/],
+    [`${text}not ${'10.0.0.1 '.repeat(17)}`, /^not:/],
+    ['x'.repeat(1 << 20), /^boot stage: at most/],
+    ['', /^first:/],
+  ] as const)
+    assert.throws(() => readStageSaid(wrong, 10), { name: 'FleetFormatError', message: want });
 });

@@ -1,5 +1,9 @@
 // How machines of a fleet hand the large part of their installer to each other: the image's manifest, what a machine tells the tracker in its
-// HTTP door, and what it hears. Chunks themselves are plain HTTP: `GET /c/SHA256` from a machine, a range of `/f/SHA256/image` from the door.
+// HTTP door, and what it hears. Chunks themselves are plain HTTP: `GET /c/SHA256` from a machine, a range of `/f/SHA256/image` from the door, or, for who
+// knows no ranges, `/f/SHA256/image/NUMBER`.
+//
+// A boot stage that has no agent yet gets the first part of the image by a script (installer-nix/stage/fetch-first). It speaks lines instead of JSON and
+// of chunk numbers instead of bitmaps, and it is told what to ask of whom, so that it has nothing to decide.
 //
 // Nothing here is secret and nothing is signed: the manifest's SHA-256 stands on the kernel command line, each chunk's stands in the manifest, and
 // whoever lies about anything else only costs time.
@@ -205,7 +209,7 @@ export function readGuidance(text: string, chunks: number): Guidance {
       if (typeof each !== 'object' || each === null) throw new FleetFormatError('peers: want objects');
       const peer = each as Record<string, unknown>;
       const address = textIn(peer, 'at');
-      if (!/^[0-9a-f.:]{2,45}$/i.test(address)) throw new FleetFormatError('at: want an IP address');
+      if (!isAddress(address)) throw new FleetFormatError('at: want an IP address');
       return { address, port: numberIn(peer, 'port', 1, 65_535), have: ChunkSet.read(textIn(peer, 'have'), chunks) };
     }),
     take: [...new Set(listIn(said, 'take', maxTake).map((chunk) => chunkIn(chunk, chunks)))],
@@ -250,4 +254,76 @@ function chunkIn(value: unknown, chunks: number): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= chunks)
     throw new FleetFormatError(`chunk: want an integer below ${chunks}`);
   return value;
+}
+
+/** Requests that a boot stage is told to make at once. */
+export const maxStageAsks = 8;
+/** Senders that it names as of no use. */
+const maxNot = 16;
+
+/** What a boot stage without the agent tells the tracker: `POST /fleet/SHA256-OF-THE-IMAGE/stage`. */
+export interface StageSaid {
+  /** The chunks that it needs: those from `first` to `last`, both included. */
+  readonly first: number;
+  readonly last: number;
+  /** Of these, in any order. */
+  readonly have: readonly number[];
+  /** Where it serves chunks; 0: nowhere. */
+  readonly port: number;
+  readonly wants: number;
+  /** It has got nothing for a while. */
+  readonly stuck: boolean;
+  /** IP addresses that sent wrong chunks or none. */
+  readonly not: readonly string[];
+}
+
+/** A chunk, and of whom it is to be asked: the door, or `ADDRESS:PORT`. */
+export interface StageAsk {
+  readonly chunk: number;
+  readonly from: 'door' | { readonly address: string; readonly port: number };
+}
+
+/** Lines `first N`, `last N`, `have N …`, `port N`, `wants N`, `stuck 0|1`, `not ADDRESS …`, in any order. @throws FleetFormatError */
+export function readStageSaid(text: string, chunks: number): StageSaid {
+  if (text.length > maxAnnounceBytes * 4)
+    throw new FleetFormatError(`boot stage: at most ${maxAnnounceBytes * 4} bytes`);
+  const lines = new Map(
+    text.split('\n').map((line): [string, string[]] => {
+      const [name = '', ...words] = line.trim().split(/ +/);
+      return [name, words];
+    }),
+  );
+  const numbers = (name: string, most: number): number[] =>
+    (lines.get(name) ?? []).map((word) => {
+      const number = /^\d{1,6}$/.test(word) ? Number(word) : Number.NaN;
+      if (!(number <= most)) throw new FleetFormatError(`${name}: want integers from 0 to ${most}`);
+      return number;
+    });
+  const one = (name: string, most: number): number => {
+    const [number, ...more] = numbers(name, most);
+    if (number === undefined || more.length > 0) throw new FleetFormatError(`${name}: want one number`);
+    return number;
+  };
+  const [first, last] = [one('first', chunks - 1), one('last', chunks - 1)];
+  const have = numbers('have', chunks - 1);
+  const not = lines.get('not') ?? [];
+  if (first > last || have.some((chunk) => chunk < first || chunk > last))
+    throw new FleetFormatError('have: want chunks from first to last');
+  if (not.length > maxNot || !not.every(isAddress))
+    throw new FleetFormatError(`not: want at most ${maxNot} IP addresses`);
+  const wants = Math.min(maxStageAsks, one('wants', maxTake));
+  return { first, last, have, port: one('port', 65_535), wants, stuck: one('stuck', 1) === 1, not };
+}
+
+/** Lines `again MILLISECONDS`, then `CHUNK door` or `CHUNK ADDRESS:PORT`; an IPv6 address stands in brackets. */
+export function writeStageAsks(asks: readonly StageAsk[], againMs: number): string {
+  const place = ({ from }: StageAsk): string => {
+    if (from === 'door') return from;
+    return `${from.address.includes(':') ? `[${from.address}]` : from.address}:${from.port}`;
+  };
+  return `again ${againMs}\n${asks.map((ask) => `${ask.chunk} ${place(ask)}\n`).join('')}`;
+}
+
+function isAddress(text: string): boolean {
+  return /^[0-9a-f.:]{2,45}$/i.test(text);
 }

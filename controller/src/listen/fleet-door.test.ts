@@ -78,3 +78,27 @@ test('strangers, other images, other words and long ones are refused, and nothin
   assert.equal((await post(http, 'x'.repeat(maxAnnounceBytes + 1))).status, 413);
   assert.equal(http.counters().fleet, 0);
 });
+
+test('a boot stage is told of whom to ask what, and gets chunks without ranges', async (t) => {
+  const { http, progress } = await door(t, () => true);
+  const said = (have: string) => `first 1\nlast 2\nhave ${have}\nport 7483\nwants 4\nstuck 0\nnot\n`;
+  const path = `/fleet/${image}/stage`;
+  const first = await post(http, said(''), path);
+  assert.deepEqual([first.status, first.text], [200, 'again 100\n1 door\n2 door\n']);
+  await post(http, said('1 2'), path);
+  const second = await post(http, said(''), path, '127.0.0.2');
+  assert.match(second.text, /^again 100\n[12] 127\.0\.0\.1:7483\n$/);
+  assert.equal(progress.at(-1)!.file, `${image}/image`, 'the door knows how far it is');
+  // One that came so far goes on as an agent; its set is what it says then.
+  assert.deepEqual(readGuidance((await post(http, saying(1, 2))).text, 3).take, [0]);
+
+  const get = async (rest: string) => {
+    const response = await fetch(`http://127.0.0.1:${http.port}/f/${image}/image${rest}`);
+    return [response.status, (await response.arrayBuffer()).byteLength];
+  };
+  assert.deepEqual(await get('/0'), [200, 1 << 20]);
+  assert.deepEqual(await get('/2'), [200, (1 << 20) - 7], 'the last one is shorter');
+  for (const rest of ['/3', '/9999', '/01', '/-1', '/x', '/1/']) assert.equal((await get(rest))[0], 404, rest);
+  assert.equal((await post(http, 'first x', path)).status, 400);
+  assert.equal((await post(http, said('0'), path)).status, 400, 'it has what it does not need');
+});

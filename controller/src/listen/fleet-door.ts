@@ -7,7 +7,9 @@ import {
   FleetFormatError,
   maxAnnounceBytes,
   readAnnouncement,
+  readStageSaid,
   writeGuidance,
+  writeStageAsks,
 } from '@nixie/proto/fleet';
 import { Swarm, type SwarmLimits } from '../machine/swarm.ts';
 import { sendText } from './http-file.ts';
@@ -23,8 +25,15 @@ export interface FleetDoorParts {
 }
 
 export interface FleetDoor {
-  /** @param image its SHA-256; @param bytes its size */
-  announce(request: IncomingMessage, response: ServerResponse, from: string, image: string, bytes: number): void;
+  /** @param image its SHA-256; @param bytes its size; @param by an agent, or a boot stage that has none yet */
+  announce(
+    request: IncomingMessage,
+    response: ServerResponse,
+    from: string,
+    image: string,
+    bytes: number,
+    by: 'agent' | 'stage',
+  ): void;
   /** A range of the image was sent as plain HTTP; counts for machines whose announcements don't tell. */
   sent(from: string, image: string, bytes: number, imageBytes: number): void;
   /** Images that are not served any more are forgotten. */
@@ -77,32 +86,44 @@ export function createFleetDoor(parts: FleetDoorParts): FleetDoor {
     parts.onHave(from, image, bytes);
   };
 
-  const take = (
-    response: ServerResponse,
+  const answer = (
     request: IncomingMessage,
+    response: ServerResponse,
     text: string,
     from: string,
     image: string,
     bytes: number,
+    by: 'agent' | 'stage',
   ) => {
     const swarm = swarmOf(image, bytes);
-    const said = readAnnouncement(text, swarm.chunks);
-    const guidance = swarm.announce(from, said, ticks());
-    if (guidance === undefined) return sendText(request, response, 503, 'too many machines\n');
+    const heard = by === 'agent' ? byAgent(swarm, text, from) : byStage(swarm, text, from);
+    if (heard === undefined) return sendText(request, response, 503, 'too many machines\n');
     const about = toldOf(from, image);
     about.announcedAt = ticks();
-    tell(about, from, image, Math.min(bytes, said.have.count * chunkBytesFor(bytes)), said.have.complete);
-    const answer = Buffer.from(writeGuidance(guidance));
+    tell(about, from, image, Math.min(bytes, heard.count * chunkBytesFor(bytes)), heard.complete);
+    const body = Buffer.from(heard.text);
     response.writeHead(200, {
-      'Content-Type': 'application/json',
-      'Content-Length': answer.length,
+      'Content-Type': by === 'agent' ? 'application/json' : 'text/plain',
+      'Content-Length': body.length,
       'Cache-Control': 'no-store',
     });
-    response.end(answer);
+    response.end(body);
+  };
+
+  /** How many chunks it has, and what it hears. */
+  const byAgent = (swarm: Swarm, text: string, from: string) => {
+    const { have, ...said } = readAnnouncement(text, swarm.chunks);
+    const guidance = swarm.announce(from, { have, ...said }, ticks());
+    return guidance && { count: have.count, complete: have.complete, text: writeGuidance(guidance) };
+  };
+  const byStage = (swarm: Swarm, text: string, from: string) => {
+    const said = readStageSaid(text, swarm.chunks);
+    const told = swarm.stage(from, said, ticks());
+    return told && { count: said.have.length, complete: false, text: writeStageAsks(told.asks, told.againMs) };
   };
 
   return {
-    announce(request, response, from, image, bytes) {
+    announce(request, response, from, image, bytes, by) {
       const pieces: Buffer[] = [];
       let length = 0;
       request.on('data', (piece: Buffer) => {
@@ -112,7 +133,7 @@ export function createFleetDoor(parts: FleetDoorParts): FleetDoor {
       request.on('end', () => {
         if (length > maxAnnounceBytes) return sendText(request, response, 413, `at most ${maxAnnounceBytes} bytes\n`);
         try {
-          take(response, request, Buffer.concat(pieces).toString('latin1'), from, image, bytes);
+          answer(request, response, Buffer.concat(pieces).toString('latin1'), from, image, bytes, by);
         } catch (error) {
           if (!(error instanceof FleetFormatError)) throw error;
           sendText(request, response, 400, `${error.message}\n`);

@@ -186,6 +186,18 @@ export function sendFile(
   sendPieces(response, body, hold, stalledMs, told);
 }
 
+/** Bytes of a file as a file of its own. @param at its first byte */
+export function partOf(file: HttpFile | HeldFile, at: number, bytes: number, bulk: BulkSender): HeldFile {
+  return {
+    size: bytes,
+    sha256: `${file.sha256}-${at}`,
+    hold() {
+      const whole = 'hold' in file ? file.hold() : holdPath(file.path, bulk);
+      return { read: (first, last) => whole.read(at + first, at + last), release: () => whole.release() };
+    },
+  };
+}
+
 function holdPath(path: string, bulk: BulkSender): FileHold & { readonly path: string } {
   return { path, read: (first, last) => bulk.read(path, first, last), release() {} };
 }

@@ -10,7 +10,9 @@ export type Route =
   /** Names that the tables have. */
   | { readonly kind: 'loader' | 'file'; readonly name: string }
   /** A machine tells what it has of an image of the table: 64 hexadecimal digits. */
-  | { readonly kind: 'fleet'; readonly image: string }
+  | { readonly kind: 'fleet'; readonly image: string; readonly by: 'agent' | 'stage' }
+  /** One chunk of an image of the table, as a whole, for who knows no ranges. */
+  | { readonly kind: 'chunk'; readonly name: string; readonly chunk: number }
   /** Of the binary cache. Whether it has that, it says itself. */
   | { readonly kind: 'nix'; readonly ask: NixAsk }
   | { readonly kind: 'refuse'; readonly status: 404 | 405 | 414; readonly text: string; readonly why: string };
@@ -30,9 +32,9 @@ export function routeOf(method: string, url: string, tables: RouteTables, maxUrl
   const file = after(path, '/f/') ?? '';
   const refuse = (status: 404 | 405 | 414, text: string, why: string): Route => ({ kind: 'refuse', status, text, why });
   if (path === '/install') return { kind: 'old-agent' };
-  const image = method === 'POST' ? after(path, '/fleet/') : undefined;
-  if (image !== undefined && /^[0-9a-f]{64}$/.test(image) && tables.files.has(`${image}/image`))
-    return { kind: 'fleet', image };
+  const [image = '', by] = (method === 'POST' ? (after(path, '/fleet/') ?? '') : '').split('/stage');
+  if (/^[0-9a-f]{64}$/.test(image) && (by ?? '') === '' && tables.files.has(`${image}/image`))
+    return { kind: 'fleet', image, by: by === undefined ? 'agent' : 'stage' };
   if (method !== 'GET' && method !== 'HEAD') return refuse(405, 'only GET and HEAD', 'method');
   if (url.length > maxUrlBytes) return refuse(414, 'address too long', 'too-long');
   if (path === '/ping') return { kind: 'ping' };
@@ -41,6 +43,8 @@ export function routeOf(method: string, url: string, tables: RouteTables, maxUrl
   if (mac) return { kind: 'script', mac };
   if (tables.loaders.has(loader)) return { kind: 'loader', name: loader };
   if (tables.files.has(file)) return { kind: 'file', name: file };
+  const [, whole = '', chunk] = /^([0-9a-f]{64}\/image)\/(0|[1-9]\d{0,3})$/.exec(file) ?? [];
+  if (tables.files.has(whole)) return { kind: 'chunk', name: whole, chunk: Number(chunk) };
   const ask = tables.nix === true ? nixAsk(path) : undefined;
   if (ask !== undefined) return { kind: 'nix', ask };
   return refuse(404, 'not found', 'unknown-path');

@@ -1,10 +1,11 @@
 // HTTP on the provisioning addresses only: boot scripts, loaders, and the files of the installer by content address. What can be fetched
 // stands in tables; no text of a request reaches a file system.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { chunkPlace, chunksOf } from '@nixie/proto/fleet';
 import type { Mac } from '../machine/mac.ts';
 import { createFleetDoor } from './fleet-door.ts';
 import { type BulkSender, createBulkSender } from './http-bulk.ts';
-import { type HeldFile, type HttpFile, sendBytes, sendFile, sendText } from './http-file.ts';
+import { type HeldFile, type HttpFile, partOf, sendBytes, sendFile, sendText } from './http-file.ts';
 import type { NixDoor } from './http-nix.ts';
 import { routeOf } from './http-route.ts';
 import type { Seen } from './seen.ts';
@@ -167,7 +168,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     },
   });
 
-  const announce = (request: IncomingMessage, response: ServerResponse, image: string): void => {
+  const announce = (request: IncomingMessage, response: ServerResponse, image: string, by: 'agent' | 'stage'): void => {
     const from = remoteAddress(request);
     const mac = macs.get(from) ?? options.macAt?.(from, localAddress(request));
     if (mac === undefined) {
@@ -175,7 +176,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return;
     }
     if (!macs.has(from)) remember(from, mac);
-    fleet.announce(request, response, from, image, files.get(`${image}/image`)!.size);
+    fleet.announce(request, response, from, image, files.get(`${image}/image`)!.size, by);
   };
 
   const installerFile = (
@@ -200,6 +201,20 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     );
   };
 
+  const chunk = (request: IncomingMessage, response: ServerResponse, name: string, number: number): void => {
+    const file = files.get(name)!;
+    if (number >= chunksOf(file.size)) {
+      refuse(request, response, 404, 'not found', 'unknown-path');
+      return;
+    }
+    const { at, bytes } = chunkPlace({ bytes: file.size }, number);
+    const [from, image] = [remoteAddress(request), name.slice(0, -'/image'.length)];
+    const part = { ...partOf(file, at, bytes, bulk), name };
+    sendFile(request, response, part, bulk, limits.stalledMs, (sentBytes, _total, ended) => {
+      if (ended) fleet.sent(from, image, sentBytes, file.size);
+    });
+  };
+
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     count.requests++;
     request.resume(); // no body is looked at but an announcement, which is there from the next tick on
@@ -221,7 +236,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
         sendBytes(request, response, loaders.get(route.name)!);
         break;
       case 'fleet':
-        announce(request, response, route.image);
+        announce(request, response, route.image, route.by);
+        break;
+      case 'chunk':
+        chunk(request, response, route.name, route.chunk);
         break;
       case 'file':
         installerFile(request, response, route.name, files.get(route.name)!);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Announcement, ChunkSet } from '@nixie/proto/fleet';
+import { type Announcement, ChunkSet, type StageSaid } from '@nixie/proto/fleet';
 import fc from 'fast-check';
 import { Swarm, usualSwarm } from './swarm.ts';
 
@@ -127,6 +127,110 @@ test('whatever machines say, its own counts agree and its promises hold', () => 
       assert.deepEqual(
         take.sort((a, b) => a - b),
         Array.from({ length: chunks }, (_, i) => i),
+      );
+    }),
+  );
+});
+
+const needs = (have: readonly number[], more: Partial<StageSaid> = {}): StageSaid => ({
+  first: 12,
+  last: 19,
+  have,
+  port: 7483,
+  wants: 4,
+  stuck: false,
+  not: [],
+  ...more,
+});
+const places = (told: ReturnType<Swarm['stage']>): string[] =>
+  told!.asks.map(({ chunk, from }) => `${chunk} ${from === 'door' ? from : from.address}`);
+
+test('a boot stage takes what it needs from us while nobody has it, and from others then', () => {
+  const swarm = new Swarm(chunks, half);
+  assert.deepEqual(places(swarm.stage('a', needs([]), 0)), ['12 door', '13 door', '14 door', '15 door']);
+  assert.deepEqual(places(swarm.stage('b', needs([]), 1)), ['16 door', '17 door']);
+  assert.deepEqual(places(swarm.stage('c', needs([]), 2)), [], 'what is coming is not sent twice');
+  swarm.stage('a', needs([12, 13, 14, 15], { wants: 0 }), 3);
+  assert.deepEqual(places(swarm.stage('c', needs([], { wants: 1 }), 4)), ['18 door']);
+  const [first, second] = places(swarm.stage('c', needs([18], { wants: 2 }), 5));
+  assert.equal(first, '19 door');
+  assert.match(second!, /^1[2-5] a$/);
+  assert.deepEqual(
+    places(swarm.stage('c', needs([18, 19], { wants: 4, not: ['a'] }), 6)),
+    [],
+    'a liar is not named again',
+  );
+});
+
+test('what a boot stage was told to take and has not when it comes again is told anew', () => {
+  const swarm = new Swarm(chunks, half);
+  assert.deepEqual(places(swarm.stage('a', needs([], { wants: 2 }), 0)), ['12 door', '13 door']);
+  assert.deepEqual(places(swarm.stage('a', needs([13], { wants: 2 }), 1)), ['12 door', '14 door']);
+});
+
+test('agents that have the first part serve boot stages, each a few at a time', () => {
+  const swarm = new Swarm(chunks, half);
+  const all = Array.from({ length: chunks }, (_, i) => i);
+  swarm.announce('done', says(all), 0);
+  const sent = ['a', 'b', 'c'].map((who) => places(swarm.stage(who, needs([], { wants: 2 }), 1)).length);
+  assert.deepEqual(sent, [1, 1, 1], 'one chunk of one machine at a time');
+  swarm.stage('d', needs([], { wants: 1 }), 2);
+  assert.deepEqual(places(swarm.stage('e', needs([]), 3)), [], `${usualSwarm.eachServes} are sent to one`);
+  assert.equal(places(swarm.stage('a', needs([12]), 4)).length, 1, 'one who comes again has left its place');
+  assert.equal(
+    places(swarm.stage('e', needs([], { wants: 1 }), usualSwarm.servesMs + 5)).length,
+    1,
+    'and one who never does',
+  );
+  // It goes on as an agent, which is named everything it lacks.
+  assert.equal(
+    swarm.announce('a', says([12, 13, 14, 15, 16, 17, 18, 19]), usualSwarm.servesMs + 6)!.peers[0]!.address,
+    'done',
+  );
+});
+
+test('whatever boot stages and agents say, a boot stage is told of what it lacks and needs, once each', () => {
+  const one = fc.record({
+    who: fc.integer({ min: 0, max: 5 }),
+    stage: fc.boolean(),
+    have: fc.array(fc.integer({ min: 12, max: 19 })),
+    wants: fc.integer({ min: 0, max: 8 }),
+    stuck: fc.boolean(),
+    not: fc.array(fc.integer({ min: 0, max: 5 }).map((who) => `10.0.0.${who}`)),
+    after: fc.integer({ min: 0, max: 8000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 60 }), (said) => {
+      const swarm = new Swarm(chunks, half, { machines: 5 });
+      let now = 0;
+      for (const { who, stage, have, wants, stuck, not, after } of said) {
+        now += after;
+        const address = `10.0.0.${who}`;
+        if (!stage) {
+          swarm.announce(address, says(have, { wants, stuck }), now);
+          continue;
+        }
+        const told = swarm.stage(address, needs(have, { wants, stuck, not }), now);
+        if (told === undefined) continue;
+        assert.ok(told.asks.length <= wants);
+        const asked = told.asks.map(({ chunk }) => chunk);
+        assert.equal(new Set(asked).size, asked.length);
+        for (const chunk of asked) assert.ok(chunk >= 12 && chunk <= 19 && !have.includes(chunk));
+        for (const { from } of told.asks)
+          if (from !== 'door') assert.ok(from.address !== address && !not.includes(from.address));
+        assert.ok(told.againMs >= 100);
+      }
+      // After all have left it is everything from us, once.
+      now += usualSwarm.lifeMs * 2;
+      const got: number[] = [];
+      for (let i = 0; i < 20 && got.length < 8; i++) {
+        const { asks } = swarm.stage('z', needs(got), now + i)!;
+        assert.ok(asks.every(({ from }) => from === 'door'));
+        got.push(...asks.map(({ chunk }) => chunk));
+      }
+      assert.deepEqual(
+        got.sort((a, b) => a - b),
+        [12, 13, 14, 15, 16, 17, 18, 19],
       );
     }),
   );

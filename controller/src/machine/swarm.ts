@@ -3,7 +3,15 @@
 // We send each chunk about once: a machine is told to take one that nobody has, and everybody else gets it from there. Only a few are under way at a
 // time, so that each arrives soon and can be passed on. Nothing that a machine says is believed beyond this: a false set of chunks costs others a
 // request, and each chunk is checked against the manifest by whoever gets it.
-import { type Announcement, ChunkSet, type Guidance, maxTake, type Peer } from '@nixie/proto/fleet';
+import {
+  type Announcement,
+  ChunkSet,
+  type Guidance,
+  maxTake,
+  type Peer,
+  type StageAsk,
+  type StageSaid,
+} from '@nixie/proto/fleet';
 
 export interface SwarmLimits {
   /** Chunks under way from us at once. */
@@ -21,6 +29,9 @@ export interface SwarmLimits {
   readonly leastAgainMs: number;
   readonly againMsEach: number;
   readonly doneAgainMs: number;
+  /** Boot stages that are sent to one machine at a time, and how long one of them counts that says nothing more, milliseconds. */
+  readonly eachServes: number;
+  readonly servesMs: number;
 }
 
 export const usualSwarm: SwarmLimits = {
@@ -33,6 +44,8 @@ export const usualSwarm: SwarmLimits = {
   leastAgainMs: 100,
   againMsEach: 1,
   doneAgainMs: 8000,
+  eachServes: 4,
+  servesMs: 20_000,
 };
 
 interface Member {
@@ -44,6 +57,16 @@ interface Member {
   place: number;
   /** Chunks that it was told to take, and when. */
   readonly taking: Map<number, number>;
+  /** Those that it, a boot stage, was sent to. */
+  sentTo: Member[];
+  /** Requests of boot stages that were sent here. */
+  serves: number;
+}
+
+/** Chunks from `first` to `last`, both included. */
+interface Stretch {
+  readonly first: number;
+  readonly last: number;
 }
 
 export class Swarm {
@@ -91,7 +114,8 @@ export class Swarm {
     this.#hold(member, said.have);
     for (const chunk of [...member.taking.keys()])
       if (forgot || said.have.has(chunk) || said.gaveUp.includes(chunk)) this.#release(member, chunk);
-    const take = member.have.complete ? [] : this.#give(member, said, now);
+    const take = member.have.complete ? [] : this.#give(member, said, now, { first: 0, last: this.chunks - 1 });
+    this.#served(member);
     const { leastAgainMs, againMsEach, doneAgainMs } = this.#limits;
     return {
       peers: member.have.complete ? [] : this.#name(member),
@@ -100,10 +124,68 @@ export class Swarm {
     };
   }
 
-  #join(address: string, { have, port }: Announcement, now: number): Member | undefined {
+  /**
+   * A boot stage, which needs some chunks only and is told of whom to ask each. It asks for all that it is told and then comes again: what it
+   * doesn't have by then it didn't get. Undefined: there is no room for one more machine.
+   */
+  stage(address: string, said: StageSaid, now: number): { asks: StageAsk[]; againMs: number } | undefined {
+    this.#sweep(now);
+    const have = new ChunkSet(this.chunks);
+    for (const chunk of said.have) have.add(chunk);
+    const member = this.#members.get(address) ?? this.#join(address, { have, port: said.port }, now);
+    if (member === undefined) return undefined;
+    member.seenAt = now;
+    member.port = said.port;
+    this.#hold(member, have);
+    for (const chunk of [...member.taking.keys()]) this.#release(member, chunk);
+    this.#served(member);
+    const take = this.#give(member, { wants: said.wants, stuck: said.stuck }, now, said);
+    const asks = take.map((chunk): StageAsk => ({ chunk, from: 'door' }));
+    this.#send(member, said, asks);
+    const { leastAgainMs, againMsEach } = this.#limits;
+    return { asks, againMs: Math.max(leastAgainMs, this.#members.size * againMsEach) };
+  }
+
+  /** What it was sent for is here, or isn't. */
+  #served(member: Member): void {
+    for (const other of member.sentTo) other.serves -= 1;
+    member.sentTo = [];
+  }
+
+  /** Drawn by lot; of what one has, the rarest. */
+  #send(member: Member, said: StageSaid, asks: StageAsk[]): void {
+    const list = this.#list;
+    const asked = new Set(asks.map(({ chunk }) => chunk));
+    const looks = Math.min(list.length, this.#limits.named * 4);
+    for (let i = 0; i < looks && asks.length < said.wants; i++) {
+      this.#swap(i, i + Math.floor(this.#random() * (list.length - i)));
+      const other = list[i]!;
+      const { address, port } = other;
+      if (other === member || port === 0 || other.serves >= this.#limits.eachServes || said.not.includes(address))
+        continue;
+      const chunk = this.#rarest(said, (each) => other.have.has(each) && !member.have.has(each) && !asked.has(each));
+      if (chunk === undefined) continue;
+      asked.add(chunk);
+      asks.push({ chunk, from: { address, port } });
+      other.serves += 1;
+      member.sentTo.push(other);
+    }
+  }
+
+  #join(address: string, { have, port }: Pick<Announcement, 'have' | 'port'>, now: number): Member | undefined {
     if (this.#members.size >= this.#limits.machines) return undefined;
     const nothing = new ChunkSet(have.size);
-    const member = { address, port, have: nothing, seenAt: now, place: this.#list.length, taking: new Map() };
+    const place = this.#list.length;
+    const member: Member = {
+      address,
+      port,
+      have: nothing,
+      seenAt: now,
+      place,
+      taking: new Map(),
+      sentTo: [],
+      serves: 0,
+    };
     this.#members.set(address, member);
     this.#list.push(member);
     return member;
@@ -130,7 +212,7 @@ export class Swarm {
     if (this.#copies[chunk] === 0 && this.#coming[chunk] === 0) this.#next = Math.min(this.#next, chunk);
   }
 
-  #give(member: Member, said: Announcement, now: number): number[] {
+  #give(member: Member, said: Pick<Announcement, 'wants' | 'stuck'>, now: number, { first, last }: Stretch): number[] {
     const { slots, stuckSlots } = this.#limits;
     const room = slots + (said.stuck ? stuckSlots : 0) - this.#underWay;
     // One alone may take all that is to be had; of many, each one, so that what nobody had is soon in many places.
@@ -146,22 +228,23 @@ export class Swarm {
       most -= 1;
     };
     while (this.#next < this.chunks && (this.#copies[this.#next]! > 0 || this.#coming[this.#next]! > 0)) this.#next++;
-    for (let chunk = this.#next; most > 0 && chunk < this.chunks; chunk++)
+    for (let chunk = Math.max(first, this.#next); most > 0 && chunk <= last; chunk++)
       if (this.#copies[chunk] === 0 && this.#coming[chunk] === 0) tell(chunk);
     if (said.stuck && take.length === 0 && most > 0) {
-      const wanted = this.#rarest(member);
+      const wanted = this.#rarest({ first, last }, (chunk) => !member.have.has(chunk) && !member.taking.has(chunk));
       if (wanted !== undefined) tell(wanted);
     }
     return take;
   }
 
-  /** Of those that it neither has nor takes; beginning anywhere, as all those with one copy are alike. */
-  #rarest(member: Member): number | undefined {
+  /** Beginning anywhere, as all those with one copy are alike. */
+  #rarest({ first, last }: Stretch, wanted: (chunk: number) => boolean): number | undefined {
     let best: number | undefined;
-    const from = Math.floor(this.#random() * this.chunks);
-    for (let i = 0; i < this.chunks; i++) {
-      const chunk = (from + i) % this.chunks;
-      if (member.have.has(chunk) || member.taking.has(chunk)) continue;
+    const count = last - first + 1;
+    const from = Math.floor(this.#random() * count);
+    for (let i = 0; i < count; i++) {
+      const chunk = first + ((from + i) % count);
+      if (!wanted(chunk)) continue;
       if (best === undefined || this.#copies[chunk]! < this.#copies[best]!) best = chunk;
     }
     return best;
@@ -193,18 +276,20 @@ export class Swarm {
   }
 
   #sweep(now: number): void {
-    const { lifeMs, takeMs } = this.#limits;
+    const { lifeMs, takeMs, servesMs } = this.#limits;
     // Often enough for both, and not at each of a thousand announcements a second.
     if (now - this.#sweptAt < Math.min(lifeMs, takeMs) / 10) return;
     this.#sweptAt = now;
     for (const member of [...this.#members.values()]) {
       for (const [chunk, since] of [...member.taking]) if (now - since > takeMs) this.#release(member, chunk);
+      if (now - member.seenAt > servesMs) this.#served(member);
       if (now - member.seenAt > lifeMs) this.#leave(member);
     }
   }
 
   #leave(member: Member): void {
     for (const chunk of [...member.taking.keys()]) this.#release(member, chunk);
+    this.#served(member);
     this.#hold(member, new ChunkSet(this.chunks));
     this.#members.delete(member.address);
     this.#swap(member.place, this.#list.length - 1);

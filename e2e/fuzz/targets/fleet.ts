@@ -6,13 +6,16 @@ import {
   FleetFormatError,
   maxChunks,
   maxPeers,
+  maxStageAsks,
   maxTake,
   readAnnouncement,
   readGuidance,
   readManifest,
+  readStageSaid,
   writeAnnouncement,
   writeGuidance,
   writeManifest,
+  writeStageAsks,
 } from '../../../proto/fleet.ts';
 import { bytesOf, must, type Target, text } from '../target.ts';
 
@@ -33,6 +36,7 @@ export const target: Target = {
     bytesOf(`3\n${manifest}`),
     bytesOf('9\n{"have":"gAA","port":7483,"wants":4,"stuck":false,"gave_up":[1,2]}'),
     bytesOf('9\n{"peers":[{"at":"10.0.0.7","port":7483,"have":"*"}],"take":[0,8],"again_ms":100}'),
+    bytesOf('9\nfirst 2\nlast 8\nhave 3 4\nport 7483\nwants 4\nstuck 0\nnot 10.0.0.7 fd00::1\n'),
     bytesOf('3\n*'),
     bytesOf('12\n__A'),
   ],
@@ -45,6 +49,12 @@ export const target: Target = {
     '"peers":',
     '"take":',
     '"again_ms":',
+    'first ',
+    'last ',
+    'have ',
+    'wants ',
+    'stuck ',
+    'not ',
     '-1',
     '1e9',
     '4096',
@@ -78,6 +88,17 @@ export const target: Target = {
         'an address names no place in a URL',
       );
       must(readGuidance(writeGuidance(heard), chunks).take.length === heard.take.length, 'it reads what it writes');
+    }
+    const stage = tried(() => readStageSaid(body, chunks));
+    if (stage !== undefined) {
+      must(stage.first <= stage.last && stage.last < chunks, 'a stretch is of the image');
+      must(
+        stage.have.every((chunk) => chunk >= stage.first && chunk <= stage.last),
+        'it has what it needs, and nothing else',
+      );
+      must(stage.wants <= maxStageAsks && stage.port <= 65_535, 'numbers are bounded');
+      const asks = stage.not.map((address) => ({ chunk: stage.first, from: { address, port: 7483 } }));
+      must(/^again 100\n(\d+ \S+:7483\n)*$/.test(writeStageAsks(asks, 100)), 'an answer is lines of two words');
     }
     const set = tried(() => ChunkSet.read(body, chunks));
     if (set !== undefined) must(set.complete || set.text() === body, 'a set has one text');

@@ -22,6 +22,8 @@ export const target: Target = {
     bytesOf('/ping\nGET'),
     bytesOf('/install\nPOST'),
     bytesOf(`/fleet/${image}\nPOST`),
+    bytesOf(`/fleet/${image}/stage\nPOST`),
+    bytesOf(`/f/${image}/image/12\nGET`),
   ],
   dictionary: [
     '/f/',
@@ -55,6 +57,11 @@ export const target: Target = {
     }
     if (route.kind === 'fleet')
       must(method === 'POST' && route.image === image, 'announcements are of an image of the table');
+    if (route.kind === 'chunk')
+      must(
+        route.name === `${image}/image` && route.chunk >= 0 && route.chunk < 10_000,
+        'a chunk is of an image of the table',
+      );
     for (const size of [0, 1, 100, 3_000_000_000]) {
       const asked = parseRange(range, size);
       if (typeof asked === 'object')
