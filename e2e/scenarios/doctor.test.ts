@@ -13,6 +13,7 @@ import { run, start } from '../lab/child.ts';
 import { type DhcpServer, foreignDhcp, strangeProxy } from '../lab/foreign-dhcp.ts';
 import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { lan, makeNetwork, type Network } from '../lab/net.ts';
+import { until } from '../lab/patience.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { startTalker } from '../lab/sockets/talker.ts';
@@ -23,9 +24,9 @@ const skip = skipUnless(
   needFiles(['/usr/lib/ipxe/snponly.efi', '/usr/lib/ipxe/undionly.kpxe']),
 );
 const root = join(import.meta.dirname, '../..');
-const deadlineMs = 120_000;
+const deadlineMs = 900_000;
 
-describe('nixie doctor on a LAN', { skip, timeout: 180_000 }, () => {
+describe('nixie doctor on a LAN', { skip, timeout: 900_000 }, () => {
   let net: Network;
   let site: DhcpServer;
   let folder = '';
@@ -49,7 +50,7 @@ describe('nixie doctor on a LAN', { skip, timeout: 180_000 }, () => {
   async function doctor(args: readonly string[], as: readonly string[] = []) {
     const program = [process.execPath, join(root, 'controller/src/bin/nixie.ts'), 'doctor', '--json', ...args];
     const env = { PATH: `${folder}/bin:${process.env.PATH}`, HOME: folder };
-    const ran = await run(net.inside(net.srv, [...as, ...program]), { env, accept: true, deadlineMs: 60_000 });
+    const ran = await run(net.inside(net.srv, [...as, ...program]), { env, accept: true });
     const [first, ...findings] = ran.stdout
       .split('\n')
       .filter(Boolean)
@@ -110,11 +111,8 @@ describe('nixie doctor on a LAN', { skip, timeout: 180_000 }, () => {
       'table inet f { chain input { type filter hook input priority 0; policy drop; udp dport { 67, 69 } accept; tcp dport 7480 accept; iifname "eth0" udp sport 67 accept; }; }';
     try {
       await run(net.inside(net.srv, ['nft', '-f', '-']), { input: rules });
-      for (let tries = 0; tries < 50; tries++) {
-        const table = await run(net.inside(net.srv, ['cat', '/proc/net/udp']));
-        if (/ 00000000:0043 /.test(table.stdout)) break;
-        await new Promise((next) => setTimeout(next, 100));
-      }
+      const table = async () => (await run(net.inside(net.srv, ['cat', '/proc/net/udp']))).stdout;
+      await until('dnsmasq to hold the port', async () => / 00000000:0043 /.test(await table()));
       const { code, problems } = await doctor(['--interface', 'eth0']);
       assert.equal(code, 1);
       assert.deepEqual(
@@ -228,12 +226,15 @@ describe('nixie doctor on a LAN', { skip, timeout: 180_000 }, () => {
     const client = start(net.inside(namespace, get), { deadlineMs });
     try {
       const kindOf = (line: Record<string, unknown>) => (line.seen as Seen | undefined)?.kind;
-      const { seen } = await doors.hear('a block sent again', (line) => kindOf(line) === 'tftp-resending', 25_000);
+      const { seen } = await doors.hear('a block sent again', (line) => kindOf(line) === 'tftp-resending');
       const trails = new Trails({ hostOfMac: new Map(), journal: { write: () => {} }, now: Date.now });
       trails.seen({ ...(seen as Seen), machine: 'm1' });
       const [finding] = diagnose(trails.of('m1'), Date.now()).findings;
       assert.equal(finding?.id, 'tftp-mtu');
-      assert.match(finding.says, /^snponly\.efi: block 1 was sent [4-6] times at 1468 bytes and never acknowledged$/);
+      assert.match(
+        finding.says,
+        /^snponly\.efi: block 1 was sent (?:[4-9]|\d\d+) times at 1468 bytes and never acknowledged$/,
+      );
     } finally {
       await client.stop();
       await doors.stop();
