@@ -331,6 +331,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       registrations,
       installer: (system) => installers.get(system),
       mayLoad: (host) => waves.mayLoad(host),
+      keptAway: (host) => waves.keptAway(host),
       macAt: (address, ours) => neighbourAt(links, address, ours),
       contradicts: (host, macs, address) => whereabouts.contradicts(host, macs, address),
       authorizedKeys: [
@@ -377,11 +378,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       relayRoutes(each);
     };
 
-    const sent = (progress: FileProgress, relay?: string): void => {
+    const sent = (progress: FileProgress, relay?: string, byUplink = false): void => {
       trails.file(progress, relay);
       const { mac, file, sentBytes } = progress;
       const host = mac === undefined ? undefined : book.withMac(mac, relay);
-      if (host !== undefined && !progress.file.endsWith('/image')) waves.sent(host, progress.file, progress.sentBytes);
+      if (host !== undefined && !progress.file.endsWith('/image')) waves.sent(host, progress.file, progress.sentBytes, byUplink);
       if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
       const all = loading.sent(host.name, host.system, file, sentBytes);
       if (all === undefined) return;
@@ -455,6 +456,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       tokens,
       tokensChanged: () => state.tokensChanged(tokens),
       admission,
+      loads: (relay) => waves.loads(relay),
       ...given('cache', cache),
       folder: state.folder.path,
       ...given('childUser', rights.as),

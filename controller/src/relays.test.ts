@@ -101,6 +101,7 @@ async function lab(t: TestContext) {
     tokens,
     tokensChanged: () => {},
     admission,
+    loads: () => 0,
     folder,
     node: process.execPath,
     onSeen: (each) => seen.push(each),

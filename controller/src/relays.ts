@@ -52,6 +52,8 @@ export interface RelayPartWorld {
   readonly tokens: TokenBook;
   tokensChanged(): void;
   readonly admission: Pick<Admission, 'scriptServed'>;
+  /** So many machines may load at once behind a relay. */
+  loads(relay: string): number;
   /** Absent: there is none. */
   readonly cache?: { readonly paths: PathTable & { readonly publicKey: string } };
   /** Private folder for what ssh needs to go by a relay; `childUser` may enter it. */
@@ -61,7 +63,7 @@ export interface RelayPartWorld {
   /** node by absolute path, which `childUser` may start. */
   readonly node: string;
   onSeen(seen: Seen): void;
-  onProgress(progress: FileProgress, relay: string): void;
+  onProgress(progress: FileProgress, relay: string, byUplink: boolean): void;
   /** How things stand with the relay of a host, when that has changed. */
   onState(host: string, state: 'up' | 'away' | 'refused' | 'no-plan', detail: string): void;
   notice(level: 'info' | 'warning', text: string): void;
@@ -142,6 +144,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
         httpPort: world.httpPort,
         agentPort: world.agentPort,
         cacheKey: world.cache?.paths.publicKey ?? '',
+        loads: world.loads(relay),
       }),
     firstVersion: BigInt(Math.round(world.now())),
     ticks,
@@ -177,7 +180,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
         break;
       case 'file': {
         const progress = readFileServed(said.value);
-        if (progress !== undefined) world.onProgress(progress, name);
+        if (progress !== undefined) world.onProgress(progress, name, said.value.byUplink);
       }
     }
   };

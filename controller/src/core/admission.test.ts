@@ -58,6 +58,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
   core.add('m1');
   const tokens = new TokenBook(randomBytes);
   const book = new HostBook([host]);
+  const keptAway: string[] = [];
   const admission = new Admission({
     core,
     hosts: book,
@@ -74,6 +75,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
       macs.includes(mac) && address === '203.0.113.66' ? 'by DHCP it is elsewhere' : undefined,
     alive: () => alive,
     mayLoad: () => room,
+    keptAway: ({ name }) => void keptAway.push(name),
     authorizedKeys: ['ssh-ed25519 AAAA run'],
     credentialSecret: randomBytes(32),
     fingerprint: 'c'.repeat(64),
@@ -88,6 +90,7 @@ function house(registrations = new Map<string, KeptRegistration>()) {
     return 'script' in answer ? answer.script : `refused: ${answer.refuse}`;
   };
   return {
+    keptAway,
     core,
     tokens,
     book,
@@ -369,7 +372,7 @@ test('a machine of one subnet gets no script on our own networks, whoever has it
 });
 
 test('a relay tells of scripts of its own machines; that one boots in a circle is believed while it is news', () => {
-  const { core, book, tokens, admission, walk, pass } = house();
+  const { core, book, tokens, admission, walk, pass, keptAway } = house();
   book.put({ ...host, relay: 'rack7' });
   walk('begin', 'found-nobody');
   pass(60 * 60_000);
@@ -384,13 +387,19 @@ test('a relay tells of scripts of its own machines; that one boots in a circle i
   });
   const token = tokens.stock(mac, 'm1', 60 * 60_000, 60 * 60_000);
   admission.scriptServed('rack8', word({ token }));
+  admission.scriptServed('rack8', word({ verdict: 'crowded' }));
   assert.equal(core.life('m1')?.stage, 'waking', 'not of another relay');
+  assert.deepEqual(keptAway, []);
+  admission.scriptServed('rack7', word({ verdict: 'crowded' }));
+  assert.deepEqual(keptAway.splice(0), ['m1']);
   admission.scriptServed('rack7', word({ token }));
   assert.equal(core.life('m1')?.stage, 'loading');
   admission.scriptServed('rack7', word({ verdict: 'loop', unixMs: BigInt(50 * 60_000) }));
   assert.equal(core.life('m1')?.stage, 'loading', 'it waited for the uplink');
   admission.scriptServed('rack7', word({ verdict: 'loop' }));
   assert.equal(core.life('m1')?.stage, 'failed');
+  admission.scriptServed('rack7', word({ verdict: 'crowded' }));
+  assert.deepEqual(keptAway, []);
 });
 
 test('of a connection that is gone nobody knows the place: it registers nobody, whatever address it tells', () => {

@@ -24,6 +24,8 @@ export interface AdmissionWorld {
   readonly installer: (system: System) => InstallerFiles | undefined;
   /** So few load that one more may. Absent: any number. */
   readonly mayLoad?: (host: Host) => boolean;
+  /** Its relay told it to ask again, since too many load there. */
+  readonly keptAway?: (host: Host) => void;
   /**
    * The MAC that has this address on our networks; undefined: not known. `foreign`: the address is on none of them.
    * @param ours the address of ours that it reached: two interfaces may have the same private addresses
@@ -300,6 +302,8 @@ export class Admission {
         machine,
         `${placeText({ relay, address })} asked for the boot script of ${mac} while its installer runs; it has to wait`,
       );
+    if (verdict === 'crowded' && life !== undefined && offerIn(life.stage) === 'installer')
+      this.#world.keptAway?.(host);
     // Without a token it was told to wait, or to boot its disk.
     const given = token !== '' && tokens.served(token, machine, ticks());
     if (given) this.#world.tokensChanged?.();

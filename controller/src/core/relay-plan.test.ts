@@ -47,6 +47,7 @@ const parts: RelayPlanParts = {
   httpPort: 7480,
   agentPort: 7481,
   cacheKey: '',
+  loads: 84,
 };
 
 test('a relay is told of its own machines, even where others have the same MAC', () => {

@@ -37,6 +37,8 @@ export interface RelayPlanParts {
   readonly agentPort: number;
   /** Empty: there is no binary cache. */
   readonly cacheKey: string;
+  /** Machines that may load at once. */
+  readonly loads: number;
 }
 
 /** Half a day, as on our own networks. */
@@ -88,6 +90,7 @@ export function makeRelayPlan(parts: RelayPlanParts): Omit<BootPlan, 'version'> 
       .flatMap(({ kernel, initrd, image, imageManifest }) => [kernel, initrd, imageManifest, image])
       .filter((file) => file !== undefined),
     cacheKey: parts.cacheKey,
+    loads: parts.loads,
   };
 }
 

@@ -14,6 +14,7 @@ const empty: Omit<BootPlan, 'version'> = {
   loaders: [],
   ahead: [],
   cacheKey: '',
+  loads: 0,
 };
 
 function lab() {

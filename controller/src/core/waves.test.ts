@@ -174,3 +174,32 @@ test('a slower wire than thought is found out and told; one that loads alone sho
   const minutes = (text: string): number => Number(/about (\d+) min/.exec(text)![1]);
   assert.ok(told[1]!.startsWith('now ') && minutes(told[1]!) > 3 * minutes(told[0]!), told.join('; '));
 });
+
+test('so many may load behind a relay as its own network can serve; what comes over the uplink says nothing of that', async () => {
+  const { waves, held, pass, stage } = run(40, () => 'rack7');
+  const hosts = Array.from({ length: 40 }, (_, i) => ({ name: `m${i}`, relay: 'rack7' }) as Host);
+  assert.equal(waves.loads('rack7'), 84);
+  for (const { name } of hosts) await stage(name, 'loading');
+  let sent = 0;
+  const load = async (seconds: number, bytes: number, byUplink: boolean) => {
+    for (let second = 0; second < seconds; second++) {
+      await pass(1000);
+      sent += bytes;
+      for (const host of hosts) waves.sent(host, 'kernel', sent, byUplink);
+    }
+  };
+  await load(20, 1e5, true);
+  assert.equal(waves.loads('rack7'), 84);
+  // 40 MB a second.
+  await load(20, 1e6, false);
+  assert.ok(waves.loads('rack7') >= 30 && waves.loads('rack7') <= 32, `${waves.loads('rack7')}`);
+  // Not for every breath of the wire.
+  const before = waves.loads('rack7');
+  await load(20, 1.1e6, false);
+  assert.equal(waves.loads('rack7'), before);
+  const [one] = hosts;
+  waves.keptAway(one!);
+  assert.ok(held.has('m0'));
+  await pass(61_000);
+  assert.ok(!held.has('m0'));
+});

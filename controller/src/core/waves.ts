@@ -44,6 +44,8 @@ const tellEveryMs = 60_000;
 const fewest = 8;
 /** Who may not load asks again every 15 seconds; one that hasn't for so long has gone. Milliseconds. */
 const askedAgainMs = 60_000;
+/** Beyond this nobody counts. */
+const mostLoads = 10_000;
 /** So many load at once that the wire is what limits them. */
 const fullWith = 4;
 
@@ -59,6 +61,8 @@ interface Group {
   readonly woken: Map<string, number>;
   readonly rate: SentRate;
   plan: WavePlan | undefined;
+  /** As its relay was told. */
+  loads: number;
   toldAt: number;
   told: WavePlan | undefined;
 }
@@ -91,7 +95,7 @@ export class Waves {
 
   /** Resolves when it may be woken, or at the signal. */
   async turn(host: Host, signal: AbortSignal): Promise<void> {
-    const group = this.#group(host);
+    const group = this.#groupOf(host.relay ?? '');
     this.#decide(host.relay ?? '', group);
     if (group.waiting.length === 0 && this.#room(host.relay ?? '', group) > 0) {
       group.woken.set(host.name, this.#world.ticks());
@@ -117,25 +121,41 @@ export class Waves {
    * not is told to ask again soon, and its clock stands as long as it does.
    */
   mayLoad(host: Host): boolean {
-    const { life, hold, after } = this.#world;
+    const { life } = this.#world;
     const relay = host.relay ?? '';
-    const group = this.#group(host);
-    this.#decide(relay, group);
     const loading = this.#hosts(relay).filter(({ name }) => name !== host.name && life(name)?.stage === 'loading');
+    if (loading.length >= this.loads(host.relay)) {
+      this.keptAway(host);
+      return false;
+    }
     const kept = this.#kept.get(host.name);
     kept?.off();
-    if (loading.length < Math.max(fewest, group.plan?.loads ?? 0)) {
-      this.#kept.delete(host.name);
-      kept?.release();
-      return true;
-    }
+    this.#kept.delete(host.name);
+    kept?.release();
+    return true;
+  }
+
+  /** So many may load at once, whoever woke them. A relay counts its own, also while its uplink is down. */
+  loads(relay: string | undefined): number {
+    const group = this.#groupOf(relay ?? '');
+    this.#decide(relay ?? '', group);
+    const wanted = Math.min(mostLoads, Math.max(fewest, group.plan?.loads ?? 0));
+    // A relay is sent its whole plan for a change of this.
+    if (Math.abs(wanted - group.loads) > 0.25 * group.loads) group.loads = wanted;
+    return relay === undefined ? wanted : group.loads;
+  }
+
+  /** It was told to ask again: its clock stands as long as it does. */
+  keptAway(host: Host): void {
+    const { hold, after } = this.#world;
+    const kept = this.#kept.get(host.name);
+    kept?.off();
     const release = kept?.release ?? hold(host.name);
     const off = after(askedAgainMs, () => {
       this.#kept.delete(host.name);
       release();
     });
     this.#kept.set(host.name, { release, off });
-    return false;
   }
 
   /** Runs copy and install of a machine whose turn it is, and learns how long that takes. */
@@ -165,16 +185,19 @@ export class Waves {
     }
   }
 
-  /** Bytes of one response, so far. Not those of an image, which machines get from each other. */
-  sent(host: Host, response: string, bytes: number): void {
-    this.#add(host, `${host.name} ${response}`, bytes);
+  /**
+   * Bytes of one response, so far. Not those of an image, which machines get from each other.
+   * @param byUplink its relay was still fetching it: that shows nothing of the wire between relay and machines
+   */
+  sent(host: Host, response: string, bytes: number, byUplink = false): void {
+    this.#add(host, `${host.name} ${response}`, bytes, !byUplink);
   }
 
-  /** Copies use the same wire. */
+  /** Copies use the same wire; behind a relay the first of each path came by another. */
   see(event: RunEvent): void {
     if (event.event !== 'progress' || event.stage !== 'copy' || event.done_bytes === undefined) return;
     const host = this.#world.hosts().find(({ name }) => name === event.host);
-    if (host !== undefined) this.#add(host, `${event.host} copy`, event.done_bytes);
+    if (host !== undefined) this.#add(host, `${event.host} copy`, event.done_bytes, host.relay === undefined);
   }
 
   close(): void {
@@ -184,21 +207,21 @@ export class Waves {
     this.#alarm = undefined;
   }
 
-  #add(host: Host, key: string, bytes: number): void {
+  #add(host: Host, key: string, bytes: number, counts: boolean): void {
     const before = this.#counted.get(key) ?? 0;
     this.#counted.set(key, bytes);
     if (this.#counted.size > 20_000) this.#counted.delete(this.#counted.keys().next().value!);
+    if (!counts) return;
     const using = this.#world.hosts().filter(({ name, relay }) => {
       const stage = this.#world.life(name)?.stage;
       return relay === host.relay && (stage === 'loading' || stage === 'copy');
     });
     // A response that begins anew counts from nothing.
     const more = bytes >= before ? bytes - before : bytes;
-    this.#group(host).rate.add(more, this.#world.ticks(), using.length >= fullWith);
+    this.#groupOf(host.relay ?? '').rate.add(more, this.#world.ticks(), using.length >= fullWith);
   }
 
-  #group(host: Host): Group {
-    const relay = host.relay ?? '';
+  #groupOf(relay: string): Group {
     const known = this.#groups.get(relay);
     if (known !== undefined) return known;
     const fresh: Group = {
@@ -206,6 +229,7 @@ export class Waves {
       woken: new Map(),
       rate: new SentRate(),
       plan: undefined,
+      loads: 0,
       toldAt: Number.NEGATIVE_INFINITY,
       told: undefined,
     };

@@ -95,6 +95,12 @@ export class Cache {
     this.#pinned = new Set(files);
   }
 
+  /** Is it here, whole? */
+  has(ref: CacheRef): boolean {
+    const entry = this.#entries.get(ref.sha256);
+    return entry !== undefined && this.#isWhole(entry, ref);
+  }
+
   /** Begins to read a file, which is fetched when it isn't here. Nothing evicts it meanwhile. */
   hold(ref: CacheRef): FileHold {
     const entry = this.#entry(ref.sha256);

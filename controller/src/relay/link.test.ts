@@ -149,6 +149,7 @@ const emptyPlan: BootPlan = {
   loaders: [],
   ahead: [],
   cacheKey: '',
+  loads: 0,
 };
 
 /** A cable between both ends, that can be cut. */

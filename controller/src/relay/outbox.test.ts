@@ -125,9 +125,25 @@ test('a script that used a token outlives those without one, and an answer the n
       sentBytes: 1n,
       totalBytes: 2n,
       ended: false,
+      byUplink: false,
     };
     full.push({ $case: 'file', value });
   }
   assert.equal(full.dropped, 501);
   assert.deepEqual(full.take()?.message, found);
+});
+
+test('that a machine has to wait is of the moment: it fills nothing, and the newest word is enough', () => {
+  const box = new Outbox();
+  const waits = (n: number, at: number): Said => {
+    const value = { ...(script(n) as Said & { $case: 'script' }).value, verdict: 'crowded', unixMs: BigInt(at) };
+    return { $case: 'script', value };
+  };
+  box.push(waits(1, 1));
+  box.up();
+  for (let at = 2; at < 9; at++) for (const n of [1, 2]) box.push(waits(n, at));
+  assert.deepEqual(
+    [box.take(), box.take(), box.take()],
+    [{ number: 0n, message: waits(1, 8) }, { number: 0n, message: waits(2, 8) }, undefined],
+  );
 });

@@ -9,12 +9,15 @@ const mostKept = 20_000;
 /** Other messages that wait for a slow uplink. */
 const mostWaiting = 1000;
 
-const isKept = (said: Said): boolean => said.$case === 'seen' || said.$case === 'script';
+/** That a machine has to wait is said again when it asks again. */
+const isKept = (said: Said): boolean =>
+  said.$case === 'seen' || (said.$case === 'script' && said.value.verdict !== 'crowded');
 const weight = (said: Said): number => (said.$case === 'seen' ? Math.max(1, said.value.seen.length) : 1);
 
 /** Words of the moment that a newer one makes worthless. */
 function superseding({ $case, value }: Said): string | undefined {
   if ($case === 'status' || $case === 'planTaken' || $case === 'pong') return $case;
+  if ($case === 'script') return `script ${value.machine}`;
   // Each response ends once, and that must be told.
   if ($case === 'file' && !value.ended) return `file ${value.address} ${value.file}`;
   return undefined;

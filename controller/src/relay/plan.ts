@@ -53,6 +53,8 @@ export interface RelayPlan {
   /** Worth having before anybody asks, the most wanted first. */
   readonly ahead: readonly CacheRef[];
   readonly cacheKey?: string;
+  /** Machines that may load at once. */
+  readonly loads: number;
 }
 
 /** Loaders are kept in memory. */
@@ -206,7 +208,7 @@ export function readPlan(given: BootPlan): { plan: RelayPlan } | { problems: rea
     text('cache_key', given.cacheKey, /^[^\s:]{1,128}:[A-Za-z0-9+/]{43}=$/, 'a public key of nix, NAME:BASE64');
 
   if (problems.length > 0) return { problems };
-  const { version, fingerprint, cacheKey } = given;
+  const { version, fingerprint, cacheKey, loads } = given;
   return {
     plan: {
       version,
@@ -218,6 +220,7 @@ export function readPlan(given: BootPlan): { plan: RelayPlan } | { problems: rea
       loaders,
       files,
       ahead,
+      loads: loads === 0 ? Number.POSITIVE_INFINITY : loads,
       ...(cacheKey !== '' && { cacheKey }),
     },
   };

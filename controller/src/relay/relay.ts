@@ -23,6 +23,7 @@ import { Cache } from './cache.ts';
 import { type FetchBytes, NotThere } from './fetching.ts';
 import { relayKey } from './key.ts';
 import { FetchFailed, type Link, type LinkDown, openLink } from './link.ts';
+import { Loads } from './loads.ts';
 import type { RelayEvent } from './log-line.ts';
 import { NixStore } from './nix-store.ts';
 import { type RelayPlan, readPlan, sceneOf } from './plan.ts';
@@ -145,8 +146,10 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       loadersChanged: () => answers.changed(),
     });
     closers.push(() => provisions.close());
+    const loads = new Loads(ticks);
     const scripts = new Scripts({
       stale,
+      loads,
       macAt,
       httpPort: relayHttpPort,
       agentPort: relayAgentPort,
@@ -194,9 +197,13 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       onProgress(each) {
         const mac = each.mac ?? macAt(each.remoteAddress);
         const { remoteAddress: address, file, sentBytes, totalBytes, ended } = each;
-        const value = { address, file, sentBytes: BigInt(sentBytes), totalBytes: BigInt(totalBytes), ended };
+        const machine = machineOf(mac);
+        if (machine !== undefined) loads.moved(machine);
+        const ref = plan?.files.get(file);
+        const byUplink = ref !== undefined && !cache.has(ref);
+        const value = { address, file, sentBytes: BigInt(sentBytes), totalBytes: BigInt(totalBytes), ended, byUplink };
         link?.say({ $case: 'file', value: { ...value, mac: mac ?? '' } });
-        if (ended) log({ name: 'served', machine: machineOf(mac), address, file, bytes: sentBytes, of: totalBytes });
+        if (ended) log({ name: 'served', machine, address, file, bytes: sentBytes, of: totalBytes });
       },
     });
     closers.push(() => http.close());
@@ -205,6 +212,8 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       port: relayAgentPort,
       macAt,
       carry: (socket, from) => {
+        const machine = machineOf(parseMac(from.mac));
+        if (machine !== undefined) loads.ended(machine);
         if (link === undefined) socket.resetAndDestroy();
         else link.carryMachine(socket, from);
       },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { PlanOffer, type ScriptServed } from '@nixie/proto/relay';
 import type { Mac } from '../machine/mac.ts';
+import { Loads } from './loads.ts';
 import { readPlan } from './plan.ts';
 import { Scripts } from './scripts.ts';
 import { given } from './testing.ts';
@@ -15,8 +16,10 @@ function house() {
   let ticks = 0;
   const said: ScriptServed[] = [];
   const told: string[] = [];
+  const loads = new Loads(() => ticks);
   const scripts = new Scripts({
     stale: () => isStale,
+    loads,
     macAt: (address) => neighbours[address],
     httpPort: 7480,
     agentPort: 7481,
@@ -35,6 +38,7 @@ function house() {
     return 'script' in answer ? answer.script : `refused: ${answer.refuse}`;
   };
   return {
+    loads,
     take,
     ask,
     said,
@@ -140,4 +144,25 @@ test('a script that can not be made says why and uses no token up', () => {
   assert.match(ask(), /kernel command line of m1/);
   assert.equal(said[0]!.token, '');
   assert.equal(scripts.tokensOf(m1).length, 2);
+});
+
+test('where so many load as may the next one asks again, uses no token up, and the controller is told each time', () => {
+  const { scripts, ask, said, loads, pass } = house();
+  const read = readPlan({ ...given(), loads: 1 });
+  assert.ok('plan' in read);
+  scripts.take(read.plan);
+  loads.began('m0');
+  for (let i = 0; i < 3; i++) {
+    assert.match(ask(), /waits until fewer machines load/);
+    pass(15_000);
+    loads.moved('m0');
+  }
+  assert.deepEqual(
+    said.map(({ verdict, token }) => [verdict, token]),
+    [1, 2, 3].map(() => ['crowded', '']),
+  );
+  loads.ended('m0');
+  assert.equal(tokenIn(ask()), '1'.repeat(32));
+  // It begins anew.
+  assert.equal(tokenIn(ask()), '2'.repeat(32));
 });

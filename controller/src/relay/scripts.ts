@@ -5,7 +5,11 @@ import { installerScript, localScript, refusalScript, waitScript } from '../answ
 import { BootCount, type ScriptVerdict, scriptRefusals, whichScript } from '../answer/script-policy.ts';
 import type { AnswerScript, ScriptAsk } from '../listen/http.ts';
 import type { Mac } from '../machine/mac.ts';
+import type { Loads } from './loads.ts';
 import { offerOf, type PlannedMachine, type RelayPlan } from './plan.ts';
+
+/** `crowded`: it has to wait until fewer load. */
+type Verdict = ScriptVerdict | 'crowded';
 
 export interface ScriptsWorld {
   /** The controller was not heard of for too long. */
@@ -19,8 +23,9 @@ export interface ScriptsWorld {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   say(served: ScriptServed): void;
+  readonly loads: Loads;
   /** For the log. `stranger`: it was refused. */
-  told(ask: ScriptAsk, machine: string | undefined, verdict: ScriptVerdict | 'unknown'): void;
+  told(ask: ScriptAsk, machine: string | undefined, verdict: Verdict | 'unknown'): void;
 }
 
 /** The same is told again after so long, milliseconds. */
@@ -75,7 +80,7 @@ export class Scripts {
     const { ticks, now, say } = this.#world;
     const tokens = this.tokensOf(ask.mac);
     const installer = plan.installers.get(machine.system);
-    const verdict = whichScript({
+    const whose = whichScript({
       seen: this.#world.macAt(ask.remoteAddress),
       macs: machine.cards.map(({ mac }) => mac),
       offer: offerOf(machine, this.#world.stale()),
@@ -84,6 +89,8 @@ export class Scripts {
       fetchedLately: this.#boots.lately(machine.name, ticks()),
       hasToken: tokens.length > 0,
     });
+    const { loads } = this.#world;
+    const verdict = whose === 'installer' && !loads.hasRoom(machine.name, plan.loads) ? 'crowded' : whose;
     const isNews = this.#isNews(machine.name, verdict);
     if (isNews || verdict === 'installer') told(ask, machine.name, verdict);
     if (verdict === 'stranger' || verdict === 'leaving') return { refuse: scriptRefusals[verdict] };
@@ -93,6 +100,7 @@ export class Scripts {
     if (token !== '') {
       this.#spent.add(token);
       this.#boots.add(machine.name, ticks());
+      loads.began(machine.name);
     }
     const { mac, remoteAddress: address } = ask;
     const unixMs = BigInt(Math.round(now()));
@@ -101,7 +109,7 @@ export class Scripts {
   };
 
   /** Who fetches a script without a token again and again is told of once in a while: nothing of it may fill what waits for the uplink. */
-  #isNews(machine: string, verdict: ScriptVerdict): boolean {
+  #isNews(machine: string, verdict: Verdict): boolean {
     const key = `${machine} ${verdict}`;
     const now = this.#world.ticks();
     const last = this.#told.get(key);
@@ -114,7 +122,7 @@ export class Scripts {
     { mac, localAddress }: ScriptAsk,
     { name, offer, system, boot }: PlannedMachine,
     plan: RelayPlan,
-    verdict: Exclude<ScriptVerdict, 'stranger' | 'leaving'>,
+    verdict: Exclude<Verdict, 'stranger' | 'leaving'>,
     token: string,
   ): { script: string; hasToken: boolean } {
     const { httpPort, agentPort } = this.#world;
@@ -127,6 +135,8 @@ export class Scripts {
         return plain(localScript(name));
       case 'installer-runs':
         return plain(waitScript(name, at));
+      case 'crowded':
+        return plain(waitScript(name, at, 'waits until fewer machines load'));
       case 'no-token':
         return plain(waitScript(name, at, 'has to wait until the relay hears of its controller'));
       case 'not-ready':

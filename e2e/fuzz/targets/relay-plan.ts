@@ -3,6 +3,7 @@ import { BootPlan, DhcpMode, PlanOffer } from '@nixie/proto/relay';
 import { bootFileProblems } from '../../../controller/src/answer/bootfile.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
 import { parseMac } from '../../../controller/src/machine/mac.ts';
+import { Loads } from '../../../controller/src/relay/loads.ts';
 import { readPlan, sceneOf } from '../../../controller/src/relay/plan.ts';
 import { Scripts } from '../../../controller/src/relay/scripts.ts';
 import { must, type Target } from '../target.ts';
@@ -64,6 +65,7 @@ function ask(plan: Parameters<Scripts['take']>[0], mac: Mac): void {
   const given: string[] = [];
   const scripts = new Scripts({
     stale: () => false,
+    loads: new Loads(() => 0),
     macAt: () => mac,
     httpPort: 7480,
     agentPort: 7481,

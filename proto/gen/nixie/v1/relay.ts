@@ -225,6 +225,8 @@ export interface BootPlan {
   ahead: FileRef[];
   /** Public key of the binary cache, `name:base64`. Empty: there is no cache. */
   cacheKey: string;
+  /** So many machines may load at once over the relay's own network; further ones are told to ask again. 0: any number. */
+  loads: number;
 }
 
 export interface PlanInterface {
@@ -364,7 +366,10 @@ export interface ScriptServed {
   token: string;
   address: string;
   unixMs: bigint;
-  /** What it was, in the words of the policy: installer, local, installer-runs, no-token, no-installer, not-ready, loop. */
+  /**
+   * What it was, in the words of the policy: installer, local, installer-runs, no-token, no-installer, not-ready, loop,
+   * or crowded: too many load, and it is to ask again.
+   */
   verdict: string;
 }
 
@@ -377,6 +382,8 @@ export interface FileServed {
   sentBytes: bigint;
   totalBytes: bigint;
   ended: boolean;
+  /** The relay is still fetching the file: how fast it goes says nothing of the relay's own network. */
+  byUplink: boolean;
 }
 
 export interface Find {
@@ -1461,6 +1468,7 @@ function createBaseBootPlan(): BootPlan {
     loaders: [],
     ahead: [],
     cacheKey: "",
+    loads: 0,
   };
 }
 
@@ -1498,6 +1506,9 @@ export const BootPlan: MessageFns<BootPlan> = {
     }
     if (message.cacheKey !== "") {
       writer.uint32(82).string(message.cacheKey);
+    }
+    if (message.loads !== 0) {
+      writer.uint32(88).uint32(message.loads);
     }
     return writer;
   },
@@ -1595,6 +1606,14 @@ export const BootPlan: MessageFns<BootPlan> = {
             message.cacheKey = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.loads = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1637,6 +1656,7 @@ export const BootPlan: MessageFns<BootPlan> = {
         : isSet(object.cache_key)
         ? globalThis.String(object.cache_key)
         : "",
+      loads: isSet(object.loads) ? globalThis.Number(object.loads) : 0,
     };
   },
 
@@ -1672,6 +1692,9 @@ export const BootPlan: MessageFns<BootPlan> = {
     if (message.cacheKey !== "") {
       obj.cacheKey = message.cacheKey;
     }
+    if (message.loads !== 0) {
+      obj.loads = Math.round(message.loads);
+    }
     return obj;
   },
 
@@ -1690,6 +1713,7 @@ export const BootPlan: MessageFns<BootPlan> = {
     message.loaders = object.loaders?.map((e) => PlanLoader.fromPartial(e)) || [];
     message.ahead = object.ahead?.map((e) => FileRef.fromPartial(e)) || [];
     message.cacheKey = object.cacheKey ?? "";
+    message.loads = object.loads ?? 0;
     return message;
   },
 };
@@ -3644,7 +3668,7 @@ export const ScriptServed: MessageFns<ScriptServed> = {
 };
 
 function createBaseFileServed(): FileServed {
-  return { mac: "", address: "", file: "", sentBytes: 0n, totalBytes: 0n, ended: false };
+  return { mac: "", address: "", file: "", sentBytes: 0n, totalBytes: 0n, ended: false, byUplink: false };
 }
 
 export const FileServed: MessageFns<FileServed> = {
@@ -3672,6 +3696,9 @@ export const FileServed: MessageFns<FileServed> = {
     }
     if (message.ended !== false) {
       writer.uint32(48).bool(message.ended);
+    }
+    if (message.byUplink !== false) {
+      writer.uint32(56).bool(message.byUplink);
     }
     return writer;
   },
@@ -3737,6 +3764,14 @@ export const FileServed: MessageFns<FileServed> = {
             message.ended = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.byUplink = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3765,6 +3800,11 @@ export const FileServed: MessageFns<FileServed> = {
         ? BigInt(object.total_bytes)
         : 0n,
       ended: isSet(object.ended) ? globalThis.Boolean(object.ended) : false,
+      byUplink: isSet(object.byUplink)
+        ? globalThis.Boolean(object.byUplink)
+        : isSet(object.by_uplink)
+        ? globalThis.Boolean(object.by_uplink)
+        : false,
     };
   },
 
@@ -3788,6 +3828,9 @@ export const FileServed: MessageFns<FileServed> = {
     if (message.ended !== false) {
       obj.ended = message.ended;
     }
+    if (message.byUplink !== false) {
+      obj.byUplink = message.byUplink;
+    }
     return obj;
   },
 
@@ -3804,6 +3847,7 @@ export const FileServed: MessageFns<FileServed> = {
       ? BigInt(object.totalBytes)
       : 0n;
     message.ended = object.ended ?? false;
+    message.byUplink = object.byUplink ?? false;
     return message;
   },
 };
