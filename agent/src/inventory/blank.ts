@@ -55,7 +55,7 @@ export function fillOf(bytes: Uint8Array): 0 | 0xff | undefined {
 export async function isBlank(size: number, read: ReadAt): Promise<boolean> {
   let fill: number | undefined;
   for (const { at, length } of rangesToLookAt(size)) {
-    const here = fillOf(await read(at, length));
+    const here = fillOf(await read(at, length, true));
     if (here === undefined || (fill !== undefined && fill !== here)) return false;
     fill = here;
   }

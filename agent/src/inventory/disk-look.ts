@@ -30,9 +30,9 @@ export async function lookAtDisk(
 ): Promise<Look> {
   const look: Look = { partitions: [], signatures: [] };
   /** Nothing that lies on the disk may lead a read beyond its ends, and one bad place costs only what lies there. */
-  const read = async (at: number, length: number): Promise<Uint8Array> => {
+  const read = async (at: number, length: number, passing?: boolean): Promise<Uint8Array> => {
     const from = Math.max(0, Math.min(at, size));
-    return readAt(from, Math.min(length, size - from));
+    return readAt(from, Math.min(length, size - from), passing);
   };
   const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
     try {

@@ -1,10 +1,10 @@
 // The disks: whole ones that could carry a system, each looked at on its own, so that one that hangs costs only itself.
-import { constants, open } from 'node:fs/promises';
 import type { Disk } from '@nixie/proto/inventory';
 import { withDeadline } from './deadline.ts';
 import { identifyDisk } from './disk-identity.ts';
 import { type Look, lookAtDisk } from './disk-look.ts';
 import { type DiskNames, diskNames } from './disk-names.ts';
+import { type DiskReader, openDisk } from './disk-reader.ts';
 import { mayHoldSystem } from './foreign-system.ts';
 import { findLuns, multipathHolder, partitionMaps } from './luns.ts';
 import { type MountPoint, mountPoints, mountsOf } from './mount-info.ts';
@@ -195,22 +195,11 @@ export function lookBriefly(tree: Tree, disk: Disk): Promise<Look> {
 
 /** Opens the disk for reading only and looks. An error is part of the answer. */
 async function openAndLook(tree: Tree, disk: Disk, proveBlank: boolean): Promise<Look> {
-  let file: Awaited<ReturnType<typeof open>> | undefined;
+  let reader: DiskReader | undefined;
   try {
-    // Without O_NONBLOCK a drive without a medium could wait for one.
-    file = await open(tree.at(disk.path), constants.O_RDONLY | constants.O_NONBLOCK);
-    const opened = file;
-    const readAt = async (at: number, length: number): Promise<Uint8Array> => {
-      const bytes = new Uint8Array(length);
-      let got = 0;
-      while (got < length) {
-        const { bytesRead } = await opened.read(bytes, got, length - got, at + got);
-        if (bytesRead === 0) throw Object.assign(new Error('ends before its size'), { code: 'short-read' });
-        got += bytesRead;
-      }
-      return bytes;
-    };
-    return await lookAtDisk(Number(disk.sizeBytes), disk.logicalBlockBytes ?? 512, readAt, proveBlank);
+    const size = Number(disk.sizeBytes);
+    reader = await openDisk(tree.at(disk.path), size);
+    return await lookAtDisk(size, disk.logicalBlockBytes ?? 512, reader.readAt, proveBlank);
   } catch (error) {
     // ENOENT is no quiet absence here: a disk without its device file could not be looked at.
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
@@ -220,6 +209,6 @@ async function openAndLook(tree: Tree, disk: Disk, proveBlank: boolean): Promise
       error: code === 'ENOENT' ? 'no-device-file' : code === 'ENXIO' ? 'no-device' : error,
     };
   } finally {
-    await file?.close().catch(() => {});
+    await reader?.close();
   }
 }

@@ -10,8 +10,11 @@ export interface Entry {
   readonly label?: string;
 }
 
-/** Reads exactly `length` bytes; throws when it can't. */
-export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
+/**
+ * Reads exactly `length` bytes; throws when it can't.
+ * @param passing the bytes are looked at before anything else is read: they may be gone then
+ */
+export type ReadAt = (offset: number, length: number, passing?: boolean) => Promise<Uint8Array>;
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
