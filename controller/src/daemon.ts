@@ -54,6 +54,7 @@ import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfa
 import { findLoaders } from './listen/loaders.ts';
 import { startOperator } from './listen/operator.ts';
 import { hearOtherServers } from './listen/other-servers.ts';
+import { openPoke } from './listen/poke.ts';
 import { watchRelayRoutes } from './listen/relay-routes.ts';
 import type { Seen } from './listen/seen.ts';
 import { servedInstaller } from './listen/served-installer.ts';
@@ -382,7 +383,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       trails.file(progress, relay);
       const { mac, file, sentBytes } = progress;
       const host = mac === undefined ? undefined : book.withMac(mac, relay);
-      if (host !== undefined && !progress.file.endsWith('/image')) waves.sent(host, progress.file, progress.sentBytes, byUplink);
+      if (host !== undefined && !progress.file.endsWith('/image'))
+        waves.sent(host, progress.file, progress.sentBytes, byUplink);
       if (host === undefined || core.life(host.name)?.stage !== 'loading') return;
       const all = loading.sent(host.name, host.system, file, sentBytes);
       if (all === undefined) return;
@@ -511,7 +513,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     const sessions = agents;
     await relays.open(() => sessions.loopback());
 
-    const near = makeFinder(links, ticks);
+    const near = makeFinder(links, ticks, { open: openPoke });
     const copies = makeTurns(config.jobs, (host) => core.hold(host));
     const tasks: TaskWorld = {
       plans,

@@ -34,7 +34,7 @@ const freshMs = 3000;
 
 export interface FinderWorld {
   /** Whose datagrams leave by that segment's interface. Absent: by the route to the address. */
-  readonly open?: (segment: Segment) => PokeSocket;
+  readonly open?: (segment: Segment) => PokeSocket | Promise<PokeSocket>;
   /** For tests. */
   readonly table?: string;
   readonly pause?: (milliseconds: number) => Promise<void>;

@@ -65,7 +65,7 @@ export interface PokeSocket {
 }
 
 export interface PokeOptions {
-  readonly open?: () => PokeSocket;
+  readonly open?: () => PokeSocket | Promise<PokeSocket>;
   readonly wait?: (ms: number) => Promise<void>;
   readonly signal?: AbortSignal;
   /** Datagrams between two pauses of `pauseMs`: a burst to a whole subnet would be dropped by the kernel's queue for unknown neighbours. */
@@ -83,7 +83,7 @@ const discardPort = 9;
 export async function pokeSubnet(cidr: string, options: PokeOptions = {}): Promise<void> {
   const { open = openSocket, wait = sleep, signal, burst = 64, pauseMs = 60 } = options;
   const addresses = subnetAddresses(cidr);
-  const socket = open();
+  const socket = await open();
   let failures = 0;
   let last: Error | undefined;
   const failed = (error: Error) => {

@@ -44,7 +44,8 @@ export interface WakeReport {
   readonly failures: readonly string[];
 }
 
-async function openSender(from: WakeFrom): Promise<dgram.Socket> {
+/** @throws Error that says what the kernel refused */
+export async function openSender(from: WakeFrom): Promise<dgram.Socket> {
   try {
     return await adoptUdp(openUdpDescriptor({ interface: from.name, address: from.address, port: 0 }));
   } catch (error) {

@@ -13,7 +13,10 @@ async function house(t: TestContext, more: { most?: number; mostOfOne?: number; 
   const port: AgentPort = await openAgentPort({
     links,
     port: 0,
-    macAt: (address) => (address === '127.0.0.1' ? ('52:54:00:00:00:01' as Mac) : undefined),
+    macAt: (address, on) =>
+      address === '127.0.0.1' && on !== undefined && 'interface' in on && on.interface === 'lan0'
+        ? ('52:54:00:00:00:01' as Mac)
+        : undefined,
     carry: (socket, from) => void carried.push({ socket, from }),
     ...more,
   });

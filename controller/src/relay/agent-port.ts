@@ -3,14 +3,14 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { FromMachine } from '@nixie/proto/relay';
 import { listenOn } from '../listen/tcp-listen.ts';
-import type { Mac } from '../machine/mac.ts';
+import type { MacAt } from './neighbours.ts';
 import type { OwnLink } from './plan.ts';
 
 export interface AgentPortOptions {
   readonly links: readonly OwnLink[];
   /** 0 takes any free one, the same on all addresses; for tests. */
   readonly port: number;
-  readonly macAt: (address: string) => Mac | undefined;
+  readonly macAt: MacAt;
   /** Takes the connection over. */
   readonly carry: (socket: Socket, from: FromMachine) => void;
   /** Connections at a time: in all, and of one address. An agent has one or two. */
@@ -53,7 +53,12 @@ export async function openAgentPort(options: AgentPortOptions): Promise<AgentPor
     });
     socket.setNoDelay(true);
     socket.setTimeout(idleMs, () => socket.resetAndDestroy());
-    carry(socket, { address, port: socket.remotePort ?? 0, mac: macAt(address) ?? '', interface: name });
+    carry(socket, {
+      address,
+      port: socket.remotePort ?? 0,
+      mac: macAt(address, { interface: name }) ?? '',
+      interface: name,
+    });
   };
 
   const servers: Server[] = [];

@@ -1,6 +1,5 @@
 // The relay, built from top to bottom: state → cache → sockets → link. One part ends, all end; it decides nothing about machines.
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BootPlan, RelayInterface } from '@nixie/proto/relay';
 import type { Scene } from '../answer/scene.ts';
@@ -9,10 +8,10 @@ import { makeStateDir } from '../config/state-dir.ts';
 import { Answers } from '../core/answers.ts';
 import { makeFinder } from '../core/place.ts';
 import { Warnings } from '../core/warnings.ts';
-import { parseNeighbours } from '../install/find.ts';
 import { startBootServer } from '../listen/boot-server.ts';
 import { startHttp } from '../listen/http.ts';
 import { chooseInterfaces, listInterfaces } from '../listen/interfaces.ts';
+import { openPoke } from '../listen/poke.ts';
 import type { Seen } from '../listen/seen.ts';
 import { wake } from '../listen/wake.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
@@ -25,6 +24,7 @@ import { relayKey } from './key.ts';
 import { FetchFailed, type Link, type LinkDown, openLink } from './link.ts';
 import { Loads } from './loads.ts';
 import type { RelayEvent } from './log-line.ts';
+import { makeMacAt } from './neighbours.ts';
 import { NixStore } from './nix-store.ts';
 import { type RelayPlan, readPlan, sceneOf } from './plan.ts';
 import { Problems } from './problems.ts';
@@ -123,16 +123,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     let plan: RelayPlan | undefined;
     let downSince: number | undefined = ticks();
     const stale = () => downSince !== undefined && ticks() - downSince >= planLifeMs;
-    const neighbourTable = () => {
-      try {
-        return parseNeighbours(readFileSync('/proc/net/arp', 'utf8'));
-      } catch {
-        return [];
-      }
-    };
-    const own = new Set(links.map(({ name }) => name));
-    const macAt = (address: string): Mac | undefined =>
-      neighbourTable().find((each) => each.address === address && own.has(each.interfaceName))?.mac;
+    const macAt = makeMacAt(links);
     const seen = new SeenBatches({
       ticks,
       now,
@@ -156,9 +147,11 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       ticks,
       now,
       say: (served) => link?.say({ $case: 'script', value: served }),
-      told({ mac, remoteAddress: address }, machine, verdict) {
+      told({ mac, remoteAddress: address, localAddress: ours }, machine, verdict) {
         if (verdict === 'stranger')
-          warnings.warn(`${address} (${macAt(address) ?? 'no known MAC'}) asked for the boot script of ${mac}`);
+          warnings.warn(
+            `${address} (${macAt(address, { ours }) ?? 'no known MAC'}) asked for the boot script of ${mac}`,
+          );
         else if (machine !== undefined) log({ name: 'script', machine, mac, address, verdict });
       },
     });
@@ -168,7 +161,8 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     const machineOf = (mac: Mac | undefined) => (mac === undefined ? undefined : plan?.machineOfMac.get(mac));
     /** Firmware got its address of another server: only the neighbour table knows whose it is. */
     const see = (each: Seen): void => {
-      const mac = each.mac ?? (each.address === undefined ? undefined : macAt(each.address));
+      const on = each.interface === undefined ? undefined : { interface: each.interface };
+      const mac = each.mac ?? (each.address === undefined ? undefined : macAt(each.address, on));
       const machine = each.machine ?? machineOf(mac);
       seen.push({ ...each, ...(mac && { mac }), ...(machine !== undefined && { machine }) });
     };
@@ -187,8 +181,8 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       addresses: links.map(({ address }) => address),
       port: relayHttpPort,
       script: scripts.answer,
-      macAt(address) {
-        const mac = macAt(address);
+      macAt(address, ours) {
+        const mac = macAt(address, { ours });
         return machineOf(mac) === undefined ? undefined : mac;
       },
       loaders: new Map(),
@@ -307,7 +301,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       }
       lastWhy = why;
     };
-    const finder = makeFinder(links, ticks);
+    const finder = makeFinder(links, ticks, { open: openPoke });
     const relayInterfaces = (): RelayInterface[] =>
       links.map(({ name, address, prefixLength, mtu }) => ({ name, address, prefixLength, mtu }));
     link = openLink({

@@ -20,7 +20,8 @@ function house() {
   const scripts = new Scripts({
     stale: () => isStale,
     loads,
-    macAt: (address) => neighbours[address],
+    macAt: (address, on) =>
+      on !== undefined && 'ours' in on && on.ours === '10.9.0.1' ? neighbours[address] : undefined,
     httpPort: 7480,
     agentPort: 7481,
     ticks: () => ticks,

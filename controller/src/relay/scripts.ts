@@ -6,6 +6,7 @@ import { BootCount, type ScriptVerdict, scriptRefusals, whichScript } from '../a
 import type { AnswerScript, ScriptAsk } from '../listen/http.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Loads } from './loads.ts';
+import type { MacAt } from './neighbours.ts';
 import { offerOf, type PlannedMachine, type RelayPlan } from './plan.ts';
 
 /** `crowded`: it has to wait until fewer load. */
@@ -15,7 +16,7 @@ export interface ScriptsWorld {
   /** The controller was not heard of for too long. */
   stale(): boolean;
   /** By the neighbour table. */
-  macAt(address: string): Mac | undefined;
+  readonly macAt: MacAt;
   readonly httpPort: number;
   readonly agentPort: number;
   /** Milliseconds of a clock that nobody sets. */
@@ -81,7 +82,7 @@ export class Scripts {
     const tokens = this.tokensOf(ask.mac);
     const installer = plan.installers.get(machine.system);
     const whose = whichScript({
-      seen: this.#world.macAt(ask.remoteAddress),
+      seen: this.#world.macAt(ask.remoteAddress, { ours: ask.localAddress }),
       macs: machine.cards.map(({ mac }) => mac),
       offer: offerOf(machine, this.#world.stale()),
       leaving: false,
