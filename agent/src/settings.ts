@@ -67,6 +67,7 @@ Options override the kernel's words:
   --state DIR                      key and credential of this boot (default /run/nixie-agent)
   --image HEX                      SHA-256 of the image's manifest, for --fetch
   --door IP:PORT[,…]               HTTP of the controller, for --fetch (default: the controller's address, port 7480)
+  --chunks DIR                     chunks of the image that are here already, in files named after their SHA-256; --fetch moves them into FILE
   --peer-port PORT                 where --fetch serves other machines (default 7483, or any when that is taken)
   --upload-limit MB                most that --fetch sends to other machines, megabytes a second (default: no limit)
   --refused reboot|wait            when the token stays refused (default reboot, after --patience)
@@ -106,6 +107,7 @@ export function readCommand(args: readonly string[]): Command {
         serve: { type: 'boolean' },
         image: { type: 'string' },
         door: { type: 'string' },
+        chunks: { type: 'string' },
         'peer-port': { type: 'string' },
         'upload-limit': { type: 'string' },
         host: { type: 'string' },
@@ -222,6 +224,7 @@ function fetchCommand(
       manifestSha256,
       serve: values.serve === true,
       giveUpMs: Number(text('patience') ?? 600) * 1000,
+      ...(values.chunks === undefined ? {} : { chunks: text('chunks')! }),
       ...(values['peer-port'] === undefined ? {} : { port: Number(values['peer-port']) }),
       ...(values['upload-limit'] === undefined ? {} : { uploadBytesPerSecond: Number(values['upload-limit']) * 1e6 }),
     },

@@ -94,7 +94,7 @@ async function door(t: TestContext, image: Image, address: string, port: number,
 }
 
 interface Ran {
-  readonly code: number | undefined;
+  readonly code: number | null;
   readonly said: string;
   readonly folder: string;
   readonly root: string;

@@ -1,6 +1,6 @@
 # The lab's flake: an installer and machines as a NixOS flake has them, but made of Debian's files, so that it needs no network and
-# no nixpkgs. `artefacts.json` (names and hashes of those files) and `lab.json` (the machines) are written beside it by
-# e2e/lab/image, which also puts the files into the store.
+# no nixpkgs. `artefacts.json` (names and hashes of those files), `lab.json` (the machines) and `stage` (Nixie's boot
+# stage) are written beside it by e2e/lab/image, which also puts the files into the store.
 {
   description = "Debian's kernel, systemd, openssh and nix in the shape of NixOS configurations";
 
@@ -14,7 +14,7 @@
       debian = import ./debian.nix { inherit store artefacts; };
       kernel = import ./kernel.nix { inherit store debian artefacts; };
       installer = import ./installer.nix { inherit store debian kernel artefacts system; };
-      fleet = import ./fleet.nix { inherit store debian kernel installer; };
+      fleet = import ./fleet.nix { inherit store debian kernel artefacts installer; };
       machine = import ./machine.nix { inherit store debian kernel system; };
     in
     {

@@ -23,6 +23,8 @@ export interface FetchParts {
   /** 64 hex digits, from the kernel command line: all trust comes from it. */
   readonly manifestSha256: string;
   readonly file: string;
+  /** Folder of chunks that are here already, under their hashes; they are moved into the file. */
+  readonly chunks?: string | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly log: (text: string) => void;
@@ -108,6 +110,7 @@ class Fetcher {
     const manifest = await this.#manifest();
     const image = await ImageFile.open(file, manifest);
     this.#image = image;
+    if (this.#parts.chunks !== undefined) await image.takeFrom(this.#parts.chunks);
     if (image.have.count > 0) log(`${image.have.count} of ${manifest.chunks.length} chunks are there already`);
     this.#choice = new Choice(image.have, () => clock.random(), clock.ticks());
     const { port = peerPort, uploadBytesPerSecond, localAddress: address } = this.#parts;

@@ -1,6 +1,7 @@
 // The image on its way into a file: chunks are written where they belong as they come, beside the name that it gets when it is whole.
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ChunkSet, chunkPlace, type ImageManifest } from '@nixie/proto/fleet';
 
 export function sha256Of(bytes: Uint8Array): string {
@@ -63,6 +64,29 @@ export class ImageFile {
     if (size === manifest.bytes) return { handle, have };
     if (flags === 'r+') await handle.truncate(manifest.bytes);
     return { handle, have };
+  }
+
+  /** Takes in chunks that lie in a folder under their hashes, each looked at, and takes them away there. Gives how many it took. */
+  async takeFrom(folder: string): Promise<number> {
+    let took = 0;
+    for (const [chunk, hash] of this.manifest.chunks.entries()) {
+      if (this.have.has(chunk)) continue;
+      const path = join(folder, hash);
+      const size = await stat(path).then(
+        (facts) => facts.size,
+        () => undefined,
+      );
+      // Nothing else is read into memory.
+      if (size !== chunkPlace(this.manifest, chunk).bytes) continue;
+      const bytes = await readFile(path);
+      if (!this.right(chunk, bytes)) continue;
+      await this.write(chunk, bytes);
+      this.have.add(chunk);
+      took += 1;
+    }
+    // Not before, as equal chunks have one file.
+    for (const hash of took > 0 ? this.manifest.chunks : []) await rm(join(folder, hash), { force: true });
+    return took;
   }
 
   get haveBytes(): number {

@@ -7,6 +7,8 @@ import { type Fetched, type FetchProgress, fetchImage } from './fetch.ts';
 
 export interface FetchSettings {
   readonly file: string;
+  /** Folder of chunks that are here already. */
+  readonly chunks?: string;
   /** `IP:PORT` of HTTP doors, the preferred first. */
   readonly doors: readonly string[];
   /** 64 hex digits */
@@ -37,6 +39,7 @@ export async function runFetch(
     doors: settings.doors.map((door): Endpoint => readEndpoint(door, doorPort)!),
     manifestSha256: settings.manifestSha256,
     file: settings.file,
+    chunks: settings.chunks,
     port: settings.port,
     uploadBytesPerSecond: settings.uploadBytesPerSecond,
     giveUpMs: settings.giveUpMs,

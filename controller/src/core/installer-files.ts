@@ -10,8 +10,9 @@ export function filesOf(installer: Installer): InstallerFiles {
     initrdSha256: initrd.sha256,
     ...(image === undefined ? {} : { imageManifestSha256: image.manifest.sha256 }),
     kernelParams: commandLine,
-    // The compressed initrd, what it unpacks to, the image, which stays as it is, and room to work.
-    needsBytes: kernel.bytes + 3 * initrd.bytes + (image?.file.bytes ?? 0) + 128 * 1024 * 1024,
+    // The compressed initrd, what it and the image's first part unpack to, the image, which stays as it is, and room to work.
+    needsBytes:
+      kernel.bytes + 3 * (initrd.bytes + (image?.first?.bytes ?? 0)) + (image?.file.bytes ?? 0) + 128 * 1024 * 1024,
   };
 }
 

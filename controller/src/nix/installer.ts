@@ -81,7 +81,7 @@ export async function readInstallerFiles(
     system,
     kernel: await withHash(kernel),
     initrd: await withHash(initrd),
-    ...(image === undefined ? {} : { image }),
+    ...(image === undefined ? {} : { image: withFirst(image, words) }),
     commandLine,
     warnings,
   };
@@ -99,6 +99,18 @@ async function readImage(path: string, store: StoreReader): Promise<InstallerIma
   const { sha256, chunks } = await store.chunkHashes(found.path, chunkBytesFor(found.bytes));
   const text = writeManifest({ sha256, bytes: found.bytes, chunks });
   return { file: { ...found, sha256 }, manifest: { text, sha256: createHash('sha256').update(text).digest('hex') } };
+}
+
+/** `nixie.first=SHA256,AT,BYTES`: a boot stage that is told wrong numbers would ask for ever. */
+function withFirst(image: InstallerImage, words: readonly string[]): InstallerImage {
+  const word = words.findLast((each) => each.startsWith('nixie.first='));
+  if (word === undefined) return image;
+  const [, at = '', bytes = ''] = /^nixie\.first=[0-9a-f]{64},(0|[1-9]\d{0,14}),([1-9]\d{0,14})$/.exec(word) ?? [];
+  if (bytes === '' || Number(at) + Number(bytes) > image.file.bytes)
+    throw new Error(
+      `kernel-params: found ${word}: want nixie.first=SHA256,AT,BYTES of the image, which has ${image.file.bytes} bytes`,
+    );
+  return { ...image, first: { at: Number(at), bytes: Number(bytes) } };
 }
 
 /** The platform that a kernel file is made for, where its header tells: arch/x86/boot/header.S "HdrS", Documentation/arm64/booting "ARM\x64". */

@@ -115,6 +115,8 @@ export interface Installer {
 
 export interface InstallerImage {
   readonly file: InstallerFile;
+  /** The part of it that a boot stage without the agent gets first, bytes; absent: the agent is in the initrd. */
+  readonly first?: { readonly at: number; readonly bytes: number };
   /** Sizes and hashes of all chunks; its own hash stands on the kernel command line. */
   readonly manifest: { readonly text: string; readonly sha256: string };
 }

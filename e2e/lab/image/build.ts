@@ -20,6 +20,9 @@ import { type LabCommand, labStore, onHost } from './nixstore.ts';
 
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const template = join(repository, 'examples/lab');
+/** The boot stage that the NixOS module has, too. */
+const stage = join(repository, 'installer-nix/stage');
+const stageFiles = ['fetch-first', 'init', 'lease'] as const;
 
 /** One machine of the lab: its name in the flake, its disk's serial (virtio, so 1-20 characters), keys that may log in once installed. */
 export interface LabMachine {
@@ -173,7 +176,7 @@ async function addBusybox(cache: string, debs: DebSet, run: Run): Promise<Artefa
   }
 }
 
-/** The template with artefacts.json and lab.json beside it, in a folder named after their content: labs of different tests don't meet. */
+/** The template with artefacts.json, lab.json and the boot stage beside it, in a folder named after their content: labs of different tests don't meet. */
 function writeFlake(cache: string, artefacts: Artefacts, machines: LabMachine[]): string {
   const generated = {
     'artefacts.json': JSON.stringify(artefacts, null, 1),
@@ -182,6 +185,7 @@ function writeFlake(cache: string, artefacts: Artefacts, machines: LabMachine[])
       null,
       1,
     ),
+    ...Object.fromEntries(stageFiles.map((name) => [`stage/${name}`, readFileSync(join(stage, name), 'utf8')])),
   };
   const hash = createHash('sha256').update(JSON.stringify(generated));
   for (const path of readdirSync(template, { recursive: true, withFileTypes: true })) {
@@ -194,6 +198,7 @@ function writeFlake(cache: string, artefacts: Artefacts, machines: LabMachine[])
   const fresh = `${folder}.${process.pid}`;
   mkdirSync(dirname(folder), { recursive: true });
   cpSync(template, fresh, { recursive: true });
+  mkdirSync(join(fresh, 'stage'));
   for (const [name, text] of Object.entries(generated)) writeIfChanged(join(fresh, name), text);
   try {
     renameSync(fresh, folder);
