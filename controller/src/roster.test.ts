@@ -30,6 +30,8 @@ function scene() {
   const forgotten: string[] = [];
   const ended: string[] = [];
   let failure: Error | undefined;
+  /** Preparations that end when the test says so. */
+  let held: { evaluated: () => void; end: () => void; fail: (error: Error) => void }[] | undefined;
   const core: Core = new Core(
     {
       now: () => 0,
@@ -56,8 +58,13 @@ function scene() {
     notice: (_level, text, name) => void said.push(`${name}: ${text}`),
     forget: (name) => void forgotten.push(name),
     changed: () => {},
-    prepare: async (hosts) => {
+    prepare: async (hosts, evaluated) => {
       prepared.push(hosts.map(({ name }) => name));
+      if (held !== undefined) {
+        const end = Promise.withResolvers<void>();
+        held.push({ evaluated, end: end.resolve, fail: end.reject });
+        return end.promise;
+      }
       if (failure !== undefined) throw failure;
       for (const { name } of hosts) core.happened(name, { kind: 'begin' });
     },
@@ -90,6 +97,10 @@ function scene() {
     toDisko: (name: string) => happen(name, 'found-nobody', registered, 'inspecting', 'disks-free'),
     fail: (error?: Error) => {
       failure = error;
+    },
+    hold: () => {
+      held = [];
+      return held;
     },
   };
 }
@@ -173,4 +184,45 @@ test('where nothing can be prepared its hosts fail with the reason, and may be p
   roster.again('a');
   await turns();
   assert.deepEqual([stage('a'), prepared.length], ['probing', 2]);
+});
+
+test('one evaluation after the other, and what comes meanwhile goes together into the next; a long build keeps nobody waiting', async () => {
+  const { roster, hold, prepared } = scene();
+  const held = hold();
+  const hosts = Array.from({ length: 8 }, (_, i) => host(`h${i}`, `m${i}`));
+  const wishes = hosts.map((_, i) => roster.wish(hosts.slice(0, i + 1)));
+  await turns();
+  assert.deepEqual(prepared, [['h0', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'h7']]);
+  held[0]!.evaluated();
+  await turns();
+  assert.equal(prepared.length, 1, 'nothing is new');
+  for (let i = 8; i < 16; i++) {
+    roster.wish(hosts.concat(Array.from({ length: i - 7 }, (_, j) => host(`h${j + 8}`, `m${j + 8}`)))).catch(() => {});
+    await turns();
+    held.at(-1)!.evaluated();
+    await turns();
+  }
+  // Four build at the same time; the others wait, and go together.
+  assert.deepEqual(prepared.slice(1), [['h8'], ['h9'], ['h10']]);
+  held[1]!.end();
+  await turns();
+  assert.deepEqual(prepared.slice(4), [['h11', 'h12', 'h13', 'h14', 'h15']]);
+  for (const each of held) each.end();
+  await Promise.all(wishes);
+});
+
+test('a preparation that fails takes along neither those that have begun nor those that were put in again meanwhile', async () => {
+  const { roster, hold, happen, stage, core } = scene();
+  const held = hold();
+  const wish = roster.wish([host('a', 'm1'), host('b', 'm2'), host('c', 'm3')]);
+  await turns();
+  happen('a', 'begin');
+  happen('b', 'cancelled');
+  roster.again('b');
+  held[0]!.fail(new Error('no such flake'));
+  await assert.rejects(wish, /no such flake/);
+  assert.deepEqual([stage('a'), stage('b'), stage('c')], ['probing', 'planned', 'failed']);
+  assert.equal(core.life('c')?.reason, 'no such flake');
+  await turns();
+  assert.equal(held.length, 2);
 });

@@ -15,6 +15,17 @@ test('what is written to stands behind a machine that has no reason to give', ()
   ]);
 });
 
+test('what a machine waits for stands before how far it is', () => {
+  const machine = Machine.fromPartial({
+    host: 'web1',
+    stage: 'registered',
+    waitsFor: 'its build',
+    progress: { percent: 90, overallPercent: 30, stalledWhy: '' },
+  });
+  assert.match(statusTable([machine], 0)[1] ?? '', /registered .* waits for its build; 90%, 30% of all$/);
+  assert.equal(JSON.parse(statusJson(machine)).waits_for, 'its build');
+});
+
 test('machines of no hosts file are told with the line that adds them', () => {
   assert.deepEqual(unknownLines([]), []);
   const unknown = UnknownMachine.fromPartial({

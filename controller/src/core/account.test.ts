@@ -114,3 +114,23 @@ test('all that is told of a machine says which relay it is behind', () => {
     ],
   );
 });
+
+test('one that waits for its build is told so once, stands still without a warning, and is shown as waiting', () => {
+  const { events, account, stage, pass } = play('rack7');
+  stage('registered');
+  const over = account.waits('m1', 'its build');
+  assert.equal(account.machine('m1')?.waitsFor, 'its build');
+  for (let i = 0; i < 10; i++) pass(60);
+  assert.deepEqual(
+    words(events).filter((each) => each !== 'progress'),
+    ['its machine is there; it waits for its build'],
+  );
+  assert.equal(account.machine('m1')?.progress?.etaSeconds, undefined);
+  over();
+  assert.equal(account.machine('m1')?.waitsFor, undefined);
+  stage('preflight');
+  pass(3);
+  // What the wait took is not what the stage takes.
+  assert.ok(account.seconds().registered < 5, `${account.seconds().registered} s`);
+  assert.ok((account.machine('m1')?.progress?.etaSeconds ?? Number.NaN) < 600);
+});

@@ -18,6 +18,8 @@ function run(count: number, relayOf: (index: number) => string | undefined = () 
   const held = new Set<string>();
   const told: string[] = [];
   const woken: string[] = [];
+  const waiting = new Set<string>();
+  const copyBytes = new Map<string, number | undefined>();
   const alarms: { at: number; call: () => void }[] = [];
   let now = 0;
   const waves = new Waves({
@@ -28,7 +30,12 @@ function run(count: number, relayOf: (index: number) => string | undefined = () 
       return () => void held.delete(host);
     },
     seconds: () => usualSeconds,
-    sizes: () => ({ bootBytes: 400e6, imageBytes: 0, copyBytes: 2e9 }),
+    sizes: ({ name }) => ({
+      bootBytes: 400e6,
+      imageBytes: 0,
+      copyBytes: copyBytes.has(name) ? copyBytes.get(name) : 2e9,
+    }),
+    waits: (host) => waiting.has(host),
     jobs: 4,
     loadingPatience: 600,
     tell: (text) => void told.push(text),
@@ -46,6 +53,8 @@ function run(count: number, relayOf: (index: number) => string | undefined = () 
     told,
     woken,
     held,
+    waiting,
+    copyBytes,
     stops,
     async pass(milliseconds: number) {
       const until = now + milliseconds;
@@ -96,6 +105,28 @@ test('of many so many are woken, in their order; the others wait without losing 
   // A queue for the copies is no reason to boot more.
   for (let i = 1; i < first; i++) await stage(`m${i}`, 'copy');
   assert.ok(woken.length <= first + 4 + 1, `${woken.length} woken`);
+});
+
+test('one that has booted and waits for its build keeps nobody else asleep', async () => {
+  const { woken, waiting, stage } = run(100);
+  await turn();
+  const first = woken.length;
+  for (let i = 0; i < first; i++) await stage(`m${i}`, 'registered');
+  assert.equal(woken.length, first);
+  for (let i = 0; i < first; i++) waiting.add(`m${i}`);
+  await stage('m0', 'registered');
+  assert.equal(woken.length, 2 * first);
+});
+
+test('what is not built yet counts as what is built', async () => {
+  const [known, unknown] = [run(100), run(100)];
+  for (let i = 1; i < 100; i++) unknown.copyBytes.set(`m${i}`, undefined);
+  for (const each of [known, unknown]) {
+    await turn();
+    await each.stage('m0', 'disko');
+  }
+  assert.equal(known.woken.length, unknown.woken.length);
+  assert.equal(known.told[0], unknown.told[0]);
 });
 
 test('those that stay silent keep the others waiting for some minutes only', async () => {
