@@ -9,7 +9,16 @@ import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
 import { type Seen, SeenQueue } from './seen.ts';
 import { serveTftp, type TftpCounters, type TftpDoor } from './tftp.ts';
-import { adoptUdp, datagramsLost, openUdpDescriptor, sendConnected, sendTo } from './udp.ts';
+import {
+  adoptUdp,
+  datagramsLost,
+  openUdpDescriptor,
+  receiveWaiting,
+  sendConnected,
+  sendTo,
+  type UdpSender,
+} from './udp.ts';
+import { warmUp } from './warm-up.ts';
 
 const data = workerData as BootThreadData;
 const port = parentPort!;
@@ -44,11 +53,15 @@ const onSeen = (seen: Seen): void => {
 };
 const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
 
+/** As long as a datagram can be. */
+const waiting = new Uint8Array(65_536);
+/** Then others have their turn: TFTP, the rest of the program. */
+const waitingAtOnce = 64;
+
 async function openDhcp(door: OpenDoor): Promise<dgram.Socket[]> {
   const own = await adoptUdp(door.own);
   const sockets = door.any === undefined ? [own] : [own, await adoptUdp(door.any)];
-  const receive = (bytes: Uint8Array, from: dgram.RemoteInfo): void => {
-    const source = { address: from.address, port: from.port };
+  const answer = (bytes: Uint8Array, source: UdpSender): void => {
     const reply = dhcp.receive(bytes, { interface: door.interface, port: door.port === 67 ? 67 : 4011, source });
     if (!reply) return;
     const detail = sendTo(door.own, reply.bytes, reply.to);
@@ -58,8 +71,17 @@ async function openDhcp(door: OpenDoor): Promise<dgram.Socket[]> {
     const to = { interface: door.interface, address: reply.to.address, ...relay };
     onSeen({ kind: 'dhcp-unsent', mac, ...to, detail });
   };
-  for (const socket of sockets) {
-    socket.on('message', receive);
+  const descriptors = descriptorsOf(door);
+  for (const [index, socket] of sockets.entries()) {
+    socket.on('message', (bytes, { address, port }) => {
+      answer(bytes, { address, port });
+      // Machines that are switched on together ask together.
+      for (let most = waitingAtOnce; most > 0; most--) {
+        const next = receiveWaiting(descriptors[index]!, waiting);
+        if (next === undefined) break;
+        answer(waiting.subarray(0, next.length), next.from);
+      }
+    });
     socket.on('error', () => {}); // ICMP about an earlier reply: the client has gone on
   }
   return sockets;
@@ -134,3 +156,4 @@ port.on('message', (message: ToThread) => {
   }
 });
 say({ kind: 'done', id: 0 });
+if (dhcpSockets.length > 0) await warmUp({ scene, pause: () => new Promise((resolve) => setImmediate(resolve)) });

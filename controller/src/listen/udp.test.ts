@@ -3,7 +3,15 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { closeDescriptor, datagramsLost, grantedReceiveBuffer, openUdpDescriptor, receiveBufferBytes } from './udp.ts';
+import {
+  closeDescriptor,
+  datagramsLost,
+  grantedReceiveBuffer,
+  openUdpDescriptor,
+  receiveBufferBytes,
+  receiveWaiting,
+  sendTo,
+} from './udp.ts';
 
 async function freePort(): Promise<number> {
   const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
@@ -56,7 +64,32 @@ test('what the kernel throws away is counted', async () => {
   }
 });
 
+test('what waits is taken one by one with its sender, cut to what has room, and nothing is waited for', async () => {
+  const [port, from] = [await freePort(), await freePort()];
+  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port });
+  const sender = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port: from });
+  const into = new Uint8Array(8);
+  const take = () => {
+    const one = receiveWaiting(fd, into);
+    return one && [...into.subarray(0, one.length), `${one.from.address}:${one.from.port}`];
+  };
+  try {
+    assert.equal(take(), undefined);
+    for (const bytes of [[1, 2, 3], [], [4, 4, 4, 4, 4, 4, 4, 4, 4, 4]])
+      assert.equal(sendTo(sender, Uint8Array.from(bytes), { address: '127.0.0.1', port }), undefined);
+    const who = `127.0.0.1:${from}`;
+    assert.deepEqual(take(), [1, 2, 3, who]);
+    assert.deepEqual(take(), [who]);
+    assert.deepEqual(take(), [4, 4, 4, 4, 4, 4, 4, 4, who]);
+    assert.equal(take(), undefined);
+  } finally {
+    closeDescriptor(sender);
+    closeDescriptor(fd);
+  }
+});
+
 test('of a descriptor that is no socket nothing is known', () => {
   assert.equal(grantedReceiveBuffer(-1), 0);
   assert.equal(datagramsLost(-1), undefined);
+  assert.equal(receiveWaiting(-1, new Uint8Array(8)), undefined);
 });

@@ -2,6 +2,7 @@
 // without saying of which, or hears none. So the C library is called to make and bind the socket, and Node is handed the descriptor.
 import dgram from 'node:dgram';
 import koffi from 'koffi';
+import { readAddress, writeAddress } from '../wire/dhcp4/address.ts';
 import { NoSuchInterface, NotRoot, PortTaken } from './errors.ts';
 import { portHolder } from './port-holder.ts';
 
@@ -11,6 +12,11 @@ export interface UdpPlace {
   /** Our address, or 0.0.0.0 to hear broadcasts as well. */
   readonly address: string;
   /** 0 for any free one. */
+  readonly port: number;
+}
+
+export interface UdpSender {
+  readonly address: string;
   readonly port: number;
 }
 
@@ -75,6 +81,14 @@ function loadLibc() {
       to: Uint8Array,
       toLength: number,
     ) => number,
+    recvfrom: libc.func('int64_t recvfrom(int, void *, size_t, int, void *, void *)') as (
+      fd: number,
+      into: Uint8Array,
+      length: number,
+      flags: number,
+      from: Uint8Array,
+      fromLength: Uint8Array,
+    ) => number,
     closeOnExec: libc.func('int fcntl(int, int, int)') as (fd: number, command: number, flags: number) => number,
     close: libc.func('int close(int)') as (fd: number) => number,
   };
@@ -128,7 +142,7 @@ function socketAddress(address: string, port: number): Uint8Array {
   bytes[0] = AF_INET;
   bytes[2] = port >> 8;
   bytes[3] = port & 0xff;
-  bytes.set(address.split('.').map(Number), 4);
+  writeAddress(address, bytes, 4);
   return bytes;
 }
 
@@ -223,6 +237,22 @@ export function closeDescriptor(fd: number): void {
 export function sendConnected(fd: number, bytes: Uint8Array): boolean {
   const c = libc();
   return c.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || koffi.errno() !== ECONNREFUSED;
+}
+
+const senderBytes = 16; // struct sockaddr_in
+const sender = new Uint8Array(senderBytes);
+const senderLength = new Uint8Array(4);
+
+/**
+ * Takes a datagram that waits on a socket already, for a third of what a Node socket takes for it: after that has told of one.
+ * @param into receives its octets, so many as fit
+ * @returns how many they are, and who sent them; undefined: none waits
+ */
+export function receiveWaiting(fd: number, into: Uint8Array): { length: number; from: UdpSender } | undefined {
+  senderLength[0] = senderBytes; // little-endian, as both our platforms are
+  const length = libc().recvfrom(fd, into, into.length, MSG_DONTWAIT, sender, senderLength);
+  if (length < 0) return undefined;
+  return { length, from: { address: readAddress(sender, 4), port: (sender[2]! << 8) | sender[3]! } };
 }
 
 /** Sends to a literal address, as `sendConnected` does. @returns why the kernel refused: the name of the error; undefined: it didn't */
