@@ -81,6 +81,15 @@ test('a machine of ours that asks too fast is limited, alone', () => {
   assert.equal(one.counters().silent, 41);
 });
 
+test('a new scene gives a machine that asked too fast no new start', () => {
+  const { door: one, scene: current } = changingDoor();
+  for (let index = 0; index < 100; index++) {
+    current.of = { ...scene, machineOfMac: { ...scene.machineOfMac } };
+    one.receive(discover(1), at);
+  }
+  assert.deepEqual([one.counters().silent, one.counters().limited], [40, 60]);
+});
+
 test('a flood of strangers takes nothing from ours', () => {
   const { door: one } = door(silent);
   for (let index = 0; index < 20_000; index++) one.receive(discover(index & 255, 1 + (index >> 8)), at);

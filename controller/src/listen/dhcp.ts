@@ -62,6 +62,8 @@ function chaddrNumber(bytes: Uint8Array): number {
 interface Listed {
   readonly mac: Mac;
   readonly machine: string;
+  /** What it may still ask, the same in every scene that lists it. */
+  readonly bucket: TokenBucket;
 }
 
 /** The listed machine that a message claims to be of, without decoding it. Follows the scene, which is replaced and never changed. */
@@ -71,9 +73,13 @@ function listedIn(current: () => Scene): (bytes: Uint8Array) => Listed | undefin
   return (bytes) => {
     const { machineOfMac } = current();
     if (machineOfMac !== of) {
+      const before = listed;
       listed = new Map();
-      for (const [mac, machine] of Object.entries(machineOfMac) as [Mac, string][])
-        listed.set(Number.parseInt(mac.replaceAll(':', ''), 16), { mac, machine });
+      for (const [mac, machine] of Object.entries(machineOfMac) as [Mac, string][]) {
+        const number = Number.parseInt(mac.replaceAll(':', ''), 16);
+        const bucket = before.get(number)?.bucket ?? new TokenBucket(ownBurst, ownPerSecond);
+        listed.set(number, { mac, machine, bucket });
+      }
       of = machineOfMac;
     }
     return bytes.length >= 34 ? listed.get(chaddrNumber(bytes)) : undefined;
@@ -136,7 +142,6 @@ export function createDhcpDoor(parts: {
   readonly onSeen: (seen: Seen) => void;
 }): DhcpDoor {
   const count = { received: 0, answered: 0, silent: 0, malformed: 0, limited: 0, strangersDropped: 0 };
-  const buckets = new Map<Mac, TokenBucket>(); // only for listed machines, so it is bounded by the hosts file
   const strangers = new TokenBucket(strangersPerSecond, strangersPerSecond);
   const users = new AddressUsers();
   const listed = listedIn(parts.scene);
@@ -155,18 +160,11 @@ export function createDhcpDoor(parts: {
       // Parts of a Buffer would be Buffers.
       const bytes = new Uint8Array(datagram.buffer, datagram.byteOffset, datagram.length);
       const mac = one?.mac ?? macFromBytes(bytes.subarray(28, 34));
-      if (one !== undefined) {
-        let bucket = buckets.get(mac);
-        if (!bucket) {
-          bucket = new TokenBucket(ownBurst, ownPerSecond);
-          buckets.set(mac, bucket);
-        }
-        if (!bucket.take(nowMs)) {
-          count.limited++;
-          const { machine } = one;
-          if (count.limited % 100 === 1) parts.onSeen({ kind: 'dhcp-limited', mac, machine, interface: at.interface });
-          return undefined;
-        }
+      if (one !== undefined && !one.bucket.take(nowMs)) {
+        count.limited++;
+        const { machine } = one;
+        if (count.limited % 100 === 1) parts.onSeen({ kind: 'dhcp-limited', mac, machine, interface: at.interface });
+        return undefined;
       }
       const seen: Noted = { kind: 'dhcp-answered', mac, interface: at.interface };
       if (one !== undefined) seen.machine = one.machine;
