@@ -26,7 +26,7 @@ const full = `{
       secrets.files."/etc/b" = { source = "command:pass show b"; mode = "0400"; owner = "1:2"; };
     };
   };
-  subnets = [ { cidr = "10.20.0.0/24"; range = "10.20.0.100-10.20.0.199"; router = "10.20.0.1"; controllerAddress = "10.0.0.1"; } { cidr = "10.30.0.0/24"; relay = "hall"; } ];
+  subnets = [ { cidr = "10.20.0.0/24"; range = "10.20.0.100-10.20.0.199"; router = "10.20.0.1"; dns = [ "10.20.0.53" ]; controllerAddress = "10.0.0.1"; } { cidr = "10.30.0.0/24"; relay = "hall"; } ];
   installer = { x86_64-linux = "/etc/nixos#i"; aarch64-linux = "/etc/nixos#arm"; };
   interfaces = [ "eth1" "eth2" ]; address = "10.0.0.1"; dhcp = { mode = "range"; from = "10.0.0.100"; to = "10.0.0.199"; };
   jobs = 4; timeouts.boot = 900; sshKeyFile = "/run/keys/ssh"; credentials.disk = "/run/keys/disk"; openFirewall = true;
@@ -99,7 +99,13 @@ test('services.nixie: everything said', { skip }, async () => {
   assert.ok(read.ok, JSON.stringify(read));
   assert.deepEqual(JSON.parse(all.hosts), {
     $subnets: [
-      { cidr: '10.20.0.0/24', range: '10.20.0.100-10.20.0.199', router: '10.20.0.1', controller_address: '10.0.0.1' },
+      {
+        cidr: '10.20.0.0/24',
+        range: '10.20.0.100-10.20.0.199',
+        router: '10.20.0.1',
+        dns: ['10.20.0.53'],
+        controller_address: '10.0.0.1',
+      },
       { cidr: '10.30.0.0/24', relay: 'hall' },
     ],
     m1: {

@@ -136,6 +136,12 @@ let
       description = "Nixie is its only DHCP server, with these addresses. `null`: another is.";
     };
     router = optional types.str { description = "Router that its machines are told, with a range; `null`: the relay."; };
+    dns = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "10.20.0.53" ];
+      description = "Name servers that its machines are told, at most four; with a range.";
+    };
     relay = optional types.str { description = "Name of the nixie relay that serves it; `null` for relays of routers and switches."; };
   };
 
@@ -155,6 +161,7 @@ in
         cidr
         range
         router
+        dns
         relay
         ;
       controller_address = s.controllerAddress;

@@ -56,6 +56,14 @@ test('mask and broadcast are those of the subnet; its router is the relay unless
   );
   const told = reply(ask(asks('DISCOVER', 'agent', relayed), { networks: [{ ...far, router: '10.78.0.1' }] }));
   assert.equal(hexOf(told.packet, 3), '0a4e0001');
+  assert.equal(hexOf(told.packet, 6), undefined);
+  const named = reply(
+    ask(asks('DISCOVER', 'agent', relayed), { networks: [{ ...far, dns: ['10.0.0.53', '9.9.9.9'] }] }),
+  );
+  assert.equal(hexOf(named.packet, 6), '0a00003509090909');
+  const inform = [address(50, '10.78.0.107')];
+  const renewed = reply(ask(asks('REQUEST', 'agent', relayed, inform), { networks: [{ ...far, dns: ['9.9.9.9'] }] }));
+  assert.equal(hexOf(renewed.packet, 6), '09090909');
 });
 
 test('our address there is in all that names us', () => {

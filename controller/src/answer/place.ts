@@ -42,14 +42,14 @@ export function placeOf(request: PlacedRequest, at: SceneInterface, machine: Sce
   if (link === undefined || sameNetwork(link.address, at.address, at.prefixLength)) return { at, machine };
   const network = at.networks?.find((each) => sameNetwork(link.address, each.address, each.prefixLength));
   if (network === undefined) return link.relayed ? { at, machine, undeclared: link.address } : { at, machine };
-  const { dhcp, controller = at.address, addresses = machine.addresses } = network;
+  const { dhcp, controller = at.address, dns = [], addresses = machine.addresses } = network;
   const { router: _ofTheInterface, ...ours } = at;
   // Of a relay that tells both, giaddr is where it hears us, which may be another network.
   const router = network.router ?? (link.relayed ? link.address : undefined);
   return {
     network,
     machine: { ...machine, addresses },
-    at: { ...ours, address: controller, dhcp, ...(router === undefined ? { routerUnknown: true } : { router }) },
+    at: { ...ours, address: controller, dhcp, dns, ...(router === undefined ? { routerUnknown: true } : { router }) },
   };
 }
 

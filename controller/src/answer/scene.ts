@@ -45,6 +45,8 @@ export interface SceneNetwork {
   readonly controller?: string;
   /** Absent: the relay that asks. */
   readonly router?: string;
+  /** Absent: none is named. */
+  readonly dns?: readonly string[];
   /** By MAC: the address that we lease there. Absent: as everywhere. */
   readonly addresses?: Readonly<Record<Mac, string>>;
 }

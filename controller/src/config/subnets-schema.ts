@@ -9,6 +9,9 @@ const accepted = (text: string) => ({ error: `accepted: ${text}` });
 const cidrAccepted = 'an IPv4 network with 8 to 30 bits, like "10.78.0.0/24"';
 const addressAccepted = (what: string) => `${what}, like "10.77.0.1"`;
 const rangeAccepted = 'first and last address of at most 65536, like "10.78.0.100-10.78.0.199"';
+/** As many as an answer of ours names. */
+const mostDns = 4;
+const dnsAccepted = `1 to ${mostDns} IPv4 addresses, like ["10.77.0.53"]`;
 const relayAccepted =
   'a name of 1 to 63 letters, digits, ".", "_" and "-" that begins with a letter or digit, as given to nixie relay-token';
 
@@ -69,6 +72,12 @@ const subnetFields = {
     'an IPv4 address of the subnet',
     'Router that its machines are told, with a range; the relay unless given.',
   ).optional(),
+  dns: z
+    .array(address('an IPv4 address of a name server', 'Address of a name server.'), accepted(dnsAccepted))
+    .min(1, accepted(dnsAccepted))
+    .max(mostDns, accepted(dnsAccepted))
+    .meta({ description: 'Name servers that its machines are told, the first one first; with a range.' })
+    .optional(),
   relay: z
     .string(accepted(relayAccepted))
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, accepted(relayAccepted))
@@ -97,6 +106,7 @@ export function toSubnet(entry: SubnetEntry): Subnet {
     ...(entry.controller_address !== undefined && { controllerAddress: entry.controller_address }),
     ...(range !== undefined && { range }),
     ...(entry.router !== undefined && { router: entry.router }),
+    ...(entry.dns !== undefined && { dns: entry.dns }),
     ...(entry.relay !== undefined && { relay: entry.relay }),
   };
 }

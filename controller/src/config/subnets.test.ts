@@ -17,7 +17,13 @@ const problems = (subnets: unknown, host?: Record<string, unknown>): string[] =>
 test('subnets of the hosts file, and a host that is in one', () => {
   const result = read(
     [
-      { cidr: '10.78.0.0/24', controller_address: '10.77.0.1', range: '10.78.0.100-10.78.0.199', router: '10.78.0.1' },
+      {
+        cidr: '10.78.0.0/24',
+        controller_address: '10.77.0.1',
+        range: '10.78.0.100-10.78.0.199',
+        router: '10.78.0.1',
+        dns: ['10.0.0.53', '9.9.9.9'],
+      },
       { cidr: '10.79.0.0/16', relay: 'site-b' },
     ],
     { subnet: 'site-b', address: '10.79.3.4' },
@@ -31,6 +37,7 @@ test('subnets of the hosts file, and a host that is in one', () => {
       controllerAddress: '10.77.0.1',
       range: { from: '10.78.0.100', to: '10.78.0.199' },
       router: '10.78.0.1',
+      dns: ['10.0.0.53', '9.9.9.9'],
     },
     { cidr: '10.79.0.0/16', network: '10.79.0.0', prefixLength: 16, relay: 'site-b' },
   ]);
@@ -69,6 +76,23 @@ for (const [name, given, want, host] of [
       /range: found "10\.78\.0\.200-10\.78\.1\.3", and 10\.78\.1\.3 is not for machines of 10\.78\.0\.0\/24/,
       /router: found "10\.78\.0\.255"/,
     ],
+  ],
+  [
+    'name servers where another server gives out the addresses',
+    [{ cidr: '10.78.0.0/24', dns: ['9.9.9.9'] }],
+    [/dns: found "9\.9\.9\.9" without "range"/],
+  ],
+  [
+    'name servers that are none, and too many',
+    [
+      { cidr: '10.78.0.0/24', range: '10.78.0.3-10.78.0.9', dns: ['ns1'] },
+      {
+        cidr: '10.79.0.0/24',
+        range: '10.79.0.3-10.79.0.9',
+        dns: ['9.9.9.1', '9.9.9.2', '9.9.9.3', '9.9.9.4', '9.9.9.5'],
+      },
+    ],
+    [/dns\[0\]: found "ns1", accepted: an IPv4 address of a name server/, /dns: .*1 to 4 IPv4 addresses/],
   ],
   ['a range backwards', [{ cidr: '10.78.0.0/24', range: '10.78.0.9-10.78.0.3' }], [/range: found .*first and last/]],
   ['a misspelt key', [{ cidr: '10.78.0.0/24', rnage: 'x' }], [/rnage: unknown key; did you mean "range"\?/]],

@@ -46,7 +46,7 @@ function overlap(a: Subnet, b: Subnet): boolean {
 }
 
 function checkOne(subnet: Subnet, path: Path, complain: Complain): void {
-  const { range, router, cidr, network } = subnet;
+  const { range, router, dns, cidr, network } = subnet;
   const edges = [network, subnetBroadcast(subnet)];
   const outside = (address: string) => !inSubnet(address, subnet) || edges.includes(address);
   if (range !== undefined) {
@@ -59,6 +59,11 @@ function checkOne(subnet: Subnet, path: Path, complain: Complain): void {
   }
   if (router !== undefined && outside(router))
     complain([...path, 'router'], `found ${show(router)}, accepted: an address of ${cidr} that a router can have`);
+  if (dns !== undefined && range === undefined)
+    complain(
+      [...path, 'dns'],
+      `found ${show(dns.join(', '))} without "range", accepted: with "range" only; elsewhere the DHCP server that gives out the addresses names them`,
+    );
 }
 
 /**

@@ -84,7 +84,7 @@ export function planNetwork(
     addresses = assign({ hosts: here, address, prefixLength, range: wish, previous }, []);
   }
   const planned = subnets.map((subnet): PlannedSubnet => {
-    const { network: address, prefixLength, range, router, controllerAddress } = subnet;
+    const { network: address, prefixLength, range, router, controllerAddress, dns = [] } = subnet;
     const key = subnetKey(subnet);
     if (range === undefined) return { key, subnet, addresses: {} };
     const there = hosts
@@ -92,7 +92,7 @@ export function planNetwork(
       .map((host) => (isIn(host.address ?? '', subnet) ? host : withoutAddress(host)));
     const given = assign(
       { hosts: there, address, prefixLength, range, previous: earlier[key] ?? {} },
-      [router, controllerAddress].filter((each) => each !== undefined),
+      [router, controllerAddress, ...dns].filter((each) => each !== undefined),
       (text) => `subnet ${key}: ${text}`,
     );
     return { key, subnet, addresses: given };
@@ -114,7 +114,7 @@ export function planNetwork(
 }
 
 function sceneNetwork({ key, subnet, addresses }: PlannedSubnet): SceneNetwork {
-  const { network: address, prefixLength, range, controllerAddress, router } = subnet;
+  const { network: address, prefixLength, range, controllerAddress, router, dns } = subnet;
   return {
     key,
     address,
@@ -122,6 +122,7 @@ function sceneNetwork({ key, subnet, addresses }: PlannedSubnet): SceneNetwork {
     dhcp: range === undefined ? 'proxy' : 'range',
     ...(controllerAddress === undefined ? {} : { controller: controllerAddress }),
     ...(router === undefined ? {} : { router }),
+    ...(dns === undefined ? {} : { dns }),
     addresses,
   };
 }

@@ -100,6 +100,9 @@ test('a subnet with a range is served by its relay alone, one without beside ano
   assert.deepEqual(shown(planned({ range })), [DhcpMode.DHCP_MODE_RANGE, '10.0.0.254', '10.0.0.11']);
   assert.deepEqual(shown(planned({})), [DhcpMode.DHCP_MODE_PROXY, '', '']);
   assert.deepEqual(shown(planned({ range }, 'rack8')), [DhcpMode.DHCP_MODE_PROXY, '', '']);
+  const dns = (more: object) => makeRelayPlan({ ...parts, subnets: [planned(more)] }).interfaces[0]?.dns;
+  assert.deepEqual(dns({ range, dns: ['10.0.0.53', '9.9.9.9'] }), ['10.0.0.53', '9.9.9.9']);
+  assert.deepEqual([dns({ range }), dns({ dns: ['9.9.9.9'] })], [[], []]);
 });
 
 test('the stock of tokens is kept full and fresh, and is none of a boot under way', () => {

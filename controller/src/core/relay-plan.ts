@@ -127,7 +127,7 @@ function planInterface({ name, address }: RelayInterface, subnets: readonly Plan
     name,
     dhcp: own?.range === undefined ? DhcpMode.DHCP_MODE_PROXY : DhcpMode.DHCP_MODE_RANGE,
     router: own?.range === undefined ? '' : (own.router ?? ''),
-    dns: [],
+    dns: own?.range === undefined ? [] : [...(own.dns ?? [])],
     leaseSeconds,
   };
 }

@@ -99,11 +99,11 @@ export function assumeScene(
 }
 
 function networkOf(subnet: Subnet, hosts: readonly Host[], assumptions: string[]): SceneNetwork {
-  const { cidr: key, network: address, prefixLength, range, router, controllerAddress: controller } = subnet;
+  const { cidr: key, network: address, prefixLength, range, router, dns, controllerAddress: controller } = subnet;
   let addresses: Readonly<Record<Mac, string>> = {};
   if (range !== undefined) {
     const there = hosts.filter((host) => host.subnet === undefined || host.subnet === key);
-    const taken = [router, controller].filter((each) => each !== undefined);
+    const taken = [router, controller, ...(dns ?? [])].filter((each) => each !== undefined);
     const result = assignAddresses({
       hosts: there.map(({ address: fixed, ...host }) =>
         fixed !== undefined && inSubnet(fixed, subnet) ? { ...host, address: fixed } : host,
@@ -114,5 +114,14 @@ function networkOf(subnet: Subnet, hosts: readonly Host[], assumptions: string[]
     else assumptions.push(...result.problems.map(({ text }) => `no addresses in ${key}: ${text}`));
   }
   const dhcp = range === undefined ? 'proxy' : 'range';
-  return { key, address, prefixLength, dhcp, addresses, ...(router && { router }), ...(controller && { controller }) };
+  return {
+    key,
+    address,
+    prefixLength,
+    dhcp,
+    addresses,
+    ...(router && { router }),
+    ...(dns && { dns }),
+    ...(controller && { controller }),
+  };
 }

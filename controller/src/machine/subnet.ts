@@ -13,6 +13,8 @@ export interface Subnet {
   readonly range?: { readonly from: string; readonly to: string };
   /** What machines there are told as their router, with a range. Absent: the relay that asks for them. */
   readonly router?: string;
+  /** Name servers that machines there are told, with a range (RFC 2132 3.8). */
+  readonly dns?: readonly string[];
   /** Name of the `nixie relay` that serves it. Absent: a relay that knows nothing of Nixie, such as a router's. */
   readonly relay?: string;
 }
@@ -43,10 +45,11 @@ export function subnetBroadcast({ network, prefixLength }: Pick<Subnet, 'network
 /** For people, one for each. */
 export function subnetLines(subnets: readonly Subnet[]): string[] {
   return subnets.map((subnet) => {
-    const { cidr, relay, range, controllerAddress } = subnet;
+    const { cidr, relay, range, controllerAddress, dns = [] } = subnet;
     const by = relay === undefined ? 'foreign relays' : `relay ${relay}`;
     const dhcp = range === undefined ? 'beside another server' : `only server, ${range.from} to ${range.to}`;
     const at = controllerAddress === undefined ? '' : `, machines reach us at ${controllerAddress}`;
-    return `subnet ${cidr} behind ${by}, DHCP: ${dhcp}${at}`;
+    const names = dns.length === 0 ? '' : `, name servers ${dns.join(', ')}`;
+    return `subnet ${cidr} behind ${by}, DHCP: ${dhcp}${names}${at}`;
   });
 }

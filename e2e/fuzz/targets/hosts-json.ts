@@ -6,7 +6,13 @@ import { bytesOf, must, type Target } from '../target.ts';
 const full = {
   $schema: './hosts.schema.json',
   $subnets: [
-    { cidr: '10.78.0.0/24', controller_address: '10.77.0.1', range: '10.78.0.100-10.78.0.199', router: '10.78.0.1' },
+    {
+      cidr: '10.78.0.0/24',
+      controller_address: '10.77.0.1',
+      range: '10.78.0.100-10.78.0.199',
+      router: '10.78.0.1',
+      dns: ['9.9.9.9'],
+    },
     { cidr: '10.78.0.0/24', relay: 'site-b' },
   ],
   machine1: { mac_address: 'aa:bb:cc:dd:ee:01' },
