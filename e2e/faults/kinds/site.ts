@@ -29,7 +29,7 @@ const moments = {
   loading: async (field: Field) => {
     await field.reached('loading');
     const kept = (line: Record<string, unknown>) => line.what === 'kept' && Number(line.bytes) > 20_000_000;
-    for (const end = Date.now() + 60_000; !siteOf(field).process.lines.some(kept); await sleep(50))
+    for (const end = Date.now() + 300_000; !siteOf(field).process.lines.some(kept); await sleep(50))
       if (Date.now() > end) throw new Error('the relay does not keep the initrd');
   },
   disko: (field: Field) => field.logged(/Formatting hard drive with disko/),
@@ -72,7 +72,7 @@ export function uplinkCut(stage: keyof typeof moments): Fault {
         // The machine comes up, as if nothing were: it is the cache and the plan of the relay that it boots by.
         const machine = field.machine();
         const up = () => machine.serial.some(({ text }) => text.includes('NIXIE-STAGE sshd'));
-        for (const end = Date.now() + cutMs; Date.now() < end; await sleep(200)) if (up()) break;
+        for (const end = Date.now() + 5 * cutMs; Date.now() < end; await sleep(200)) if (up()) break;
         assert.ok(up(), 'the installer is up before the uplink is back');
         await sleep(Math.max(0, field.strikes.at(-1)!.at + cutMs - Date.now()));
       } else await sleep(cutMs);

@@ -11,7 +11,7 @@ export const strangeProxyAnswers: Fault = {
   name: 'strange-proxy',
   what: 'a second ProxyDHCP server with another boot file',
   where: 'firmware',
-  args: ({ args }) => [...args, '--boot-timeout', '40'],
+  args: ({ args }) => [...args, '--boot-timeout', '120'],
   async before(field) {
     const { lab, supplies } = field.scene;
     const attribute = `${supplies.flake}#nixosConfigurations.installer.config.system.build.kernel`;

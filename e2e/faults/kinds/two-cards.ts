@@ -21,7 +21,7 @@ async function inject(field: Field, atReboot: () => Promise<unknown> = async () 
   await field.startForeignDhcp(200, 220);
 }
 
-/** One agent, each of its scripts used, nobody taken for somebody else. */
+/** One agent, a script for each time that it registered, nobody taken for somebody else. */
 function look(field: Field): void {
   const events = field.events();
   const warnings = events.flatMap((event) => (event.event === 'notice' && event.level !== 'info' ? [event.text] : []));
@@ -36,7 +36,8 @@ function look(field: Field): void {
       ? [`${event.at} ${event.event === 'stage' ? event.stage : `${event.kind} ${event.detail}`}`]
       : [],
   );
-  assert.equal(scripts, registered, `a boot script, so a token, for each registration\n${course.join('\n')}`);
+  // Firmware that waits too long for a packet asks for its script again.
+  assert.ok(scripts >= registered, `a boot script, so a token, for each registration\n${course.join('\n')}`);
   // An installer has an address for each card, and may take either in each boot.
   const [proved, ...before] = field
     .stages()
