@@ -1,6 +1,6 @@
-# services.nixie-agent.fleet: the image in two parts. Kernel and initrd are a boot stage with the agent inside; the store in its squashfs is what
-# machines fetch from each other (docs/fleet.md). In stage 1 the agent gets it, checks each chunk by the hash on the kernel command line, and
-# goes on handing it to others when the system has started.
+# An image in two parts. Kernel and initrd are a boot stage of busybox and network drivers; the store in its squashfs and, behind it, NixOS's own initrd
+# with the agent are the image, which machines fetch from each other (docs/fleet.md). The boot stage gets that initrd first, by a script; the agent in
+# it gets the rest, checks each chunk by the hash on the kernel command line, and goes on handing it to others when the system has started.
 {
   config,
   lib,
@@ -11,10 +11,44 @@ let
   inherit (lib) mkOption mkEnableOption types;
   inherit (config.system) build boot;
   cfg = config.services.nixie-agent;
-  # /run moves over from stage 1 into the system, and so does what is mounted below it
-  folder = "/run/nixie-image";
-  store = "${folder}/nix-store.squashfs";
-  agent = lib.getExe' cfg.package "nixie-agent";
+  # where ../stage/init puts it; /run moves over into the system, and so does what is mounted below it
+  image = "/run/nixie-image/image";
+  # Of all that a machine runs before it has the image, one program is built here: nixpkgs' own busybox, without a library.
+  busybox = pkgs.busybox.override { enableStatic = true; };
+  modules = pkgs.makeModulesClosure {
+    kernel = config.system.modulesTree;
+    firmware = config.hardware.firmware;
+    rootModules = [ "af_packet" ] ++ cfg.fleet.networkDrivers;
+    allowMissing = true;
+  };
+  arguments = lib.optionalString (cfg.fleet.uploadLimit != null) "--upload-limit ${toString cfg.fleet.uploadLimit}";
+  bootStage =
+    pkgs.runCommand "nixie-boot-stage"
+      {
+        nativeBuildInputs = with pkgs; [
+          cpio
+          kmod
+          xz
+          zstd
+        ];
+      }
+      ''
+        mkdir -p r/stage/lib $out
+        ln -s stage/lib r/lib
+        cp ${busybox}/bin/busybox r/stage/busybox
+        cp ${../stage/fetch-first} r/stage/fetch-first
+        cp ${../stage/lease} r/stage/lease
+        cp ${../stage/init} r/init
+        printf %s '${arguments}' > r/stage/arguments
+        chmod 755 r/init r/stage/busybox r/stage/fetch-first r/stage/lease
+        cp -rL --no-preserve=mode ${modules}/lib/. r/stage/lib/
+        # the whole is compressed, which is better than each by itself, and busybox need not know how
+        find r/stage/lib -name '*.xz' -exec xz -d {} +
+        find r/stage/lib -name '*.zst' -exec zstd -q -d --rm {} +
+        for version in $(ls r/stage/lib/modules); do depmod -b r/stage "$version"; done
+        find r -exec touch -h -d @1 {} +
+        (cd r && find . | sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | zstd -q -19 -T1 > $out/initrd
+      '';
 in
 {
   options.services.nixie-agent.fleet = {
@@ -25,89 +59,80 @@ in
       example = 50;
       description = "Most that a machine sends to others, megabytes a second.";
     };
+    networkDrivers = mkOption {
+      type = types.listOf types.str;
+      default = [
+        "alx"
+        "atl1c"
+        "atlantic"
+        "be2net"
+        "bnx2"
+        "bnx2x"
+        "bnxt_en"
+        "cxgb4"
+        "e1000"
+        "e1000e"
+        "ena"
+        "enic"
+        "hv_netvsc"
+        "i40e"
+        "ice"
+        "igb"
+        "igc"
+        "ionic"
+        "ixgbe"
+        "mlx4_en"
+        "mlx5_core"
+        "qede"
+        "r8169"
+        "sfc"
+        "tg3"
+        "virtio_net"
+        "virtio_pci"
+        "vmxnet3"
+      ];
+      description = "Modules of the kernel that the boot stage can reach the network by, with their firmware. Another card needs its own here; fewer make the boot stage smaller.";
+    };
   };
 
   config = lib.mkIf cfg.fleet.enable {
-    boot.initrd.systemd = {
-      enable = true;
-      network = {
-        enable = true;
-        # as in the system: one address for firmware, stage 1 and system
-        networks."10-nixie" = {
-          matchConfig.Type = "ether";
-          networkConfig.DHCP = "yes";
-          dhcpV4Config.ClientIdentifier = "mac";
-        };
-      };
-      storePaths = [ agent ];
-      # by it the agent says that the image is there
-      extraBin.systemd-notify = "${pkgs.systemd}/bin/systemd-notify";
-      services.nixie-image = {
-        description = "Image of the installer, from other machines and the controller";
-        requiredBy = [ "sysroot-nix-.ro\\x2dstore.mount" ];
-        before = [
-          "sysroot-nix-.ro\\x2dstore.mount"
-          "shutdown.target"
-        ];
-        conflicts = [ "shutdown.target" ];
-        unitConfig = {
-          DefaultDependencies = false;
-          # It outlives the change into the system: its executable and its file are open.
-          IgnoreOnIsolate = true;
-        };
-        serviceConfig = {
-          Type = "notify";
-          NotifyAccess = "all";
-          # the `@` keeps it from the killing at the end of stage 1
-          ExecStart = lib.concatStringsSep " " (
-            [
-              "@${agent}"
-              "@nixie-agent"
-              "--fetch"
-              store
-              "--serve"
-            ]
-            ++ lib.optionals (cfg.fleet.uploadLimit != null) [
-              "--upload-limit"
-              (toString cfg.fleet.uploadLimit)
-            ]
-          );
-          TimeoutStartSec = "15min";
-          KillMode = "none";
-          SurviveFinalKillSignal = true;
-          OOMScoreAdjust = -900;
-        };
-      };
-      # What is in memory may be most of it.
-      mounts = [
-        {
-          what = "tmpfs";
-          where = folder;
-          type = "tmpfs";
-          options = "mode=0755,size=90%";
-          wantedBy = [ "nixie-image.service" ];
-          before = [ "nixie-image.service" ];
-          unitConfig.DefaultDependencies = false;
-        }
-      ];
+    assertions = [
+      {
+        assertion = config.boot.initrd.prepend == [ ];
+        message = "services.nixie-agent.fleet: the boot stage unpacks NixOS's initrd by gunzip, which takes nothing in front of it: boot.initrd.prepend (updates of microcode use it) has to be empty";
+      }
+    ];
+    boot.initrd = {
+      # for busybox's gunzip
+      compressor = lib.mkOverride 900 "gzip";
+      compressorArgs = lib.mkOverride 900 [ "-9" ];
+      # The agent and its libraries come with it. The store is there before it begins.
+      systemd.enable = true;
+      systemd.extraBin.nixie-agent = lib.getExe' cfg.package "nixie-agent";
     };
 
     # netboot.nix looks for it in the initrd, and says so for the whole of it
     fileSystems."/nix/.ro-store" = lib.mkOverride 50 {
       fsType = "squashfs";
-      device = store;
+      device = image;
       options = [ "loop" ];
       neededForBoot = true;
     };
 
+    system.build.nixieBootStage = bootStage;
     system.build.nixie = lib.mkForce (
       pkgs.runCommand "nixie-fleet-installer-${pkgs.stdenv.hostPlatform.system}" { } ''
         mkdir $out
         ln -s ${build.kernel}/${boot.loader.kernelFile} $out/kernel
-        ln -s ${build.initialRamdisk}/initrd $out/initrd
-        ln -s ${build.squashfsStore} $out/image
-        ln -s ${build.toplevel}/kernel-params $out/kernel-params
+        ln -s ${bootStage}/initrd $out/initrd
         ln -s ${build.toplevel}/init $out/init
+        # The squashfs says itself how long it is; what is fetched first lies behind it, and begins with a chunk.
+        first=${build.initialRamdisk}/initrd
+        cp --no-preserve=mode ${build.squashfsStore} $out/image
+        truncate -s %1048576 $out/image
+        at=$(stat -c %s $out/image)
+        cat $first >> $out/image
+        echo "$(cat ${build.toplevel}/kernel-params) nixie.first=$(sha256sum $first | cut -d ' ' -f 1),$at,$(stat -L -c %s $first)" > $out/kernel-params
       ''
     );
   };

@@ -40,6 +40,7 @@ let
     "jq"
     "kmod"
     "linux-firmware"
+    "linux-modules"
     "lldpd"
     "lvm2"
     "mdadm"
@@ -62,7 +63,9 @@ let
     "tcpdump"
     "util-linux"
     "xfsprogs"
+    "xz"
     "zfs"
+    "zstd"
   ];
   base =
     final:
@@ -116,6 +119,9 @@ let
       runCommand =
         name: environment: script:
         derivation ({ inherit name system script; builder = "/no-builder"; } // removeAttrs environment [ "passthru" ]) // environment.passthru or { };
+      makeModulesClosure =
+        { rootModules, kernel, firmware, allowMissing ? false }:
+        derivation { name = "modules-shrunk"; inherit system rootModules; builder = "/no-builder"; };
       writeText = name: text: derivation { inherit name system text; builder = "/no-builder"; };
       writeShellScript = final.writeText;
       # Its script is looked at, so that what it refers to is there.

@@ -84,6 +84,7 @@ in
         compressorArgs = of (types.nullOr (types.listOf types.str)) null;
         kernelModules = names;
         luks.devices = set;
+        prepend = list;
         network = {
           enable = flag;
           ssh = {
@@ -201,6 +202,7 @@ in
       build = of (types.lazyAttrsOf types.unspecified) { };
       configurationRevision = of (types.nullOr types.str) null;
       extraDependencies = of (types.listOf types.package) [ ];
+      modulesTree = of types.package pkgs.linux-modules;
       nixos.variant_id = of (types.nullOr (types.strMatching "[a-z0-9._-]+")) null;
       stateVersion = needed types.str;
     };
