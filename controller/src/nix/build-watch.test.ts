@@ -17,6 +17,7 @@ function scene(wanted: Readonly<Record<string, readonly string[]>>) {
   const ends = Promise.withResolvers<NixResult>();
   let now = 0;
   let ids = 1;
+  let over = 0;
   let rootable = true;
   let say: (line: string) => void = () => {};
   const done = { ended: 'exited', code: 0, stdout: '', stderr: '' } as const;
@@ -67,9 +68,23 @@ function scene(wanted: Readonly<Record<string, readonly string[]>>) {
     valid: (...names: string[]) => {
       for (const name of names) valid.add(output(name).out);
     },
+    /** As nix tells it: of what was asked for itself the end is only counted. */
     built(name: string) {
       valid.add(output(name).out);
+      if (over === 0) line({ action: 'start', id: 1, level: 0, type: 104, text: '' });
       line({ action: 'start', id: ++ids, level: 3, type: 105, text: '', fields: [output(name).drv, '', 1, 1] });
+      line({ action: 'result', id: 1, type: 105, fields: [++over, 9, 1, 0] });
+    },
+    downloaded(name: string) {
+      valid.add(output(name).out);
+      line({
+        action: 'start',
+        id: ++ids,
+        level: 3,
+        type: 100,
+        text: '',
+        fields: [output(name).out, 'http://x', 'daemon'],
+      });
       line({ action: 'stop', id: ids });
     },
     says: (text: string) => line({ action: 'msg', level: 0, msg: text }),
@@ -111,6 +126,16 @@ test('each is told as soon as all of its outputs are there and kept; what is the
   assert.deepEqual(Object.values(results), [{ ok: true }, { ok: true }, { ok: true }]);
   assert.deepEqual(warnings, []);
   assert.equal(calls.filter(({ args }) => args.includes('--log-format')).length, 1, 'one build');
+});
+
+test('what is downloaded is told, too', async () => {
+  const { building, told, pass, downloaded, end } = scene({ m1: ['m1'], m2: ['m2'] });
+  await pass(2000);
+  downloaded('m1');
+  await pass(100);
+  assert.deepEqual(told, ['m1 ok']);
+  end(1);
+  assert.equal((await building).results.m2?.ok, false);
 });
 
 test('when all is there nothing is asked twice', async () => {

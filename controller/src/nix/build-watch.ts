@@ -29,6 +29,7 @@ export class BuildWatch {
   readonly #interesting: ReadonlySet<string>;
   /** Kept, in the order in which they came. */
   readonly #kept = new Set<string>();
+  #underWay = false;
   #failures = 0;
   #looking: Promise<void> | undefined;
   #off: (() => void) | undefined;
@@ -55,10 +56,20 @@ export class BuildWatch {
     this.#lookIn(0);
   }
 
-  /** A build or download is over. @param path its derivation or store path */
+  /** @param path derivation or store path whose build or download begins */
+  began(path: string): void {
+    if (this.#interesting.has(path)) this.#underWay = true;
+  }
+
+  /** It is over. */
   ended(path: string): void {
     // A moment later: what ends is registered by then.
     if (this.#interesting.has(path)) this.#lookIn(50);
+  }
+
+  /** A build is over: one that somebody waits for, maybe, if one of these has begun at all. */
+  counted(): void {
+    if (this.#underWay) this.#lookIn(50);
   }
 
   /** The log has another line: of a failure, maybe. */

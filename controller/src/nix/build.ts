@@ -55,7 +55,11 @@ export async function build(options: BuildOptions): Promise<Built> {
   const drvs = [...new Set([...outputs.values()].map((output) => output.drv))];
   const optional = signal ? { signal } : {};
 
-  const log: NixLog = nixLog((path) => watch?.ended(path));
+  const log: NixLog = nixLog({
+    began: (path) => watch?.began(path),
+    ended: (path) => watch?.ended(path),
+    counted: () => watch?.counted(),
+  });
   options.onProgress?.({ text: `building ${drvs.length} ${drvs.length === 1 ? 'output' : 'outputs'}` });
   const call = {
     program: 'nix-store',

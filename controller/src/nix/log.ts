@@ -45,8 +45,16 @@ interface Running {
   readonly expected: number;
 }
 
-/** @param ended called with each derivation or store path when its build or download is over, well or not */
-export function nixLog(ended?: (path: string) => void): NixLog {
+export interface NixLogListener {
+  /** The build or download of a derivation or store path begins. */
+  began(path: string): void;
+  /** It is over, well or not. Of what was asked for itself nix says that only when it ends. */
+  ended(path: string): void;
+  /** A build is over, well or not; which one isn't said. */
+  counted(): void;
+}
+
+export function nixLog(listener?: NixLogListener): NixLog {
   const running = new Map<number, Running>();
   const logs = new Map<string, string[]>();
   const failures = new Map<string, string>();
@@ -55,6 +63,7 @@ export function nixLog(ended?: (path: string) => void): NixLog {
   let builds = 0;
   let updatedMs = Number.NEGATIVE_INFINITY;
   let buildsDone = 0;
+  let buildsOver = 0;
   let buildsExpected = 0;
   // Bytes of transfers that are over; those that run are added from their activities.
   let finishedBytes = 0;
@@ -82,6 +91,7 @@ export function nixLog(ended?: (path: string) => void): NixLog {
           ...(drv ? { drv } : {}),
           ...(path ? { path } : {}),
         });
+        if (path) listener?.began(path);
         if (drv) {
           builds++;
           logs.set(drv, []);
@@ -95,7 +105,7 @@ export function nixLog(ended?: (path: string) => void): NixLog {
         const at = running.get(item.id);
         if (at && isTransfer(at.type)) finishedBytes += at.done;
         running.delete(item.id);
-        if (at?.path !== undefined) ended?.(at.path);
+        if (at?.path !== undefined) listener?.ended(at.path);
         return;
       }
       case 'result':
@@ -120,6 +130,9 @@ export function nixLog(ended?: (path: string) => void): NixLog {
     const [first, second] = fields;
     if (type === result.progress && typeof first === 'number' && typeof second === 'number') {
       if (at.type === activity.builds) {
+        const failed = typeof fields[3] === 'number' ? fields[3] : 0;
+        if (first + failed !== buildsOver) listener?.counted();
+        buildsOver = first + failed;
         buildsDone = first;
         // Nix takes a build that failed off the expected ones.
         buildsExpected = Math.max(buildsExpected, second);
