@@ -238,7 +238,7 @@ export class Machine {
       const socket = connect(path);
       let text = '';
       let asked = false;
-      socket.setTimeout(5000, () => socket.destroy(new Error('monitor does not answer')));
+      socket.setTimeout(60_000, () => socket.destroy(new Error('monitor does not answer')));
       socket.on('data', (bytes) => {
         text += bytes.toString('utf8');
         if (!text.endsWith('(qemu) ')) return;

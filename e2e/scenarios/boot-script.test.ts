@@ -10,7 +10,7 @@ import { type Firmware, Machine } from '../lab/qemu.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
 import { startTalker } from '../lab/sockets/talker.ts';
 
-const deadlineMs = 400_000;
+const deadlineMs = 1_200_000;
 const doorsFile = new URL('../lab/sockets/doors.ts', import.meta.url).pathname;
 const stations: readonly { firmware: Firmware; mac: string; address: string }[] = [
   { firmware: 'bios', mac: '52:54:00:93:00:01', address: `${lan.prefix}.61` },
@@ -49,8 +49,8 @@ test('too little memory is refused in words, enough is not, and a machine that i
           await net.addTap(machine.tap);
           await machine.prepare();
           try {
-            machine.powerOn(120_000);
-            await machine.waitSerial(line, 110_000);
+            machine.powerOn(320_000);
+            await machine.waitSerial(line, 300_000);
           } finally {
             await machine.close();
             await net.removeTap(machine.tap);
@@ -77,9 +77,9 @@ test('too little memory is refused in words, enough is not, and a machine that i
       await net.addTap(machine.tap);
       await machine.prepare();
       try {
-        machine.powerOn(120_000);
-        await machine.waitSerial(/boots from its own disk/, 110_000);
-        await machine.waitSerial(/Boot(ing)? from (SAN device|Hard Disk)|Boot failed/i, 60_000);
+        machine.powerOn(320_000);
+        await machine.waitSerial(/boots from its own disk/, 300_000);
+        await machine.waitSerial(/Boot(ing)? from (SAN device|Hard Disk)|Boot failed/i, 300_000);
       } finally {
         await machine.close();
       }

@@ -25,7 +25,7 @@ const skip = skipUnless(
 );
 const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-test('the NixOS on a disk is named without a write to it', { skip, timeout: 60_000 }, async () => {
+test('the NixOS on a disk is named without a write to it', { skip, timeout: 300_000 }, async () => {
   const box = mkdtempSync(join(tmpdir(), 'nixie-foreign-'));
   try {
     const image = join(box, 'disk');

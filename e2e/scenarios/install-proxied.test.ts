@@ -54,7 +54,7 @@ test('beside a foreign DHCP server', { skip: skipUnless(...installLab), timeout:
       const again = await runOnceMore({ ...lab, machines: { machine1: machine1! } }, supplies, args);
       assert.ok(again.good, `${again.summary}\n${again.run.tail(30)}`);
       assert.equal(machine1!.boots, boots);
-      assert.ok(again.seconds < 30, `it took ${again.seconds} s`);
+      assert.ok(again.seconds < 90, `it took ${again.seconds} s`);
     });
 
     await t.test(

@@ -44,10 +44,11 @@ test('as the only DHCP server, a BIOS and a UEFI machine are installed at once',
     const scripts = run.events.flatMap((event) =>
       event.event === 'seen' && event.kind === 'http-script' ? event : [],
     );
+    // Who waits too long for a packet asks for its script again.
     assert.deepEqual(
-      scripts.map(({ mac }) => mac).sort(),
+      [...new Set(scripts.map(({ mac }) => mac))].sort(),
       [scene.lab.machines.machine1!.spec.mac, second],
-      'one script, so one token, for each; the machine with two cards booted by the second',
+      'nobody else got one; the machine with two cards booted by the second',
     );
   });
 });

@@ -6,7 +6,6 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { realSystem, type SpawnedChild } from '../../controller/src/child/child.ts';
 import { sessionGroups } from '../../controller/src/child/groups.ts';
 import { type Runner, runProgram } from '../../controller/src/child/program.ts';
@@ -30,15 +29,16 @@ import type { Mac } from '../../controller/src/machine/mac.ts';
 import { run } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { deadAddress, makeTarget, type Target, type ToySystem, targetAddress } from '../lab/nixos-anywhere/target.ts';
+import { until } from '../lab/patience.ts';
 
 const skip = skipUnless(
   needNetns,
   needPrograms(['nix', 'nix-store', 'ssh', 'sshd', 'ssh-copy-id', 'ssh-keygen', 'unshare', 'nsenter', 'busybox']),
 );
 const searchPath = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
-const timeout = 90_000;
+const timeout = 300_000;
 
-describe('an install over ssh', { skip, timeout: 900_000 }, () => {
+describe('an install over ssh', { skip, timeout: 1_800_000 }, () => {
   let target: Target;
   let systems: Record<string, ToySystem>;
   let key: KeyPair;
@@ -121,8 +121,11 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
         ...(given.signal === undefined ? {} : { signal: given.signal }),
       });
       // Killed is not gone: the kernel needs a moment.
-      for (let tries = 0; tries < 40 && sessionGroups(child!.pid!).length > 0; tries++) await sleep(25);
-      assert.deepEqual(sessionGroups(child!.pid!), [], `no process of the child is left:\n${texts.join('\n')}`);
+      await until(
+        'no process of the child',
+        () => sessionGroups(child!.pid!).length === 0,
+        () => texts.join('\n'),
+      );
       assert.ok(!existsSync(folder.tmp), 'no copy of a key is left');
       return { result, texts, commands: target.commands() };
     } finally {
@@ -289,7 +292,7 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
   test('another machine at the address: nothing reaches it', { timeout }, async () => {
     await target.reset([key.publicKey]);
     const result = failed(await attempt('disko', { hostKey: key.publicKey }), 'other-machine');
-    assert.ok(result.seconds < 20);
+    assert.ok(result.seconds < 60);
     assert.deepEqual(target.commands(), []);
   });
 
@@ -416,13 +419,13 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
     try {
       const tried = await attempt('disko', {
         system: 'slow',
-        patience: { stepMs: { disko: 4000 } },
+        patience: { stepMs: { disko: 8000 } },
         on: (event) => {
           if (event.kind === 'line' && event.text === 'formatting 2/9') void target.cable(false);
         },
       });
       const result = failed(tried, 'too-slow');
-      assert.ok(result.seconds < 15);
+      assert.ok(result.seconds < 60);
     } finally {
       await target.cable(true);
     }
@@ -441,8 +444,12 @@ describe('an install over ssh', { skip, timeout: 900_000 }, () => {
       },
     });
     failed(tried, 'canceled');
-    await sleep(2000);
-    assert.deepEqual(target.running('nixos-install'), []);
+    await until('no nixos-install', () => target.running('nixos-install').length === 0);
+    assert.equal(
+      await target.inside('ls /mnt/etc/NIXOS 2> /dev/null || echo none'),
+      'none\n',
+      'it did not end by itself',
+    );
   });
 
   test('a child that is killed from outside leaves no key and no ssh', { timeout }, async () => {

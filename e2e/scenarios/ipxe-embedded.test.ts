@@ -10,7 +10,7 @@ import { needFiles, needPrograms, skipUnless } from '../lab/need.ts';
 
 const ipxe = '/usr/lib/ipxe/ipxe.lkrn';
 const skip = skipUnless(needPrograms(['qemu-system-x86_64']), needFiles([ipxe]));
-const limitMs = 120_000;
+const limitMs = 500_000;
 
 /** Lines of the serial console until one that matches `end`. */
 async function boot(network: readonly string[], script: string, end: RegExp): Promise<string[]> {
@@ -21,7 +21,7 @@ async function boot(network: readonly string[], script: string, end: RegExp): Pr
   });
   const machine = ['-M', 'pc', '-m', '256', '-nographic', '-no-reboot', '-kernel', ipxe, '-initrd', script];
   const qemu = start(['qemu-system-x86_64', ...machine, ...network], {
-    deadlineMs: limitMs - 10_000,
+    deadlineMs: limitMs / 2 - 10_000,
     onLine: (line) => {
       lines.push(line.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, ''));
       if (end.test(line)) ended();

@@ -15,7 +15,7 @@ import { firmwareLab, needNetns, skipUnless } from '../lab/need.ts';
 import { lan, makeNetwork, removeLeftovers, runId } from '../lab/net.ts';
 import { type Firmware, Machine } from '../lab/qemu.ts';
 
-const deadlineMs = 400_000;
+const deadlineMs = 900_000;
 
 function magicPacket(mac: string): string {
   return `Buffer.concat([Buffer.alloc(6, 255), ...Array(16).fill(Buffer.from('${mac.replaceAll(':', '')}', 'hex'))])`;
@@ -92,7 +92,7 @@ test('dnsmasq wakes and boots UEFI, BIOS and HTTP Boot machines up to a script',
       assert.equal(machine.on, false, 'a machine is off until a packet wakes it');
       await wake((argv) => net.inside(net.srv, argv), machine.spec.mac, firmwares[i]!.to);
       const asked = requests.length;
-      const line = await machine.waitSerial(/NIXIE-STAGE ipxe-script/, 120_000).catch((error: Error) => {
+      const line = await machine.waitSerial(/NIXIE-STAGE ipxe-script/, 270_000).catch((error: Error) => {
         throw new Error(
           `${error.message}\n${printDhcp(readDhcpCapture(capture.file))}\n${boot.lines.slice(-20).join('\n')}`,
         );
@@ -154,7 +154,7 @@ test('the foreign DHCP server offers an address and no boot file', {
     await machine.prepare();
     machine.powerOn();
     ends.push(() => machine.close());
-    const giveUp = Date.now() + 60_000;
+    const giveUp = Date.now() + 300_000;
     let acks: ReturnType<typeof readDhcpCapture> = [];
     while (acks.length === 0 && Date.now() < giveUp) {
       await sleep(300);
@@ -172,13 +172,14 @@ test('the foreign DHCP server offers an address and no boot file', {
 
 test('namespaces of a run whose process is gone are removed, those of a living one stay', {
   skip: skipUnless(needNetns),
-  timeout: 60_000,
+  timeout: 300_000,
 }, async () => {
   const net = await makeNetwork();
   const dead = `nxlab-${process.pid}-1-dead00-lan`; // our pid, but started at another time: a process that is gone
   try {
     await run(['ip', 'netns', 'add', dead]);
-    assert.deepEqual(await removeLeftovers(), [dead]);
+    // Those of another run that was killed are removed as well.
+    assert.ok((await removeLeftovers()).includes(dead));
     assert.ok((await run(['ip', 'netns', 'list'])).stdout.includes(net.srv));
   } finally {
     await run(['ip', 'netns', 'del', dead], { accept: true });

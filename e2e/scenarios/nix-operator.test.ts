@@ -32,11 +32,11 @@ nix-daemon >"$BOX/daemon.log" 2>&1 &
 daemon=$!
 trap 'kill $daemon' EXIT
 n=0
-while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 200 ] || exit 99; sleep 0.1; done
+while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 99; sleep 0.1; done
 "$@"
 `;
 
-test('through sudo and with a daemon a user’s checkout is read as that user', { skip, timeout: 120_000 }, async () => {
+test('through sudo and with a daemon a user’s checkout is read as that user', { skip, timeout: 500_000 }, async () => {
   const box = mkdtempSync(join(tmpdir(), 'nixie-operator-'));
   try {
     chmodSync(box, 0o755);
@@ -58,7 +58,7 @@ test('through sudo and with a daemon a user’s checkout is read as that user', 
     const driver = fileURLToPath(new URL('../lab/nix-as-operator.ts', import.meta.url));
     const inside = [process.execPath, driver, checkout, join(box, 'roots'), join(box, 'private')];
     const ran = await run(['unshare', '--mount', 'sh', '-ec', script, 'sh', ...inside], {
-      deadlineMs: 100_000,
+      deadlineMs: 400_000,
       env: {
         BOX: box,
         PATH: process.env.PATH,

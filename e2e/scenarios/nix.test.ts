@@ -364,7 +364,7 @@ test('a folder without a flake and a flake that is no Nix fail as a whole', { sk
   }
 });
 
-test('a build ends with its deadline and with the signal', { skip, timeout: 60_000 }, async (t) => {
+test('a build ends with its deadline and with the signal', { skip, timeout: 300_000 }, async (t) => {
   for (const nix of nixes) {
     await t.test(nix.name, async () => {
       const flake = join(box, nix.name, 'slow');

@@ -36,7 +36,7 @@ const skip = skipUnless(
 );
 const op = { uid: 64_321, gid: 64_321 };
 const searchPath = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
-const timeout = 120_000;
+const timeout = 400_000;
 
 // The daemon is ended with the script. In front of "$@": what the test wants to be different.
 const script = `
@@ -47,12 +47,12 @@ env -u SUDO_USER -u SUDO_UID -u SUDO_GID nix-daemon >"$BOX/daemon.log" 2>&1 &
 daemon=$!
 trap 'kill $daemon' EXIT
 n=0
-while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 200 ] || exit 99; sleep 0.1; done
+while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 99; sleep 0.1; done
 eval "$BOX_MOUNTS"
 "$@"
 `;
 
-describe('an install for the user that called sudo', { skip, timeout: 400_000 }, () => {
+describe('an install for the user that called sudo', { skip, timeout: 1_500_000 }, () => {
   let target: Target;
   let box: string;
   const at = (...parts: string[]) => join(box, ...parts);
@@ -147,7 +147,7 @@ describe('an install for the user that called sudo', { skip, timeout: 400_000 },
         JSON.stringify(request),
       ],
       {
-        deadlineMs: 100_000,
+        deadlineMs: 360_000,
         stdin: 'pipe',
         env: {
           ...target.env,

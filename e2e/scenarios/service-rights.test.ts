@@ -35,7 +35,7 @@ async function makeNamespace(t: TestContext): Promise<string> {
   return namespace;
 }
 
-test('CAP_NET_BIND_SERVICE is enough, and needed', { skip, timeout: 60_000 }, async (t) => {
+test('CAP_NET_BIND_SERVICE is enough, and needed', { skip, timeout: 300_000 }, async (t) => {
   const namespace = await makeNamespace(t);
   const open = (rights: readonly string[]) => {
     const program = [process.execPath, join(root, 'e2e/lab/sockets/open-doors.ts'), 'd0', '10.9.9.1'];
@@ -47,7 +47,7 @@ test('CAP_NET_BIND_SERVICE is enough, and needed', { skip, timeout: 60_000 }, as
   assert.match(refused.stderr, /NotRoot: bind udp 0\.0\.0\.0:67 on d0: not permitted/);
 });
 
-test('a relay needs no more', { skip, timeout: 60_000 }, async (t) => {
+test('a relay needs no more', { skip, timeout: 300_000 }, async (t) => {
   const namespace = await makeNamespace(t);
   const state = mkdtempSync(join(tmpdir(), 'nxrights-'));
   t.after(() => rmSync(state, { recursive: true, force: true }));
@@ -66,7 +66,7 @@ test('a relay needs no more', { skip, timeout: 60_000 }, async (t) => {
       ...rights,
       ...argv,
     ];
-    const relay = startRelay(inside, ['--token', token, '--interface', 'd0', '--state', join(state, 'relay')], 50_000);
+    const relay = startRelay(inside, ['--token', token, '--interface', 'd0', '--state', join(state, 'relay')], 250_000);
     t.after(() => relay.stop());
     return relay;
   };
