@@ -1,5 +1,5 @@
-# services.nixie-relay: the front doors of a controller in a subnet that it can't reach. It has no user, no home, and of root's rights the one to
-# ports below 1024; which interface it binds to is free to everybody since Linux 5.7.
+# services.nixie-relay: the front doors of a controller in a subnet that it can't reach. It has no user, no home, and of root's rights none: its sockets
+# below port 1024 are handed over by systemd.
 {
   config,
   lib,
@@ -20,6 +20,7 @@ let
     ++ lib.concatMap (flag "interface") cfg.interfaces
     ++ lib.optionals (cfg.controller != null) (flag "controller" cfg.controller)
     ++ cfg.extraArgs;
+  sockets = map (interface: "nixie-relay-${interface}.socket") cfg.interfaces;
   # DHCP, TFTP, PXE; HTTP, agents. Nothing comes in from the controller's side.
   ports = {
     allowedUDPPorts = [
@@ -94,12 +95,37 @@ in
     environment.systemPackages = [ cfg.package ];
     networking.firewall = lib.mkIf cfg.openFirewall { interfaces = lib.genAttrs cfg.interfaces (_: ports); };
 
+    # Bound to its interface each, as those of a controller are. They come and go with the service.
+    systemd.sockets = lib.listToAttrs (
+      map (interface: {
+        name = "nixie-relay-${interface}";
+        value = {
+          description = "The doors of Nixie's relay on ${interface}: DHCP, PXE, TFTP";
+          partOf = [ "nixie-relay.service" ];
+          socketConfig = {
+            Service = "nixie-relay.service";
+            BindToDevice = interface;
+            ListenDatagram = map (port: "0.0.0.0:${toString port}") [
+              67
+              4011
+              69
+            ];
+            FreeBind = true;
+            Broadcast = true;
+            # a burst of many machines that are switched on together
+            ReceiveBuffer = "8M";
+          };
+        };
+      }) cfg.interfaces
+    );
+
     systemd.services.nixie-relay = {
       description = "Nixie relay";
       documentation = [ "man:nixie(8)" ];
       wantedBy = [ "multi-user.target" ];
       wants = [ "network-online.target" ];
-      after = [ "network-online.target" ];
+      after = [ "network-online.target" ] ++ sockets;
+      requires = sockets;
       # for as long as it takes: an interface may get its address late
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = {
@@ -129,8 +155,9 @@ in
         DynamicUser = true;
         StateDirectory = "nixie-relay";
         StateDirectoryMode = "0700";
-        AmbientCapabilities = [ "CAP_NET_BIND_SERVICE" ];
-        CapabilityBoundingSet = [ "CAP_NET_BIND_SERVICE" ];
+        # Said, and nothing: without the line it is all of them.
+        AmbientCapabilities = "";
+        CapabilityBoundingSet = "";
         LimitNOFILE = 65536;
 
         LockPersonality = true;

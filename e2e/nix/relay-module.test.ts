@@ -16,7 +16,7 @@ const withRelay = (more: string) =>
     `{ services.nixie-relay = { enable = true; interfaces = [ "eth1" ]; tokenFile = "/run/secrets/relay"; } // ${more}; }`,
   );
 
-test('services.nixie-relay: a unit that may do nothing but open ports, whose command line the program takes', {
+test('services.nixie-relay: a unit without any right, whose sockets systemd opens and whose command line the program takes', {
   skip,
 }, async () => {
   const units = await box!.value<Record<string, string>>(`{
@@ -27,7 +27,24 @@ test('services.nixie-relay: a unit that may do nothing but open ports, whose com
       ),
       'nixie-relay',
     )};
+    socket = ${unitOf(withRelay('{ }'), 'nixie-relay-eth1', 'socket')};
   }`);
+  assert.deepEqual(
+    settings(units.socket!),
+    new Map(
+      Object.entries({
+        Description: ["The doors of Nixie's relay on eth1: DHCP, PXE, TFTP"],
+        PartOf: ['nixie-relay.service'],
+        BindToDevice: ['eth1'],
+        Broadcast: ['true'],
+        FreeBind: ['true'],
+        ListenDatagram: ['0.0.0.0:67', '0.0.0.0:4011', '0.0.0.0:69'],
+        ReceiveBuffer: ['8M'],
+        Service: ['nixie-relay.service'],
+      }),
+    ),
+  );
+  assert.ok(settings(units.plain!).get('After')![0]!.endsWith('nixie-relay-eth1.socket'));
   const s = settings(units.plain!);
   for (const [name, value] of [
     ['DynamicUser', 'true'],
@@ -37,8 +54,9 @@ test('services.nixie-relay: a unit that may do nothing but open ports, whose com
     ['NotifyAccess', 'all'],
     ['WatchdogSec', '120'],
     ['LoadCredential', 'token:/run/secrets/relay'],
-    ['AmbientCapabilities', 'CAP_NET_BIND_SERVICE'],
-    ['CapabilityBoundingSet', 'CAP_NET_BIND_SERVICE'],
+    ['AmbientCapabilities', ''],
+    ['CapabilityBoundingSet', ''],
+    ['Requires', 'nixie-relay-eth1.socket'],
     ['NoNewPrivileges', 'true'],
     ['ProtectSystem', 'strict'],
     ['Restart', 'on-failure'],
@@ -133,6 +151,9 @@ test('services.nixie: relays get their door, where they are named or where it sa
 
 const analyze = skip || (isReal ? 'the stub alone' : skipUnless(needPrograms(['systemd-analyze'])));
 test('systemd takes the unit', { skip: analyze }, async () => {
-  const unit = await box!.value<string>(unitOf(withRelay('{ openFirewall = true; }'), 'nixie-relay'));
-  assert.equal(verify({ 'nixie-relay.service': unit }), '');
+  const units = await box!.value<Record<string, string>>(`{
+    "nixie-relay.service" = ${unitOf(withRelay('{ openFirewall = true; }'), 'nixie-relay')};
+    "nixie-relay-eth1.socket" = ${unitOf(withRelay('{ }'), 'nixie-relay-eth1', 'socket')};
+  }`);
+  assert.equal(verify(units), '');
 });

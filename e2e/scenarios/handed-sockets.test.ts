@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { joinTokenText } from '../../controller/src/machine/relay.ts';
 import { run, start } from '../lab/child.ts';
 import { needFiles, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import type { DoorsArguments } from '../lab/sockets/doors.ts';
@@ -114,6 +115,50 @@ test('nixie serve takes them over', {
   );
   // Of its own there would be two each for 67 and 4011, and one to its address for 69.
   assert.deepEqual(bound.sort(), ['00000000:0043', '00000000:0045', '00000000:0FAB']);
+});
+
+test('nixie relay takes them over, and needs no right', {
+  skip: skipUnless(needNetns, needPrograms(['ip', 'setpriv'])),
+  timeout: 400_000,
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-handed-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const lans = await makeTwoLans();
+  t.after(() => lans.close());
+  const token = join(folder, 'token');
+  const endpoint = 'https://192.0.2.7';
+  writeFileSync(
+    token,
+    joinTokenText({ name: 'rack7', url: endpoint, fingerprint: 'a'.repeat(64), secret: randomBytes(32) }),
+    { mode: 0o400 },
+  );
+  for (const path of [folder, token]) chownSync(path, 61_000, 61_000);
+  const places = [lan1, lan2].flatMap(({ name }) =>
+    [67, 69, 4011].map((port) => ({ interface: name, address: '0.0.0.0', port })),
+  );
+  const nixie = new URL('../../controller/bin/nixie.js', import.meta.url).pathname;
+  const words = ['relay', '--token', token, '--state', join(folder, 'state'), '--interface', lan2.name];
+  words.push('--interface', lan1.name);
+  const lines: string[] = [];
+  const open = Promise.withResolvers<void>();
+  const argv = [process.execPath, file('hand-over.ts'), JSON.stringify(places), 'nobody', nixie, ...words];
+  const child = start(lans.inside(lans.server, argv), {
+    deadlineMs: 300_000,
+    onLine: (line) => {
+      lines.push(line);
+      if (/relay=rack7/.test(line)) open.resolve();
+    },
+  });
+  t.after(() => child.stop());
+  await Promise.race([open.promise, child.exited.then(() => Promise.reject(new Error(lines.join('\n'))))]);
+  const { stdout } = await run(lans.inside(lans.server, ['cat', '/proc/net/udp']));
+  const bound = [...stdout.matchAll(/: ([0-9A-F]{8}):(0043|0045|0FAB) /g)].map(
+    ([, address, port]) => `${address}:${port}`,
+  );
+  assert.deepEqual(
+    bound.sort(),
+    ['0043', '0043', '0045', '0045', '0FAB', '0FAB'].map((port) => `00000000:${port}`),
+  );
 });
 
 test('systemd’s own hand is understood', {

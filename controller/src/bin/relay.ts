@@ -3,6 +3,7 @@ import { killAllGroups } from '../child/groups.ts';
 import { type ExitCode, exitCodeOfError, exitCodeOfSignal, exitCodes, type StopSignal } from '../cli/exit-codes.ts';
 import type { RelayRequest } from '../cli/relay-request.ts';
 import { watchSignals } from '../cli/signals.ts';
+import { inheritedUdp } from '../listen/inherited.ts';
 import { logJson, logText, type RelayEvent } from '../relay/log-line.ts';
 import { runRelay } from '../relay/relay.ts';
 import { notify, watchdog } from './notify.ts';
@@ -47,6 +48,7 @@ export async function relay(request: RelayRequest, world: RelayProgramWorld): Pr
       uid,
       version,
       log,
+      inherited: inheritedUdp(env, process.pid),
       signal: abort.signal,
       ready(answers) {
         notify(env, 'READY=1', unsaid);

@@ -10,6 +10,7 @@ import { makeFinder } from '../core/place.ts';
 import { Warnings } from '../core/warnings.ts';
 import { startBootServer } from '../listen/boot-server.ts';
 import { startHttp } from '../listen/http.ts';
+import type { InheritedUdp } from '../listen/inherited.ts';
 import { chooseInterfaces, listInterfaces } from '../listen/interfaces.ts';
 import { openPoke } from '../listen/poke.ts';
 import type { Seen } from '../listen/seen.ts';
@@ -51,6 +52,8 @@ export interface RelayWorld {
   log(event: RelayEvent): void;
   /** All doors are open. `answers` resolves as long as DHCP and TFTP do. */
   ready(answers: () => Promise<unknown>): void;
+  /** Sockets that systemd opened. Absent: all are opened here. */
+  readonly inherited?: readonly InheritedUdp[];
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -172,6 +175,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       scene: scene(),
       loaderFiles: new Map(),
       interfaces: links,
+      ...(world.inherited !== undefined && { inherited: world.inherited }),
       onSeen: see,
       onFailure: broken.reject,
       onNotice: (text) => log({ name: 'notice', text }),
