@@ -50,7 +50,13 @@ export async function inventory(request: InventoryRequest, world: InventoryWorld
         ? exitCodes.unable
         : exitCodes.failed;
     }
-    return await tell(request, kept(request.stateDir), world, ` and ${request.stateDir} keeps nothing of it`);
+    const source = kept(request.stateDir);
+    if (request.host === undefined && (await source.hosts()).length === 0) {
+      const where = `no controller answers at ${request.socket}, and ${request.stateDir} keeps nothing of any machine`;
+      world.err(`nixie: ${where}; is this its --state?\n`);
+      return exitCodes.unable;
+    }
+    return await tell(request, source, world, ` and ${request.stateDir} keeps nothing of it`);
   } finally {
     client.close();
   }

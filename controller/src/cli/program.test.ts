@@ -260,10 +260,13 @@ test('what commander refuses ends with 2', async () => {
   for (const line of [`${needed} --nonsense`, `${needed} extra`, '--hosts', 'explain', 'wake', 'completion']) {
     const { status, err, calls } = await run(line);
     assert.equal(status, 2, line);
-    assert.match(err, /^error: /, line);
+    assert.match(err, /^nixie: .*\n(?:.*\n)?see nixie \w+ --help\n$/, line);
     assert.deepEqual(calls, []);
   }
   assert.match((await run(`${needed} --hostss x`)).err, /Did you mean --hosts\?/);
+  assert.match((await run('--json status')).err, /\nthe command comes first: nixie status …\n$/);
+  await assert.rejects(run('help statsu'), (error) => error instanceof UsageError && /mean status/.test(error.message));
+  assert.doesNotMatch((await run('install --help')).out, /preset/);
 });
 
 test('an unknown command is named, with the nearest', async () => {

@@ -214,7 +214,10 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       // Colours are for what a run shows.
       getOutHasColors: () => false,
       getErrHasColors: () => false,
+      outputError: (text, write) => write(`nixie: ${text.replace(/^error: /, '')}`),
     })
+    // Defaults stand in the descriptions; what an option without its value means is nobody's business.
+    .configureHelp({ optionDescription: ({ description }) => description })
     .addHelpText(
       'after',
       `\nWithout a command it is install; its options: nixie install --help\n${examples}${exitHelp}`,
@@ -233,6 +236,7 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
       .command(name, more)
       .description(description)
       .copyInheritedSettings(program)
+      .showHelpAfterError(`see nixie ${name} --help`)
       .helpOption('-h, --help', 'print this help');
 
   addInstallOptions(command('install', 'install the machines of a hosts file (as root)', { isDefault: true }))
@@ -443,16 +447,20 @@ export async function runProgram(argv: readonly string[], handlers: Handlers, wo
   const [first] = argv;
   const names = [...program.commands.map((each) => each.name()), 'help'];
   const shown = names.filter((name) => !hiddenCommands.includes(name));
-  if (first !== undefined && !first.startsWith('-') && !names.includes(first)) {
-    const guess = nearest(first, shown);
+  const named = first === 'help' ? argv[1] : first;
+  if (named !== undefined && !named.startsWith('-') && !names.includes(named)) {
+    const guess = nearest(named, shown);
     const hint = guess === undefined ? `commands: ${shown.join(', ')}` : `did you mean ${guess}?`;
-    throw new UsageError(`found ${JSON.stringify(first)}, which is no command; ${hint}`);
+    throw new UsageError(`found ${JSON.stringify(named)}, which is no command; ${hint}`);
   }
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // Commander has printed its message or the help.
+    const late = argv.find((word) => shown.includes(word));
+    if (error.code === 'commander.excessArguments' && first?.startsWith('-') && late !== undefined)
+      world.err(`the command comes first: nixie ${late} …\n`);
     return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   }
   return code;
