@@ -35,7 +35,8 @@ test('one machine is proved while the systems of others are built; they boot mea
       );
 
     const [registered] = await Promise.all([at('registered', 'machine2'), waits('machine2'), waits('machine3')]);
-    await at('proved', 'machine1');
+    const first = await run.waitEvent((event) => event.event === 'result', installLimitMs);
+    assert.deepEqual([first.event === 'result' && first.result, 'host' in first && first.host], ['proved', 'machine1']);
     const status = lab.runNixie(['status', '--json'], { nix: (argv) => ({ argv, env: {} }), deadlineMs: 30_000 });
     assert.equal(await status.status(), 0, status.tail(10));
     const told = status.lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
