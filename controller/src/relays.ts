@@ -300,6 +300,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
     way: {
       whenUp: (relay, signal) => relays.whenUp(relay, signal),
       cutSince: (relay, since) => relays.cutSince(relay, since),
+      isSilent: (relay) => relays.isSilent(relay),
       ticks,
       sshOptions: (relay) => [proxyOption({ node: world.node, file: proxyFile, socket: sshSocket, relay })],
     },

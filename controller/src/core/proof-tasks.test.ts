@@ -24,12 +24,15 @@ function play(given: {
   known?: boolean;
   /** It is behind a relay, whose link was lost meanwhile or not. */
   cut?: boolean;
+  /** That relay has said nothing for so many looks. */
+  silent?: number;
   /** So many looks at the neighbours can't be had. */
   unlooked?: number;
   scan?: { kind: 'key'; key: string } | { kind: 'none'; detail: string; unasked?: true };
   leased?: readonly string[];
 }) {
   let unlooked = given.unlooked ?? 0;
+  let silentFor = given.silent ?? 0;
   const notices: string[] = [];
   const told: Happening[] = [];
   const asked: string[] = [];
@@ -57,7 +60,9 @@ function play(given: {
     identities: [],
     stateDir: '/state',
     agents: { instruct: async (host: string) => void orders.push(host) },
-    ...(given.cut !== undefined && { relays: { ticks: () => 1, cutSince: () => given.cut, sshOptions: () => [] } }),
+    ...(given.cut !== undefined && {
+      relays: { ticks: () => 1, cutSince: () => given.cut, isSilent: () => silentFor-- > 0, sshOptions: () => [] },
+    }),
     tools: {
       exists: async () => given.known ?? true,
       installedHostKey: async () => ({ publicKey: 'ssh-ed25519 PLACED' }),
@@ -140,6 +145,13 @@ test('who could not be looked for is not nobody: it is looked for again, and the
     assert.deepEqual(never.told, []);
   }
   await assert.rejects(play({ ...up, cut: true, unlooked: 1000 }).run(probe), LinkCut);
+});
+
+test('nobody at home by the word of a relay that has said nothing for a while is asked for again', async () => {
+  const late = play({ arp: {}, proofs: {}, cut: false, silent: 2 });
+  assert.equal((await late.run(probe))?.kind, 'found-nobody');
+  assert.match(late.notices.join(), /relay rack7 has said nothing for a while/);
+  await assert.rejects(play({ arp: {}, proofs: {}, cut: false, silent: 99 }).run(probe), /left alone: relay rack7/);
 });
 
 test('a machine that is found elsewhere needs no look that failed', async () => {

@@ -5,7 +5,7 @@ import type { Happening, Life } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import { iso } from './core.ts';
 import { NotLooked } from './place.ts';
-import { cut, LinkCut, linkClock, sshWay } from './relay-way.ts';
+import { cut, LinkCut, linkClock, silent, sshWay } from './relay-way.ts';
 import { type Plan, realTools, type TaskWorld } from './task-world.ts';
 
 const rebootMs = 90_000;
@@ -21,6 +21,8 @@ export async function probe(world: TaskWorld, plan: Plan, life: Life, signal: Ab
       const seen = await look(world, plan, signal);
       if (signal.aborted) return;
       if (seen === undefined && cut(world, plan.host, began)) throw new LinkCut('it could not be looked for');
+      if (seen === undefined && silent(world, plan.host))
+        throw new NotLooked(`relay ${plan.host.relay} has said nothing for a while`);
       return world.tell(life.host, seen ?? { kind: 'found-nobody' });
     } catch (error) {
       if (signal.aborted) return;

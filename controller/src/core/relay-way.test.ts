@@ -14,6 +14,7 @@ function lab(given: { relay?: string; cut?: boolean; reset?: boolean } = { relay
   const relays: RelayWay = {
     whenUp: async () => void state.waits++,
     cutSince: () => state.cut,
+    isSilent: () => false,
     ticks: () => 1,
     sshOptions: (relay) => [`ProxyCommand=x ${relay}`],
   };

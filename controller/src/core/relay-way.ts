@@ -11,6 +11,8 @@ export interface RelayWay {
   whenUp(relay: string, signal: AbortSignal): Promise<void>;
   /** Was the link lost, or not there, since that moment of `ticks`? */
   cutSince(relay: string, since: number): boolean;
+  /** The link stands, and nothing has come by it for so long that it may be cut: that is known for sure only later. */
+  isSilent(relay: string): boolean;
   /** Milliseconds of a clock that nobody sets. */
   ticks(): number;
   /** Options of ssh(1) by which it reaches machines behind the relay. */
@@ -30,6 +32,11 @@ export function linkClock(world: TaskWorld): number {
 /** Was the way to the machine lost since? */
 export function cut(world: TaskWorld, { relay }: Pick<Host, 'relay'>, since: number): boolean {
   return relay !== undefined && world.relays?.cutSince(relay, since) === true;
+}
+
+/** May the way to the machine be cut just now, though nobody has said so yet? */
+export function silent(world: TaskWorld, { relay }: Pick<Host, 'relay'>): boolean {
+  return relay !== undefined && world.relays?.isSilent(relay) === true;
 }
 
 /** Options in front of every ssh to the machine. */
