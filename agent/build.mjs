@@ -42,7 +42,19 @@ const lazy = ['tls', 'http', 'http2', 'child_process', 'vm'];
 
 /** Those modules, and those of Node's inside that come with them into a process that has the others. */
 function modulesToCome() {
-  const others = ['net', 'crypto', 'zlib', 'dns', 'fs/promises', 'os', 'url', 'util', 'stream/promises', 'v8'];
+  const others = [
+    'assert',
+    'net',
+    'crypto',
+    'zlib',
+    'dns',
+    'fs/promises',
+    'os',
+    'url',
+    'util',
+    'stream/promises',
+    'v8',
+  ];
   const program = `for (const name of ${JSON.stringify(others)}) require(name);
     const before = new Set(process.moduleLoadList);
     for (const name of ${JSON.stringify(lazy)}) require(name);
@@ -105,6 +117,8 @@ function bundleWith(more) {
     '--format=cjs',
     // Only used for loading .proto files at run time, which the agent never does; it would double the bundle.
     `--alias:@grpc/proto-loader=${join(here, 'proto-loader-stub.cjs')}`,
+    // What http2 and the reading of arguments load when they are first used, and a snapshot can hold.
+    `--banner:js=require('node:assert'); require('node:util').parseArgs;`,
     '--log-level=warning',
     ...more,
   ];

@@ -5,7 +5,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
 import { type CheckInRequest, HostServiceClient } from '@nixie/proto/host';
 import { run } from './child.ts';
-import { channelOptions } from './client.ts';
+import { channelOptions, targetOf } from './client.ts';
 import { pin } from './pin.ts';
 
 export interface CheckInSettings {
@@ -33,7 +33,7 @@ export async function checkIn(settings: CheckInSettings): Promise<void> {
       const { client } = await pin(
         controller,
         settings.fingerprint,
-        (endpoint, credentials) => new HostServiceClient(endpoint, credentials, channelOptions),
+        (endpoint, credentials) => new HostServiceClient(targetOf(endpoint), credentials, channelOptions),
       );
       return await tell(client, settings, facts);
     } catch (error) {

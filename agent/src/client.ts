@@ -18,6 +18,14 @@ export const channelOptions = {
   'grpc.max_receive_message_length': mostMessageBytes,
 };
 
+/**
+ * How the library is told that an address is one: else it sets up a resolver of names first.
+ * @param endpoint `IP:port`
+ */
+export function targetOf(endpoint: string): string {
+  return `${endpoint.startsWith('[') ? 'ipv6' : 'ipv4'}:${endpoint}`;
+}
+
 export function makeClient(endpoint: string, credentials: ChannelCredentials): AgentServiceClient {
-  return new AgentServiceClient(endpoint, credentials, channelOptions);
+  return new AgentServiceClient(targetOf(endpoint), credentials, channelOptions);
 }

@@ -1,5 +1,6 @@
 // What the agent needs from the machine it runs on, so that tests can put something else there.
 import { setTimeout as wait } from 'node:timers/promises';
+import { hrMs } from './machine-clock.ts';
 
 export interface Clock {
   /** Milliseconds since 1970; may be wrong by years. */
@@ -13,7 +14,7 @@ export interface Clock {
 
 export const realClock: Clock = {
   now: () => Date.now(),
-  ticks: () => performance.now(),
+  ticks: hrMs,
   random: () => Math.random(),
   sleep: (ms, signal) => wait(ms, undefined, { signal }).catch(() => {}),
 };

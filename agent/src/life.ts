@@ -196,4 +196,4 @@ async function introduce(
 }
 
 /** Seconds since the process began. */
-const secondsNow = (): string => (performance.now() / 1000).toFixed(1);
+const secondsNow = (): string => process.uptime().toFixed(1);

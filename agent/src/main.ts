@@ -159,7 +159,6 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   const inBackground = (part: Promise<void>): void =>
     void part.catch((error: unknown) => log.info(`a background part ended: ${error}`));
   inBackground(keepNotified(process.env, clock, stop.signal));
-  inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
   const hardware = new HardwareReports({
     ...hardwareParts(root, () => ({ bootMac: settings.bootMac, reachedBy }), settings.stateFolder, settings.linksUpMs),
     gathered: releaseMemory,
@@ -198,8 +197,10 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
     carryProgress: (send) => {
       sendProgress = send;
       // Not before somebody can hear it: what the journal holds from earlier comes with it, and a boot should be quick.
-      if (!real || following || send === undefined) return;
+      if (following || send === undefined) return;
       following = true;
+      inBackground(watchInstall(root, (progress) => sendProgress?.(progress), clock, stop.signal));
+      if (!real) return;
       const placeFile = join(settings.stateFolder, 'log-place');
       inBackground(followMachine({ queue: logs, clock, signal: stop.signal, placeFile, ownPid: process.pid }));
     },

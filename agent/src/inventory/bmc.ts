@@ -2,6 +2,7 @@
 // Users are neither read nor made.
 import type { Bmc, BmcChannel } from '@nixie/proto/inventory';
 import { readMac } from '../cmdline.ts';
+import { hrMs } from '../machine-clock.ts';
 import { redfishInterfaces } from './redfish.ts';
 import { numberAt, readStructures } from './smbios.ts';
 import { readUuid } from './text.ts';
@@ -44,10 +45,10 @@ export async function collectBmc(tree: Tree): Promise<Bmc | undefined> {
 
 async function readChannels(tree: Tree): Promise<BmcChannel[]> {
   const channels: BmcChannel[] = [];
-  const until = performance.now() + allChannelsMs;
+  const until = hrMs() + allChannelsMs;
   // One after the other: the BMC has one ear. 0 is IPMB, 15 is the interface we speak over (IPMI 2.0, 6.3).
   for (let number = 1; number <= 14; number += 1) {
-    if (performance.now() > until) {
+    if (hrMs() > until) {
       tree.note(`ipmitool lan print ${number}`, 'deadline');
       break;
     }

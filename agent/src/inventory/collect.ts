@@ -1,6 +1,7 @@
 // The whole inventory: every section on its own, each with an end, so that one odd part costs only itself.
 import type { Inventory, ReadError, Sensor } from '@nixie/proto/inventory';
 import { readBootWords } from '../cmdline.ts';
+import { hrMs } from '../machine-clock.ts';
 import { agentVersion } from '../version.ts';
 import { collectArrays } from './arrays.ts';
 import { collectBmc } from './bmc.ts';
@@ -53,7 +54,7 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
   const { sectionMs = 5000, slowMs = 45_000 } = options;
   const source = options.source ?? (root === '/' ? machineSource : recordedSource(root));
   const full = depth === 'full';
-  const began = performance.now();
+  const began = hrMs();
   const errors: ReadError[] = [];
   const section = async <T>(name: string, ms: number, work: (tree: Tree) => Promise<T>): Promise<T | undefined> => {
     const tree = new Tree(source, name, errors);
@@ -104,7 +105,7 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
   const inventory: Inventory = {
     schemaVersion: 1,
     agentVersion,
-    collectedInMs: Math.round(performance.now() - began),
+    collectedInMs: Math.round(hrMs() - began),
     boot,
     system,
     cpu: cpu && { ...cpu, ...cpuDetails },
