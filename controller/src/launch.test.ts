@@ -94,7 +94,10 @@ test('a machine begins before it is built; what is built is served, and its fail
   told.built(planOf(m1));
   assert.deepEqual([plans.built().length, said], [1, ['served']]);
   told.failed(m2, failure('no compiler'));
-  assert.deepEqual([stage('m2'), core.life('m2')?.reason, plans.failed('m2')], ['failed', 'no compiler', true]);
+  assert.deepEqual(
+    [stage('m2'), core.life('m2')?.reason, plans.failed('m2')],
+    ['failed', 'its build has failed: no compiler', true],
+  );
   assert.equal(said.at(-1), 'm2 log line');
 });
 
@@ -158,7 +161,7 @@ test('a preparation that breaks off takes along those that wait for it, and nobo
   fail(new Error('the flake is gone'));
   await assert.rejects(over, /the flake is gone/);
   assert.deepEqual([stage('m1'), stage('m2'), stage('m3')], ['probing', 'failed', 'planned']);
-  assert.equal(core.life('m2')?.reason, 'the flake is gone');
+  assert.equal(core.life('m2')?.reason, 'its build has failed: the flake is gone');
 });
 
 test('after the signal nothing that is told counts', () => {

@@ -6,7 +6,7 @@ import type { Plans } from './core/plans.ts';
 import type { Told } from './core/prepare.ts';
 import type { Plan } from './core/task-world.ts';
 import type { Host, System } from './machine/host.ts';
-import { marked } from './machine/life.ts';
+import { buildFailed, marked } from './machine/life.ts';
 import { isEnd } from './machine/stage.ts';
 import type { Installer, NixFailure } from './nix/types.ts';
 import type { Marks } from './store/marks.ts';
@@ -105,10 +105,10 @@ export class Launch {
     plans.fail(name);
     // What is installed already, or has failed for another reason, doesn't need it.
     if (isEnd(life.stage) || marked(life)) {
-      account.notice('warning', `its build has failed: ${text}`, name);
+      account.notice('warning', `${buildFailed}${text}`, name);
       return;
     }
     account.keepLog(name, log);
-    core.happened(name, { kind: 'failed', reason: text });
+    core.happened(name, { kind: 'failed', reason: life.stage === 'planned' ? text : `${buildFailed}${text}` });
   }
 }

@@ -38,12 +38,12 @@ export const causes = {
       'switch it on by hand; look at cable, link light and VLAN; put network boot behind the disk in its boot order, and switch Wake-on-LAN on in its setup',
   },
   'not-built': {
-    symptom: 'failed before anything was woken',
+    symptom: 'failed before anything was written',
     cause: 'nothing could be built for it, or its boot script can not be made',
     advice: 'mend what the reason says; nixie check evaluates without starting anything',
   },
   'not-ready': {
-    symptom: 'it asked while its system was still being built',
+    symptom: 'it asked before its configuration was evaluated and its installer built',
     cause: 'firmware gives up after a minute or two of silence',
     advice: 'start it again when its stage is waking; machines that nixie wakes itself ask in time',
   },

@@ -127,3 +127,18 @@ test('an agent of an earlier life of the controller that is refused is told, tho
     ['agent-refused', 'its agent was refused once: this boot was never registered'],
   );
 });
+
+test('a build that fails while its machine boots is the cause, whatever was or was not heard of it', () => {
+  for (const stage of ['waking', 'loading', 'registered'] as const) {
+    let now = 0;
+    const book = new TrailBook({ now: () => now });
+    book.stage('m1', stage);
+    now = 300_000;
+    book.stage('m1', 'failed', { reason: "its build has failed: builder for 'x' failed" });
+    const { findings } = diagnose(book.of('m1'), 300_000);
+    assert.deepEqual(
+      findings.map(({ id }) => id),
+      ['not-built'],
+    );
+  }
+});

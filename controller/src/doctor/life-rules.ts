@@ -1,4 +1,5 @@
 // Rules that go by the stage: before the first packet, while it is installed, after the reboot, and the ends.
+import { buildFailed } from '../machine/life.ts';
 import type { Stage } from '../machine/stage.ts';
 import type { CauseId } from './causes.ts';
 import { type Found, type Look, often } from './look.ts';
@@ -15,6 +16,8 @@ export function endRules(look: Look): Found[] {
   if (stage.stage !== 'failed') return [];
   if (reason.startsWith('cancelled')) return one('cancelled');
   if (/two machines claim/.test(reason)) return one('two-machines');
+  // Machines boot while their systems are built.
+  if (reason.startsWith(buildFailed)) return one('not-built');
   const byWay: Readonly<Partial<Record<Stage, CauseId>>> = {
     planned: 'not-built',
     disko: 'partitioning-failed',

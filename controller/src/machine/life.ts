@@ -117,6 +117,9 @@ const always: Partial<Record<HappeningKind, Stage>> = {
 /** Between these the disk is being written: a boot in the middle means that the install began anew. */
 const writing: readonly Stage[] = ['disko', 'copy', 'install'];
 
+/** How the reason of one begins that had been woken by then. */
+export const buildFailed = 'its build has failed: ';
+
 /** How long a stage may last before the machine is given up, seconds. Real servers need minutes for their self-test. */
 export type Patience = Readonly<Record<WayStep, number>>;
 export const patience: Patience = {
