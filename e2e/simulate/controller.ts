@@ -13,6 +13,7 @@ import type { FreeLook } from '../../controller/src/core/disk-look.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { Plans } from '../../controller/src/core/plans.ts';
+import { NotLooked } from '../../controller/src/core/place.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
 import { runTask } from '../../controller/src/core/tasks.ts';
@@ -350,6 +351,13 @@ export class ControllerLife {
     );
     this.#parts.network.lan.witness.holds(
       !(installer && host !== undefined && this.#marked.has(host)),
+    const said = this.#book.named(host ?? '');
+    const asked = said !== undefined && (this.#parts.endless || !this.#consent.mayLoseData(said));
+    this.#parts.network.lan.witness.holds(
+      !(installer && asked && this.#parts.network.byMac(mac)?.fate.kinds.has('never looked for')),
+      host,
+      'it was given the script of the installer, and nobody knew whether it was up',
+    );
       host,
       'it was given the script of the installer after its reboot mark',
     );
@@ -393,6 +401,8 @@ export class ControllerLife {
             return machine?.address !== undefined && machine.linked ? [machine.address] : [];
           });
         },
+            if (machine?.fate.has('never looked for') || machine?.fate.strikes('not looked for twice'))
+              throw new NotLooked('no datagram leaves');
         macOf: async (address: string) => network.neighbour(address),
       },
       agents: {

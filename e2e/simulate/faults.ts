@@ -5,6 +5,8 @@ import type { Random } from './random.ts';
 export const faultKinds = [
   'wakes late', // the first rounds of magic packets are lost
   'never answers',
+  'not looked for twice', // who is there can't be said at first
+  'never looked for',
   'reset in firmware',
   'reset while loading',
   'reset when registered',
