@@ -5,17 +5,24 @@ import { anyAddress } from '../wire/dhcp4/address.ts';
 /** Of those last heard at least so many are remembered, for each interface, and never more than twice as many. */
 export const addressesRemembered = 4096;
 
+export interface AddressUse {
+  readonly interface: string;
+  readonly address: string;
+  readonly mac: Mac;
+}
+
 export class AddressUsers {
   readonly #ofInterface = new Map<string, Halves>();
 
-  saw(interfaceName: string, address: string, mac: Mac): void {
-    if (address === anyAddress) return;
+  /** False: that was known. */
+  saw(interfaceName: string, address: string, mac: Mac): boolean {
+    if (address === anyAddress) return false;
     let halves = this.#ofInterface.get(interfaceName);
     if (halves === undefined) {
       halves = new Halves();
       this.#ofInterface.set(interfaceName, halves);
     }
-    halves.set(address, mac);
+    return halves.set(address, mac);
   }
 
   of(interfaceName: string | undefined, address: string): Mac | undefined {
@@ -28,13 +35,14 @@ class Halves {
   #younger = new Map<string, Mac>();
   #older = new Map<string, Mac>();
 
-  set(address: string, mac: Mac): void {
-    if (this.#younger.get(address) === mac) return;
+  set(address: string, mac: Mac): boolean {
+    if (this.#younger.get(address) === mac) return false;
     if (this.#younger.size >= addressesRemembered) {
       this.#older = this.#younger;
       this.#younger = new Map();
     }
     this.#younger.set(address, mac);
+    return true;
   }
 
   get(address: string): Mac | undefined {

@@ -1,10 +1,11 @@
-// What the boot thread and the rest of the program say to each other.
+// What a boot thread and the rest of the program say to each other.
 import type { Scene } from '../answer/scene.ts';
+import type { AddressUse } from './address-users.ts';
 import type { DhcpCounters } from './dhcp.ts';
 import type { SeenBatch } from './seen.ts';
 import type { TftpCounters } from './tftp.ts';
 
-/** Descriptors opened by the main thread, where errors can be reported at once; the boot thread takes them over. */
+/** Descriptors opened by the main thread, where errors can be reported at once; a boot thread takes them over. */
 export interface OpenDoor {
   readonly interface: string;
   readonly address: string;
@@ -35,10 +36,11 @@ export type ToThread =
       /** Absent: they stay as they are. */
       readonly loaderFiles?: ReadonlyMap<string, Uint8Array>;
     }
-  | { readonly kind: 'counters' | 'close'; readonly id: number };
+  /** `tell`: what was seen so far, now. */
+  | { readonly kind: 'counters' | 'tell' | 'close'; readonly id: number };
 
 export type FromThread =
-  | ({ readonly kind: 'seen' } & SeenBatch)
-  /** Id 0: everything is open. */
+  | ({ readonly kind: 'seen'; readonly uses: readonly AddressUse[] } & SeenBatch)
+  /** Id 0: everything is open. Else it comes behind all that was seen before. */
   | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'counters'; readonly id: number; readonly dhcp: DhcpCounters; readonly tftp: TftpCounters };

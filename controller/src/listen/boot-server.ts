@@ -1,13 +1,16 @@
-// DHCP and TFTP, seen from the rest of the program. They run in a thread of their own with a copy of the scene and of the loaders, so that
-// neither a storm of TLS handshakes nor a long garbage collection here delays an answer that firmware waits a second for.
-import { Worker } from 'node:worker_threads';
+// DHCP and TFTP, seen from the rest of the program. Each runs in a thread of its own, with a copy of the scene or of the loaders, so that neither a storm
+// of TLS handshakes nor a long garbage collection here delays an answer that firmware waits a second for, nor a hundred machines that fetch a loader the
+// DHCP answer to the next one.
 import type { Scene } from '../answer/scene.ts';
-import { type BootThreadData, descriptorsOf, type FromThread, type OpenDoor, type ToThread } from './boot-messages.ts';
+import { AddressUsers } from './address-users.ts';
+import { type BootThreadData, descriptorsOf, type OpenDoor } from './boot-messages.ts';
+import { startBootThread } from './boot-thread.ts';
 import type { DhcpCounters } from './dhcp.ts';
 import { handedOver, type InheritedUdp } from './inherited.ts';
 import type { LinkInterface } from './interfaces.ts';
 import type { Seen } from './seen.ts';
 import type { TftpCounters } from './tftp.ts';
+import { TftpSeen } from './tftp-seen.ts';
 import {
   closeDescriptor,
   grantedReceiveBuffer,
@@ -26,7 +29,7 @@ export interface BootServerOptions {
   /** More addresses of ours by which machines beyond relays reach us, each with an interface of the above that they come in by. */
   readonly alsoAt?: readonly { readonly name: string; readonly address: string }[];
   readonly onSeen: (seen: Seen) => void;
-  /** The thread ended by itself; nothing is answered any more. */
+  /** A thread ended by itself; what it answered isn't answered any more. */
   readonly onFailure: (error: Error) => void;
   /** Told once, in words for the operator, of what will work less well here than it could. */
   readonly onNotice?: (text: string) => void;
@@ -34,7 +37,7 @@ export interface BootServerOptions {
   readonly dhcp?: boolean;
   /** Sockets that another opened for us; what is not among them is opened here. */
   readonly inherited?: readonly InheritedUdp[];
-  /** File of the thread; a bundle has it elsewhere. */
+  /** File of the threads; a bundle has it elsewhere. */
   readonly threadFile?: URL;
 }
 
@@ -47,7 +50,7 @@ export interface BootCounters {
 
 export interface BootServer {
   /**
-   * Resolves when the thread answers by the new scene: no packet is answered by the old one afterwards.
+   * Resolves when the threads answer by the new scene: no packet is answered by the old one afterwards.
    * @param loaderFiles absent: as before. Transfers that have begun go on with what they began with
    */
   setScene(scene: Scene, loaderFiles?: ReadonlyMap<string, Uint8Array>): Promise<void>;
@@ -55,7 +58,8 @@ export interface BootServer {
   close(): Promise<void>;
 }
 
-const answerWithinMs = 10_000;
+/** The scene of the thread that serves files to whoever asks. */
+const nobody: Scene = { interfaces: {}, machineOfMac: {}, machines: {}, loaders: {}, httpPort: 0 };
 
 function openDoors(options: BootServerOptions): OpenDoor[] {
   const doors: OpenDoor[] = [];
@@ -110,97 +114,85 @@ export async function startBootServer(options: BootServerOptions): Promise<BootS
   const dhcpDescriptors = doors.filter(({ port }) => port !== 69).flatMap(descriptorsOf);
   const short = shortBuffer(dhcpDescriptors.map(grantedReceiveBuffer));
   if (short !== undefined) options.onNotice?.(short);
-  const data: BootThreadData = {
-    scene: options.scene,
-    loaderFiles: options.loaderFiles,
-    mtus: Object.fromEntries(options.interfaces.map((link) => [link.name, link.mtu])),
-    doors,
-  };
-  const worker = new Worker(options.threadFile ?? new URL('./boot-worker.ts', import.meta.url), {
-    workerData: data,
-    resourceLimits: { maxOldGenerationSizeMb: 512 },
-  });
-
+  const mtus = Object.fromEntries(options.interfaces.map((link) => [link.name, link.mtu]));
+  let { scene } = options;
   let seenDropped = 0;
   let closing = false;
-  let nextId = 1;
-  let failure: Error | undefined;
-  const waiting = new Map<number, { resolve: (value: FromThread) => void; reject: (error: Error) => void }>();
-
-  /** Sends a message and waits for the answer to it. Id 0 is the thread's word that it is ready. */
-  const ask = (message: ToThread | undefined, id: number): Promise<FromThread> =>
-    new Promise((resolve, reject) => {
-      if (failure) {
-        reject(failure);
-        return;
-      }
-      const timer = setTimeout(() => {
-        waiting.delete(id);
-        reject(new Error(`boot thread: no answer within ${answerWithinMs} ms`));
-      }, answerWithinMs);
-      waiting.set(id, {
-        resolve: (value) => {
-          clearTimeout(timer);
-          resolve(value);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      });
-      if (message) worker.postMessage(message);
+  let failed = false;
+  const users = new AddressUsers();
+  const onFailure = (error: Error): void => {
+    if (failed || closing) return;
+    failed = true;
+    options.onFailure(error);
+  };
+  const start = (
+    data: Pick<BootThreadData, 'scene' | 'loaderFiles' | 'doors'>,
+    tell: (seen: readonly Seen[]) => void,
+  ) =>
+    startBootThread({
+      data: { ...data, mtus },
+      file: options.threadFile,
+      onFailure,
+      onSeen({ seen, uses, dropped }) {
+        seenDropped += dropped;
+        for (const use of uses) users.saw(use.interface, use.address, use.mac);
+        tell(seen);
+      },
     });
 
-  let ready = false;
-  const fail = (error: Error): void => {
-    if (failure) return;
-    failure = error;
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-    if (ready && !closing) options.onFailure(error);
-  };
-  worker.on('error', (error) => fail(new Error('boot thread failed', { cause: error })));
-  worker.on('exit', (code) => fail(new Error(`boot thread ended with ${code}`)));
-  worker.on('message', (message: FromThread) => {
-    if (message.kind === 'seen') {
-      seenDropped += message.dropped;
-      for (const seen of message.seen) options.onSeen(seen);
-      return;
-    }
-    waiting.get(message.id)?.resolve(message);
-    waiting.delete(message.id);
+  const dhcpDoors = doors.filter(({ port }) => port !== 69);
+  const dhcp =
+    dhcpDoors.length === 0
+      ? undefined
+      : start({ scene, loaderFiles: new Map(), doors: dhcpDoors }, (seen) => {
+          for (const one of seen) options.onSeen(one);
+        });
+
+  const tftpSeen = new TftpSeen({
+    macOfAddress: (name, address) => users.of(name, address),
+    machineOfMac: (mac) => scene.machineOfMac[mac],
+    hearDhcp: async () => dhcp?.ask({ kind: 'tell' }),
+    onSeen: options.onSeen,
   });
+  const { loaderFiles } = options;
+  const tftp = start({ scene: nobody, loaderFiles, doors: doors.filter(({ port }) => port === 69) }, (seen) =>
+    tftpSeen.tell(seen),
+  );
+  const threads = dhcp === undefined ? [tftp] : [dhcp, tftp];
 
   try {
-    await ask(undefined, 0);
-    ready = true;
+    await Promise.all(threads.map(({ ready }) => ready));
   } catch (error) {
     closing = true;
-    await worker.terminate();
+    await Promise.all(threads.map((thread) => thread.end()));
     throw error;
   }
 
   return {
-    async setScene(scene, loaderFiles) {
-      const id = nextId++;
-      await ask({ kind: 'scene', id, scene, ...(loaderFiles && { loaderFiles }) }, id);
+    async setScene(next, files) {
+      scene = next;
+      await Promise.all([
+        dhcp?.ask({ kind: 'scene', scene }),
+        files && tftp.ask({ kind: 'scene', scene: nobody, loaderFiles: files }),
+      ]);
     },
     async counters() {
-      const id = nextId++;
-      const answer = await ask({ kind: 'counters', id }, id);
-      if (answer.kind !== 'counters') throw new Error('boot thread: another answer than counters');
-      return { dhcp: answer.dhcp, tftp: answer.tftp, seenDropped };
+      const [first, last] = await Promise.all([dhcp ?? tftp, tftp].map((thread) => thread.ask({ kind: 'counters' })));
+      if (first?.kind !== 'counters' || last?.kind !== 'counters')
+        throw new Error('boot thread: another answer than counters');
+      return { dhcp: first.dhcp, tftp: last.tftp, seenDropped };
     },
     async close() {
       if (closing) return;
       closing = true;
-      const id = nextId++;
       try {
-        if (!failure) await ask({ kind: 'close', id }, id);
+        await tftp.ask({ kind: 'close' });
+        await tftpSeen.told();
+        await dhcp?.ask({ kind: 'close' });
       } catch {
-        // It ends below in any case.
+        // They end below in any case.
       }
-      await worker.terminate();
+      await Promise.all(threads.map((thread) => thread.end()));
     },
   };
 }

@@ -1,9 +1,10 @@
-// The boot thread: DHCP and TFTP on the descriptors it is handed, by a copy of the scene. See boot-server.ts.
+// A boot thread: DHCP or TFTP, on the descriptors it is handed, by a copy of the scene. See boot-server.ts.
 import type dgram from 'node:dgram';
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerDhcp } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
 import { macFromBytes } from '../machine/mac.ts';
+import type { AddressUse } from './address-users.ts';
 import { type BootThreadData, descriptorsOf, type FromThread, type OpenDoor, type ToThread } from './boot-messages.ts';
 import { createDhcpDoor, type DhcpCounters } from './dhcp.ts';
 import { FloodWatch } from './flood-watch.ts';
@@ -31,18 +32,25 @@ const queue = new SeenQueue();
 const batchEveryMs = 50;
 const floodLookEveryMs = 5000;
 const soonMs = 2;
+let uses: AddressUse[] = [];
+const usesAtOnce = 1000;
 let flushingSoon: NodeJS.Timeout | undefined;
 const flush = (): void => {
   clearTimeout(flushingSoon);
   flushingSoon = undefined;
   const batch = queue.take();
-  if (batch) say({ kind: 'seen', ...batch });
+  if (batch === undefined && uses.length === 0) return;
+  say({ kind: 'seen', uses, ...(batch ?? { seen: [], dropped: 0 }) });
+  uses = [];
+};
+const onUse = (use: AddressUse): void => {
+  uses.push(use);
+  if (uses.length >= usesAtOnce) flush();
 };
 const flushing = setInterval(flush, batchEveryMs);
 const withMachine = (seen: Seen): Seen => {
-  const mac = seen.mac ?? (seen.address === undefined ? undefined : dhcp.macOfAddress(seen.address, seen.interface));
-  const machine = mac === undefined ? undefined : scene.machineOfMac[mac];
-  return { ...seen, ...(mac && { mac }), ...(machine !== undefined && { machine }) };
+  const machine = seen.mac === undefined ? undefined : scene.machineOfMac[seen.mac];
+  return machine === undefined ? seen : { ...seen, machine };
 };
 const onSeen = (seen: Seen): void => {
   const { machine } = seen;
@@ -51,7 +59,7 @@ const onSeen = (seen: Seen): void => {
   if (machine !== undefined && seen.asked === 'REQUEST' && seen.address !== undefined)
     flushingSoon ??= setTimeout(flush, soonMs);
 };
-const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen });
+const dhcp = createDhcpDoor({ scene: () => scene, answer: answerDhcp, nowMs, onSeen, onUse });
 
 /** As long as a datagram can be. */
 const waiting = new Uint8Array(65_536);
@@ -151,6 +159,9 @@ port.on('message', (message: ToThread) => {
     say({ kind: 'done', id: message.id });
   } else if (message.kind === 'counters') {
     say({ kind: 'counters', id: message.id, dhcp: dhcpCounters(), tftp: tftpCounters() });
+  } else if (message.kind === 'tell') {
+    flush();
+    say({ kind: 'done', id: message.id });
   } else {
     void close(message.id);
   }

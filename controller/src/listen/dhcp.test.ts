@@ -3,6 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
+import type { AddressUse } from './address-users.ts';
 import { type AnswerDhcp, createDhcpDoor } from './dhcp.ts';
 import type { Seen } from './seen.ts';
 
@@ -27,8 +28,10 @@ function discover(last: number, fourth = 0): Uint8Array {
 function door(answer: AnswerDhcp) {
   const seen: Seen[] = [];
   const clock = { nowMs: 0 };
-  const parts = { scene: () => scene, answer, nowMs: () => clock.nowMs, onSeen: (one: Seen) => seen.push(one) };
-  return { door: createDhcpDoor(parts), seen, clock };
+  const uses: AddressUse[] = [];
+  const told = { onSeen: (one: Seen) => seen.push(one), onUse: (one: AddressUse) => uses.push(one) };
+  const parts = { scene: () => scene, answer, nowMs: () => clock.nowMs, ...told };
+  return { door: createDhcpDoor(parts), seen, uses, clock };
 }
 function changingDoor() {
   const current = { of: scene };
@@ -38,7 +41,11 @@ function changingDoor() {
 const silent: AnswerDhcp = () => ({ kind: 'silence', why: 'unknown machine' });
 
 test('a reply is encoded and goes where the answer says; what was seen carries the word', () => {
-  const { door: one, seen } = door(({ packet }) => ({
+  const {
+    door: one,
+    seen,
+    uses,
+  } = door(({ packet }) => ({
     kind: 'reply',
     packet: { ...packet, op: 2, yiaddr: '10.0.0.9' },
     to: { address: '255.255.255.255', port: 68 },
@@ -63,12 +70,9 @@ test('a reply is encoded and goes where the answer says; what was seen carries t
     detail: 'snponly.efi',
   };
   assert.deepEqual(seen, [want]);
-  assert.equal(one.macOfAddress('10.0.0.9', 'lan0'), mac);
-  assert.equal(
-    one.macOfAddress('10.0.0.9', 'lan1'),
-    undefined,
-    'another interface may have the same private addresses',
-  );
+  assert.deepEqual(uses, [{ interface: 'lan0', address: '10.0.0.9', mac }], 'once, though asked for and given');
+  one.receive(discover(1), { ...at, interface: 'lan1' });
+  assert.equal(uses[1]?.interface, 'lan1', 'another interface may have the same private addresses');
 });
 
 test('a machine of ours that asks too fast is limited, alone', () => {

@@ -16,7 +16,7 @@ import {
   noOctets,
   option,
 } from '../wire/dhcp4/packet.ts';
-import { AddressUsers } from './address-users.ts';
+import { type AddressUse, AddressUsers } from './address-users.ts';
 import type { Seen } from './seen.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -41,8 +41,6 @@ export interface DhcpDoor {
     bytes: Uint8Array,
     at: Omit<DhcpRequest, 'packet'>,
   ): { readonly bytes: Uint8Array; readonly to: Endpoint; readonly giaddr?: string } | undefined;
-  /** The machine that was last seen to use an address, for the trail only. */
-  macOfAddress(address: string, interfaceName: string | undefined): Mac | undefined;
   counters(): DhcpCounters;
 }
 
@@ -140,10 +138,15 @@ export function createDhcpDoor(parts: {
   readonly answer: AnswerDhcp;
   readonly nowMs: () => number;
   readonly onSeen: (seen: Seen) => void;
+  /** An address is used by another MAC than before, for the trail only. */
+  readonly onUse?: (use: AddressUse) => void;
 }): DhcpDoor {
   const count = { received: 0, answered: 0, silent: 0, malformed: 0, limited: 0, strangersDropped: 0 };
   const strangers = new TokenBucket(strangersPerSecond, strangersPerSecond);
   const users = new AddressUsers();
+  const uses = (name: string, address: string, mac: Mac): void => {
+    if (users.saw(name, address, mac)) parts.onUse?.({ interface: name, address, mac });
+  };
   const listed = listedIn(parts.scene);
   const replying = new Uint8Array(replyBytes);
 
@@ -171,8 +174,8 @@ export function createDhcpDoor(parts: {
       try {
         const packet = decodeDhcpInPlace(bytes);
         if (one !== undefined) {
-          users.saw(at.interface, packet.ciaddr, mac);
-          users.saw(at.interface, requested(packet) ?? anyAddress, mac);
+          uses(at.interface, packet.ciaddr, mac);
+          uses(at.interface, requested(packet) ?? anyAddress, mac);
         }
         const answer = parts.answer(
           { packet, interface: at.interface, port: at.port, source: at.source },
@@ -191,7 +194,7 @@ export function createDhcpDoor(parts: {
         }
         const reply = encodeDhcpInto(answer.packet, replying);
         count.answered++;
-        users.saw(at.interface, answer.packet.yiaddr, mac);
+        uses(at.interface, answer.packet.yiaddr, mac);
         if (answer.file !== undefined) seen.detail = answer.file;
         parts.onSeen(seen);
         const { giaddr } = packet;
@@ -209,7 +212,6 @@ export function createDhcpDoor(parts: {
         return undefined;
       }
     },
-    macOfAddress: (address, interfaceName) => users.of(interfaceName, address),
     counters: () => ({ ...count }),
   };
 }
