@@ -12,8 +12,8 @@ import { Core } from '../../controller/src/core/core.ts';
 import type { FreeLook } from '../../controller/src/core/disk-look.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
-import { Plans } from '../../controller/src/core/plans.ts';
 import { NotLooked } from '../../controller/src/core/place.ts';
+import { Plans } from '../../controller/src/core/plans.ts';
 import { prepare } from '../../controller/src/core/prepare.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
 import { runTask } from '../../controller/src/core/tasks.ts';
@@ -349,8 +349,6 @@ export class ControllerLife {
       host,
       `script for ${remoteAddress}: ${'refuse' in answer ? answer.refuse : installer ? 'installer' : 'local'}`,
     );
-    this.#parts.network.lan.witness.holds(
-      !(installer && host !== undefined && this.#marked.has(host)),
     const said = this.#book.named(host ?? '');
     const asked = said !== undefined && (this.#parts.endless || !this.#consent.mayLoseData(said));
     this.#parts.network.lan.witness.holds(
@@ -358,6 +356,8 @@ export class ControllerLife {
       host,
       'it was given the script of the installer, and nobody knew whether it was up',
     );
+    this.#parts.network.lan.witness.holds(
+      !(installer && host !== undefined && this.#marked.has(host)),
       host,
       'it was given the script of the installer after its reboot mark',
     );
@@ -398,11 +398,11 @@ export class ControllerLife {
           await this.#sleep(1600, signal);
           return macs.flatMap((mac) => {
             const machine = network.byMac(mac);
+            if (machine?.fate.has('never looked for') || machine?.fate.strikes('not looked for twice'))
+              throw new NotLooked('no datagram leaves');
             return machine?.address !== undefined && machine.linked ? [machine.address] : [];
           });
         },
-            if (machine?.fate.has('never looked for') || machine?.fate.strikes('not looked for twice'))
-              throw new NotLooked('no datagram leaves');
         macOf: async (address: string) => network.neighbour(address),
       },
       agents: {
