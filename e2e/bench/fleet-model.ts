@@ -17,6 +17,9 @@ export interface FleetCase {
   readonly seed?: number;
   /** Seconds from the last byte of the boot stage to the first request. */
   readonly startSeconds?: number;
+  /** The end of the image, which a boot stage without the agent gets first, by fetch-first; and seconds from its last byte to the agent's first request. */
+  readonly firstBytes?: number;
+  readonly unpackSeconds?: number;
   /** Machines come up within so many seconds. */
   readonly within?: number;
   /** Share of machines with a tenth of the link, of ones that send nothing but wrong chunks, and of ones that vanish in the middle. */
@@ -46,6 +49,10 @@ export interface FleetOutcome {
 const uploadsAtOnce = 4;
 /** A request's way there, and a little work on both sides, milliseconds. */
 const askMs = 1.5;
+/** The boot stage's script starts some processes for each word with the tracker and for each chunk, milliseconds; and gives up a chunk. */
+const scriptMs = 30;
+const scriptGivesUpMs = 20_000;
+const scriptAsks = 4;
 
 interface Station {
   readonly up: number;
@@ -158,6 +165,8 @@ class Wire {
 interface Machine extends Station {
   readonly address: string;
   choice: Choice | undefined;
+  /** Of the boot stage, while it serves: what it has. */
+  stage: ChunkSet | undefined;
   lies: boolean;
   gone: boolean;
   announceAt: number;
@@ -184,6 +193,7 @@ export function simulateFleet(given: FleetCase): FleetOutcome {
       sends: new Set(),
       receives: new Set(),
       choice: undefined,
+      stage: undefined,
       lies: random.chance(given.liars ?? 0),
       gone: false,
       announceAt: 0,
@@ -223,7 +233,7 @@ export function simulateFleet(given: FleetCase): FleetOutcome {
         return;
       }
       if (from !== undefined && from.sends.size >= uploadsAtOnce) return fail('busy');
-      if (from !== undefined && from.choice?.have.has(ask.chunk) !== true) return fail('refused');
+      if (from !== undefined && (from.choice?.have ?? from.stage)?.has(ask.chunk) !== true) return fail('refused');
       const flow = wire.send(from ?? origin, machine, bytes, () => {
         if (!machine.asks.delete(ask)) return;
         if (from === undefined) told.image += bytes;
@@ -232,7 +242,7 @@ export function simulateFleet(given: FleetCase): FleetOutcome {
           return pump(machine);
         }
         choice.got(ask, due.now);
-        if (from !== undefined) choice.told(from.address, 1, copyOf(from.choice!.have));
+        if (from?.choice !== undefined) choice.told(from.address, 1, copyOf(from.choice.have));
         // Whoever else was asked for it is told to stop.
         for (const [other, its] of [...machine.asks]) {
           if (other.chunk !== ask.chunk) continue;
@@ -273,19 +283,79 @@ export function simulateFleet(given: FleetCase): FleetOutcome {
     });
   };
 
+  const agent = (machine: Machine, have: ChunkSet): void => {
+    machine.choice = new Choice(have, next, due.now, given.choice);
+    announce(machine);
+    if (random.chance(given.vanish ?? 0))
+      due.at(due.now + next() * 2000 * (imageBytes / uplink), () => {
+        if (machine.doneAt === undefined) left -= 1;
+        machine.gone = true;
+        for (const flow of [...machine.sends, ...machine.receives]) wire.cut(flow);
+      });
+  };
+
+  const firstBytes = given.firstBytes ?? 0;
+  const first = firstBytes === 0 ? chunks : chunksOf(imageBytes) - chunksOf(firstBytes);
+  /** What installer-nix/stage/fetch-first does: it asks whom to ask, asks all of them, waits for all, and begins again. */
+  const script = (machine: Machine, have: ChunkSet, liars: Set<string>): void => {
+    machine.stage = have;
+    due.at(due.now + askMs + scriptMs, () => {
+      told.announcements += 1;
+      const known = Array.from({ length: chunks - first }, (_, i) => first + i).filter((chunk) => have.has(chunk));
+      const said = { first, last: chunks - 1, have: known, port: 1, wants: scriptAsks, stuck: false, not: [...liars] };
+      const guidance = given.deaf === true ? undefined : swarm.stage(machine.address, said, due.now);
+      const lacking = Array.from({ length: chunks - first }, (_, i) => first + i).filter((chunk) => !have.has(chunk));
+      const asks = guidance?.asks ?? lacking.slice(0, scriptAsks).map((chunk) => ({ chunk, from: 'door' as const }));
+      let open = asks.length;
+      if (open === 0) return due.at(due.now + (guidance?.againMs ?? 500), () => script(machine, have, liars));
+      const ended = (): void => {
+        open -= 1;
+        if (open > 0) return;
+        if (lacking.some((chunk) => !have.has(chunk))) {
+          script(machine, have, liars);
+          return;
+        }
+        machine.stage = undefined;
+        due.at(due.now + 1000 * (given.unpackSeconds ?? 0) * (0.9 + 0.2 * next()), () => agent(machine, have));
+      };
+      for (const { chunk, from: source } of asks) {
+        const from = source === 'door' ? undefined : byAddress.get(source.address);
+        const { bytes } = chunkPlace({ bytes: imageBytes }, chunk);
+        due.at(due.now + askMs + scriptMs, () => {
+          if (from?.gone === true) {
+            liars.add(from.address);
+            return void due.at(due.now + scriptGivesUpMs, ended);
+          }
+          const busy = from?.choice !== undefined && from.sends.size >= uploadsAtOnce;
+          if (busy) told.busy += 1;
+          if (busy || (from !== undefined && (from.choice?.have ?? from.stage)?.has(chunk) !== true)) return ended();
+          let over = false;
+          const flow = wire.send(from ?? origin, machine, bytes, () => {
+            if (over) return;
+            over = true;
+            if (from === undefined) told.image += bytes;
+            if (from?.lies === true) liars.add(from.address);
+            else have.add(chunk);
+            ended();
+          });
+          due.at(due.now + scriptGivesUpMs, () => {
+            if (over) return;
+            over = true;
+            wire.cut(flow);
+            ended();
+          });
+        });
+      }
+    });
+  };
+
   for (const machine of machines) {
     due.at(next() * (given.within ?? 0) * 1000, () => {
       const booted = () => {
         told.boot += bootBytes;
         due.at(due.now + (given.startSeconds ?? 0) * 1000 * (0.9 + 0.2 * next()), () => {
-          machine.choice = new Choice(new ChunkSet(chunks), next, due.now, given.choice);
-          announce(machine);
-          if (random.chance(given.vanish ?? 0))
-            due.at(due.now + next() * 2000 * (imageBytes / uplink), () => {
-              if (machine.doneAt === undefined) left -= 1;
-              machine.gone = true;
-              for (const flow of [...machine.sends, ...machine.receives]) wire.cut(flow);
-            });
+          if (firstBytes > 0) script(machine, new ChunkSet(chunks), new Set());
+          else agent(machine, new ChunkSet(chunks));
         });
       };
       if (bootBytes > 0) wire.send(origin, machine, bootBytes, booted);
@@ -311,12 +381,18 @@ function copyOf(set: ChunkSet): ChunkSet {
 }
 
 /** No way is quicker: the boot stage to each, each byte of the image once, and all of it over each machine's link. Seconds. */
-export function bound({ machines, imageBytes, bootBytes, uplink, machineLink, startSeconds = 0 }: FleetCase): number {
+export function bound(given: FleetCase): number {
+  const { machines, imageBytes, bootBytes, uplink, machineLink } = given;
   const own = (bootBytes + imageBytes) / machineLink;
-  return Math.max(own, (machines * bootBytes + imageBytes) / uplink) + startSeconds;
+  return Math.max(own, (machines * bootBytes + imageBytes) / uplink) + idleSeconds(given);
 }
 
 /** Boot stage and image from the controller to each machine. Seconds. */
-export function unicast({ machines, imageBytes, bootBytes, uplink, machineLink, startSeconds = 0 }: FleetCase): number {
-  return (bootBytes + imageBytes) * Math.max(1 / machineLink, machines / uplink) + startSeconds;
+export function unicast(given: FleetCase): number {
+  const { machines, imageBytes, bootBytes, uplink, machineLink } = given;
+  return (bootBytes + imageBytes) * Math.max(1 / machineLink, machines / uplink) + idleSeconds(given);
+}
+
+function idleSeconds({ startSeconds = 0, unpackSeconds = 0 }: FleetCase): number {
+  return startSeconds + unpackSeconds;
 }

@@ -1,14 +1,17 @@
 // `npm run bench -- fleet [--rounds N] [--rate MBIT] [--megabytes N] [--machines N] [--json]`: an image to machines in network namespaces whose links are
 // all shaped to one rate both ways, by Nixie's fetcher and tracker, by nginx to each, and by uftp's multicast. `--simulate`: in virtual time instead, up
-// to a thousand machines.
+// to a thousand machines. The first figure is the size of what can't be got from others: the boot stage of the lab's installer.
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Child, run, start } from '../lab/child.ts';
-import { needNetns, needPrograms } from '../lab/need.ts';
+import { prepareLab } from '../lab/image/build.ts';
+import { partSizes } from '../lab/image/part-sizes.ts';
+import { needFiles, needNetns, needPrograms } from '../lab/need.ts';
 import { lan, makeNetwork, type Network, runId } from '../lab/net.ts';
+import { agentFile } from '../lab/supplies.ts';
 import { figureLines, median } from './figures.ts';
 import { simulatedTable } from './fleet-table.ts';
 
@@ -274,9 +277,36 @@ const settings = `${values.megabytes} MiB to ${count} machines, every link ${rat
 say(
   `\n${settings}; nginx: sendfile, 1 worker, curl; uftp: 92 % of the rate, GRTT from 0.1 s; ${rounds} rounds, A B C C B A`,
 );
+/** Of the lab's installer; undefined where it can't be built. */
+async function bootStageBytes(): Promise<number | undefined> {
+  const missing = [needPrograms(['nix', 'apt-get', 'dpkg-deb', 'unshare']), needFiles([agentFile])].flatMap(
+    (need) => need() ?? [],
+  );
+  if (missing.length > 0) {
+    say(`boot stage: not built: ${missing.join('; ')}`);
+    return undefined;
+  }
+  const lab = await prepareLab({ agent: agentFile });
+  const installer = `${lab.flake}#nixosConfigurations.fleet-installer`;
+  const { kernel, initrd, image } = await partSizes(installer, (argv) => lab.run(argv), lab.onHost);
+  say(`boot stage of the lab: kernel ${kernel} bytes, initrd ${initrd}; image ${image}`);
+  return kernel + initrd;
+}
+const bootStage = await bootStageBytes();
 for (const line of figureLines(
   'fleet',
   [
+    ...(bootStage === undefined
+      ? []
+      : [
+          {
+            figure: 'boot stage, kernel and initrd of the lab, bytes',
+            values: [bootStage],
+            peer: 'wanted',
+            peerValues: [20e6],
+            goal: 1,
+          },
+        ]),
     {
       figure: `last of ${count}, s`,
       values: seconds('nixie'),

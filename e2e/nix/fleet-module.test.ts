@@ -70,7 +70,7 @@ test('an image in two parts: a boot stage of busybox, and behind the store what 
   const told = ['--image', 'e'.repeat(64), '--door', '10.0.0.1'];
   const command = readCommand([...words(all.stage), ...told]);
   assert.ok(command.kind === 'fetch' && command.settings.serve && command.settings.file === all.device);
-  assert.equal(command.settings.chunks, `${folder}/first/c`);
+  assert.equal(command.settings.chunks, `${folder}/first/served/c`);
   assert.equal(command.settings.uploadBytesPerSecond, undefined);
   const limited = readCommand([...words(all.limited), ...told]);
   assert.ok(limited.kind === 'fetch' && limited.settings.uploadBytesPerSecond === 50e6);

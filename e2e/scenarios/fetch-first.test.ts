@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { startHttp } from '../../controller/src/listen/http.ts';
 import { parseMac } from '../../controller/src/machine/mac.ts';
@@ -116,6 +117,14 @@ async function fetchFirst(
   writeFileSync(join(place, 'cmdline'), more.words ?? usual);
   const argv = ['busybox', 'sh', script, folder, root, join(place, 'cmdline'), String(seconds), String(port), '0'];
   const { code, stderr } = await run(argv, { accept: true, deadlineMs: 60_000 });
+  // Only who succeeded goes on serving.
+  const file = join(folder, 'server');
+  const server = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  if (code === 0) process.kill(server);
+  for (let tries = 0; server > 0 && existsSync(`/proc/${server}`); tries++) {
+    assert.ok(tries < 100, 'nobody serves any more');
+    await sleep(20);
+  }
   return { code, said: stderr, folder, root };
 }
 
@@ -125,7 +134,7 @@ const unpacked = ({ root }: Ran): Buffer | undefined =>
 function assertRight(ran: Ran, image: Image): void {
   assert.equal(ran.code, 0, ran.said);
   assert.ok(unpacked(ran)?.equals(image.agent));
-  const kept = readdirSync(join(ran.folder, 'c')).sort();
+  const kept = readdirSync(join(ran.folder, 'served/c')).sort();
   assert.deepEqual(kept, image.chunks.slice(2).sort(), 'its chunks are kept for the agent and for others');
 }
 
@@ -142,8 +151,8 @@ test('the first part comes from the door, in chunks that are checked, and is unp
   assertRight(ran, image);
   assert.equal(http.counters().fleet, 1);
   // A chunk of an earlier run is not asked for again, one that was spoiled is.
-  writeFileSync(join(ran.folder, 'c', image.chunks[2]!), 'spoiled');
-  rmSync(join(ran.folder, 'c', image.chunks[3]!));
+  writeFileSync(join(ran.folder, 'served/c', image.chunks[2]!), 'spoiled');
+  rmSync(join(ran.folder, 'served/c', image.chunks[3]!));
   const before = http.counters().requests;
   assertRight(await fetchFirst(image, http.port, { folder: ran.folder }), image);
   const requests = http.counters().requests - before;
@@ -237,7 +246,7 @@ test('a door whose chunks are wrong, cut, endless, slow or absent', { skip }, as
     assertNothing(ran);
     assert.match(ran.said, /nothing of the installer has come for 3 s/, name);
     if (name === 'wrong' || name === 'longer') assert.match(ran.said, /door sent a wrong chunk/, name);
-    const left = readdirSync(join(ran.folder, 'part')).length + readdirSync(join(ran.folder, 'c')).length;
+    const left = readdirSync(join(ran.folder, 'part')).length + readdirSync(join(ran.folder, 'served/c')).length;
     assert.equal(left, 0, `${name}: nothing of it stays in memory`);
   }
 });

@@ -42,7 +42,7 @@ let
       ''
         mkdir r; cd r
         mkdir -p stage/bin usr/bin usr/sbin usr/lib/x86_64-linux-gnu usr/lib64
-        for d in bin sbin lib64; do ln -s usr/$d $d; done
+        for d in bin sbin lib lib64; do ln -s usr/$d $d; done
         cp $agent usr/bin/nixie-agent
         cp -a $tree/usr/lib64/. usr/lib64/
         for lib in ld-linux-x86-64 libc libm libdl libpthread libstdc++ libgcc_s libzstd liblz4 libz liblzma; do
