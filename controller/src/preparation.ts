@@ -33,7 +33,7 @@ export async function prepareRun(
   const run = makeRunner(env, rights);
   const gcRootsDir = join(config.stateDir, 'gcroots', world.part ?? '');
   await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
-  return await prepare({
+  const prepared = await prepare({
     flake: config.flake,
     installers: config.installers,
     hosts: config.hosts,
@@ -56,4 +56,6 @@ export async function prepareRun(
       }),
     ...(told === undefined ? {} : { told }),
   });
+  emit({ event: 'prepare', at: iso(Date.now()), text: 'the build is over', over: true });
+  return prepared;
 }

@@ -53,10 +53,24 @@ const story: readonly RunEvent[] = [
   stage(2, 'database-of-the-rack', 'waking'),
   stage(15, 'database-of-the-rack', 'failed', { reason: 'disko ended with 4:\u001b[31m Problem opening /dev/sda' }),
 ];
+const built: RunEvent = { event: 'prepare', at: at(24), text: 'the build is over', over: true };
 const hosts = ['web1', 'web2', 'database-of-the-rack', 'later'];
 
+test('golden: at work while another is built, 80 columns', () => {
+  const waits: RunEvent = { event: 'notice', at: at(9), host: 'later', level: 'info', text: 'it waits for its build' };
+  const events = [...story, stage(8, 'later', 'registered'), waits];
+  assert.deepEqual(render(run(hosts, events), 80, 24, began + 25_000, plain), [
+    'prepare building linux-6.12.30                                       3/120  0:25',
+    'web1                 copy       [=====>      ]  47%  112 MB/s  1:05 left    0:15',
+    'web2                 firmware   dhcp-discover: UEFI x64                     0:22',
+    'database-of-the-rack failed     disko ended with 4: Problem opening /de…    0:13',
+    'later                registered it waits for its build                      0:17',
+    '4 hosts: 1 failed, 3 in work, 0:25, 1:05 left',
+  ]);
+});
+
 test('golden: at work, 80 columns', () => {
-  assert.deepEqual(render(run(hosts, story), 80, 24, began + 25_000, plain), [
+  assert.deepEqual(render(run(hosts, [...story, built]), 80, 24, began + 25_000, plain), [
     'web1                 copy       [=====>      ]  47%  112 MB/s  1:05 left    0:15',
     'web2                 firmware   dhcp-discover: UEFI x64                     0:22',
     'database-of-the-rack failed     disko ended with 4: Problem opening /de…    0:13',
@@ -74,7 +88,7 @@ test('golden: while preparing, 60 columns', () => {
 });
 
 test('golden: narrow', () => {
-  assert.deepEqual(render(run(hosts, story), 30, 24, began + 25_000, plain), [
+  assert.deepEqual(render(run(hosts, [...story, built]), 30, 24, began + 25_000, plain), [
     'web1                 copy',
     'web2                 firmware',
     'database-of-the-rack failed',

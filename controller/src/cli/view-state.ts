@@ -43,21 +43,18 @@ export function see(state: ViewState, event: RunEvent): ViewState {
   };
   switch (event.event) {
     case 'stage':
-      return withoutPrepare(
-        event.stage,
-        change(event.host, (before) => {
-          const { progress: _progress, detail: _detail, reason: _reason, ...rest } = before;
-          const started = before.started ?? (event.stage === 'planned' ? undefined : at);
-          return {
-            ...(event.stage === before.stage ? before : rest),
-            stage: event.stage,
-            since: event.stage === before.stage ? before.since : at,
-            ...(started !== undefined && { started }),
-            ...(event.reason !== undefined && { reason: clean(event.reason) }),
-            ...(event.address !== undefined && { address: clean(event.address, 64) }),
-          };
-        }),
-      );
+      return change(event.host, (before) => {
+        const { progress: _progress, detail: _detail, reason: _reason, ...rest } = before;
+        const started = before.started ?? (event.stage === 'planned' ? undefined : at);
+        return {
+          ...(event.stage === before.stage ? before : rest),
+          stage: event.stage,
+          since: event.stage === before.stage ? before.since : at,
+          ...(started !== undefined && { started }),
+          ...(event.reason !== undefined && { reason: clean(event.reason) }),
+          ...(event.address !== undefined && { address: clean(event.address, 64) }),
+        };
+      });
     case 'progress':
       return change(event.host, (before) => ({
         ...before,
@@ -76,6 +73,7 @@ export function see(state: ViewState, event: RunEvent): ViewState {
     case 'disks':
       return change(event.host, (before) => ({ ...before, detail: clean(disksWords(event), 300) }));
     case 'prepare':
+      if (event.over === true) return withoutPrepare(state);
       return {
         ...state,
         prepare: {
@@ -94,20 +92,19 @@ export function see(state: ViewState, event: RunEvent): ViewState {
         ...(event.address !== undefined && { address: clean(event.address, 64) }),
         result: event,
       }));
-    case 'end': {
-      const { prepare: _over, ...rest } = state;
-      return { ...rest, end: event };
+    case 'end':
+      return { ...withoutPrepare(state), end: event };
+    case 'notice': {
+      const host = event.host === undefined ? undefined : state.hosts.get(event.host);
+      if (event.level !== 'info' || host === undefined || isEnd(host.stage)) return state;
+      return change(host.name, (before) => ({ ...before, detail: clean(event.text, 300) }));
     }
-    case 'notice':
-      return state;
   }
 }
 
-/** The preparation is over when the first machine is woken. */
-function withoutPrepare(stage: Stage, state: ViewState): ViewState {
-  if (stage === 'planned' || stage === 'probing' || state.prepare === undefined) return state;
+function withoutPrepare(state: ViewState): ViewState {
   const { prepare: _over, ...rest } = state;
-  return rest;
+  return state.prepare === undefined ? state : rest;
 }
 
 /** `2 proved, 1 failed, 3 in work`: ends in the order of their first appearance in the hosts file. */

@@ -70,7 +70,8 @@ type Happened =
   | { event: 'log'; at: string; host?: string; source: string; text: string }
   | { event: 'notice'; at: string; host?: string; level: 'info' | 'warning' | 'error'; text: string }
   /** What the preparation (evaluate, build) is doing. */
-  | { event: 'prepare'; at: string; text: string; done?: number; total?: number }
+  /** Of evaluation and build, which goes on while machines boot. `over`: nothing more comes of it. */
+  | { event: 'prepare'; at: string; text: string; done?: number; total?: number; over?: true }
   | {
       event: 'result';
       at: string;
