@@ -23,6 +23,7 @@ import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
 import { filesOf, unbootable } from './core/installer-files.ts';
 import { Loading } from './core/loading.ts';
+import { Logins } from './core/logins.ts';
 import {
   alsoReachedAt,
   inSubnet,
@@ -515,8 +516,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
 
     const near = makeFinder(links, ticks, { open: openPoke });
     const copies = makeTurns(config.jobs, (host) => core.hold(host));
+    const logins = new Logins();
+    closers.push(() => logins.closeAll());
     const tasks: TaskWorld = {
       plans,
+      logins,
       whenBuilt: (host, taskSignal) => plans.whenBuilt(host, taskSignal),
       buildFailed: (host) => plans.failed(host),
       finder: {
@@ -747,6 +751,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         },
         forget(host, why) {
           launch.forget(host);
+          void logins.close(host);
           for (const memory of [inventories, checkedIn]) memory.delete(host);
           serveClosures();
           account.forgetLog(host);

@@ -11,6 +11,7 @@ import { Consent } from '../../controller/src/core/consent.ts';
 import { Core } from '../../controller/src/core/core.ts';
 import type { FreeLook } from '../../controller/src/core/disk-look.ts';
 import { HostBook } from '../../controller/src/core/hosts.ts';
+import { Logins } from '../../controller/src/core/logins.ts';
 import { inSubnet, type NetworkPlan, planNetwork } from '../../controller/src/core/network.ts';
 import { NotLooked } from '../../controller/src/core/place.ts';
 import { Plans } from '../../controller/src/core/plans.ts';
@@ -121,6 +122,7 @@ export class ControllerLife {
   #scene: Scene;
   readonly #answers: Answers<Scene>;
   readonly #tools: ReturnType<typeof simulatedTools>;
+  readonly #logins = new Logins({ after: (ms, call) => this.after(ms, call) });
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
@@ -390,6 +392,7 @@ export class ControllerLife {
     const { clock } = network.lan;
     return {
       tools: this.#tools.tools,
+      logins: this.#logins,
       plans: this.#plans,
       whenBuilt: (host: string, signal: AbortSignal) => this.#plans.whenBuilt(host, signal),
       buildFailed: (host: string) => this.#plans.failed(host),

@@ -6,6 +6,7 @@ import { type Happening, type Life, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Stage } from '../machine/stage.ts';
 import type { Closure } from '../nix/closure.ts';
+import { Logins } from './logins.ts';
 import { Plans } from './plans.ts';
 import type { Plan, TaskWorld } from './task-world.ts';
 import { runTask } from './tasks.ts';
@@ -44,6 +45,7 @@ function scene(stage: Stage, more: Partial<Life> = {}, boot: string | null = 'b'
     emit: () => {},
     now: () => 0,
     mayLoseData: () => false,
+    logins: new Logins(),
     stateDir: '/nowhere',
     tools: { makeRunFolder: async () => void phases.push('phase') },
   } as unknown as TaskWorld;

@@ -51,6 +51,7 @@ async function play(between: (world: State) => void, mayLoseData = false, cut?: 
         return { ok: true, error: '', inventory: state.disks };
       },
     },
+    logins: { begin() {}, close: async () => {} },
     looks: new Map(),
     begun: {
       get: () => begun.get('m1'),

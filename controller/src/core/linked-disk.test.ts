@@ -11,6 +11,7 @@ import type { RunEvent } from '../machine/event.ts';
 import type { Host } from '../machine/host.ts';
 import { type Happening, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
+import { Logins } from './logins.ts';
 import { type Action, realTools, runTask, type TaskWorld } from './tasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-hinted-'));
@@ -81,6 +82,7 @@ function play(
     keepLog: () => {},
     mayLoseData: () => false,
     runKey: { privateFile: '/run/key', publicKey: '' },
+    logins: new Logins(),
     stateDir: folder,
     nixosAnywhere: '/nixos-anywhere',
     realSsh: '/usr/bin/ssh',

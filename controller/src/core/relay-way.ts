@@ -40,7 +40,10 @@ export function silent(world: TaskWorld, { relay }: Pick<Host, 'relay'>): boolea
 }
 
 /** Options in front of every ssh to the machine. */
-export function sshWay(world: TaskWorld, { relay }: Pick<Host, 'relay'>): { options?: readonly string[] } {
+export function sshWay(
+  world: Pick<TaskWorld, 'relays'>,
+  { relay }: Pick<Host, 'relay'>,
+): { options?: readonly string[] } {
   if (relay === undefined || world.relays === undefined) return {};
   return { options: world.relays.sshOptions(relay) };
 }

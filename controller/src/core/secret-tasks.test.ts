@@ -13,6 +13,7 @@ import type { Host, SecretSource } from '../machine/host.ts';
 import { type Happening, type Life, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import { Account } from './account.ts';
+import { Logins } from './logins.ts';
 import { realTools, runTask, type TaskWorld } from './tasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nixie-secret-tasks-'));
@@ -71,6 +72,7 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
     mayLoseData: () => false,
     runKey: { privateFile: '/run/key', publicKey: '' },
     proofKey: { privateFile: '/proof/key', publicKey: 'ssh-ed25519 AAAA' },
+    logins: new Logins(),
     stateDir: folder,
     nixosAnywhere: '/nixos-anywhere',
     realSsh: '/usr/bin/ssh',

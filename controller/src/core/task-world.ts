@@ -22,6 +22,7 @@ import type { Marks } from '../store/marks.ts';
 import type { CacheOffers } from './cache-offer.ts';
 import type { FreeLook } from './disk-look.ts';
 import type { Recorded } from './hardware-check.ts';
+import type { Logins } from './logins.ts';
 import type { Finder } from './place.ts';
 import type { RelayWay } from './relay-way.ts';
 
@@ -147,6 +148,7 @@ export interface TaskWorld {
   readonly secrets?: Pick<Secrets, 'read' | 'forget' | 'openDiskKeys' | 'stage'>;
   /** Whom nix, nixos-anywhere and ssh run as. Absent: as ourselves. */
   readonly childUser?: Identity;
+  readonly logins: Logins;
   readonly nixosAnywhere: string;
   readonly realSsh: string;
   readonly keygen: Keygen;

@@ -3,7 +3,6 @@
 import { join } from 'node:path';
 import { giveFolder, type RunFolder } from '../install/folders.ts';
 import { copyKey } from '../install/keys.ts';
-import type { Master } from '../install/master.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
@@ -35,12 +34,16 @@ const resetMs = 60_000;
 
 export function runTask(world: TaskWorld, task: Task, life: Life, signal: AbortSignal): Promise<void> {
   const plan = world.plans.get(life.host);
+  if (!logsIn.has(task)) void world.logins.close(life.host);
   if (plan === undefined) {
     if (task === 'leave') return Promise.resolve();
     throw new Error('nothing was built for it');
   }
   return byRelay(world, task, plan, life, signal, () => tasks[task](world, plan, life, signal));
 }
+
+/** These hand one login on from one to the next. */
+const logsIn: ReadonlySet<Task> = new Set(['preflight', 'disko', 'install']);
 
 type TaskRun = (world: TaskWorld, plan: Plan, life: Life, signal: AbortSignal) => Promise<void>;
 
@@ -105,6 +108,7 @@ async function preflight(world: TaskWorld, evaluated: Plan, life: Life, signal: 
     if (!ok && cut(world, host, began)) throw new LinkCut(error);
     if (!ok) return void stuck(world, life, `let go of its disks: ${error || 'its agent failed'}`);
   }
+  world.logins.begin(world, plan, life);
   const look = { session: world.agents.session(life.host), at: world.now(), registered, begun };
   const seen = await lookAtDisks(world, plan, life, look);
   if (signal.aborted) return;
@@ -280,34 +284,22 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
   const tools = world.tools ?? realTools;
   const folder = await tools.makeRunFolder(join(world.stateDir, 'run'));
   let keys: OpenKeys | undefined;
-  let master: Master | undefined;
+  let again = false;
   try {
+    const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
+    const as = world.childUser;
+    if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, as?.uid, signal);
+    const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
     // Its phase polls until no login works any more: a shared one would tell it nothing.
-    const controlPath = name === 'reboot' ? undefined : join(folder.keys, 'login');
+    const login = name === 'reboot' ? undefined : await world.logins.use(world, plan, life, signal);
     await tools.writeShim({
       folder: folder.shim,
       realSsh: world.realSsh,
       hostKeys: [sshHostKey],
       ...sshWay(world, plan.host),
-      ...(controlPath === undefined ? {} : { controlPath }),
+      ...(login === undefined ? {} : { controlPath: login.controlPath }),
     });
-    const extra = name === 'install' ? await staged(world, plan, folder, signal) : {};
-    const as = world.childUser;
-    if (name === 'disko') keys = await world.secrets?.openDiskKeys(plan.host, folder, as?.uid, signal);
-    const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
     if (as !== undefined) await giveFolder(folder, as);
-    if (controlPath !== undefined)
-      master = await tools.openMaster({
-        realSsh: world.realSsh,
-        knownHosts: join(folder.shim, 'known_hosts'),
-        keyFile: key.privateFile,
-        address,
-        controlPath,
-        searchPath: world.searchPath,
-        signal,
-        ...sshWay(world, plan.host),
-        ...(as === undefined ? {} : { as }),
-      });
     const copied: Copied = { fetched: 0, pushed: 0 };
     const result = await tools.runPhase({
       plan: planPhase({
@@ -327,7 +319,7 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       }),
       ...(keys === undefined ? {} : { descriptors: keys.descriptors }),
       address,
-      ...(master === undefined ? {} : { login: master }),
+      ...(login === undefined ? {} : { login: login.master }),
       sizes: ((name === 'disko' ? plan.diskoClosure : undefined) ?? plan.closure)?.sizes,
       signal,
       onEvent: (event) => {
@@ -352,9 +344,10 @@ async function phase(world: TaskWorld, plan: Plan, life: Life, name: Phase, sign
       },
     });
     if (result.ok && name === 'install') checkUse(world, life, copied);
+    again = result.ok && name === 'disko';
     return result;
   } finally {
-    master?.close();
+    await world.logins.done(life.host, again);
     keys?.close();
     await folder.remove();
   }
