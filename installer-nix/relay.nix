@@ -9,6 +9,7 @@
 let
   inherit (lib) mkOption mkEnableOption types;
   cfg = config.services.nixie-relay;
+  hardening = import ./hardening.nix;
   flag = name: value: [
     "--${name}"
     value
@@ -50,7 +51,7 @@ in
       description = "Controller as `HOST` or `HOST:PORT`; `null`: as the token says.";
     };
     interfaces = mkOption {
-      type = types.listOf types.str;
+      type = types.listOf (types.strMatching "[A-Za-z0-9_.:-]{1,15}");
       example = [ "eth1" ];
       description = "Network interfaces that machines boot on.";
     };
@@ -128,7 +129,7 @@ in
       requires = sockets;
       # for as long as it takes: an interface may get its address late
       unitConfig.StartLimitIntervalSec = 0;
-      serviceConfig = {
+      serviceConfig = hardening // {
         Type = "notify";
         # It is the child systemd-notify that speaks: Node has no datagram sockets of AF_UNIX.
         NotifyAccess = "all";
@@ -160,38 +161,7 @@ in
         CapabilityBoundingSet = "";
         LimitNOFILE = 65536;
 
-        LockPersonality = true;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
         ProtectProc = "invisible";
-        ProtectSystem = "strict";
-        RestrictAddressFamilies = [
-          "AF_UNIX"
-          "AF_INET"
-          "AF_INET6"
-          # the list of interfaces
-          "AF_NETLINK"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-        ];
-        # a program is told no, not killed
-        SystemCallErrorNumber = "EPERM";
-        UMask = "0077";
-        # JavaScript is compiled while it runs: no MemoryDenyWriteExecute.
       };
     };
   };

@@ -42,13 +42,23 @@ interface PlanParts {
   readonly offer?: string;
   readonly tokens?: readonly string[];
   readonly machine?: { readonly name: string; readonly mac: string };
+  readonly also?: { readonly name: string; readonly mac: string; readonly tokens: readonly string[] };
+  readonly loads?: number;
 }
-const plan = ({ version, offer = 'PLAN_OFFER_INSTALLER', tokens = [], machine = { name: 'm1', mac } }: PlanParts) => ({
+const plan = ({ version, tokens = [], loads = 0, ...parts }: PlanParts) => ({
   version,
+  loads,
   httpPort: 7480,
   agentPort: 7481,
   interfaces: [{ name: 'lan0', dhcp: 'DHCP_MODE_PROXY', leaseSeconds: 3600 }],
-  machines: [{ name: machine.name, system: 'x86_64-linux', offer, cards: [{ mac: machine.mac, tokens }] }],
+  machines: [{ name: 'm1', mac, ...parts.machine, tokens }, ...(parts.also === undefined ? [] : [parts.also])].map(
+    ({ name, ...card }) => ({
+      name,
+      system: 'x86_64-linux',
+      offer: parts.offer ?? 'PLAN_OFFER_INSTALLER',
+      cards: [card],
+    }),
+  ),
   installers: [
     {
       system: 'x86_64-linux',
@@ -70,6 +80,7 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
   let relay: RelayProcess;
   let place: { namespace: string; address: string };
   let machine: string;
+  let neighbour: string;
   let station: Talker;
   let agent: Child | undefined;
   let mounted = false;
@@ -116,10 +127,11 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
   const offered = async (of = mac): Promise<void> => {
     await until('an offer', async () => (await discover(0, station, of)).length > 0);
   };
-  const get = async (url: string, ...more: string[]) => {
+  const get = async (url: string, ...more: string[]) => await getFrom(machine, url, ...more);
+  const getFrom = async (from: string, url: string, ...more: string[]) => {
     const file = join(folder, `got-${randomBytes(3).toString('hex')}`);
     const done = await run(
-      net.inside(machine, ['curl', '-sS', '-m', '60', '-o', file, '-w', '%{http_code}', ...more, url]),
+      net.inside(from, ['curl', '-sS', '-m', '60', '-o', file, '-w', '%{http_code}', ...more, url]),
       { accept: true },
     );
     return {
@@ -128,8 +140,9 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
       bytes: done.code === 0 ? execFileSync('cat', [file], { maxBuffer: 1 << 28 }) : undefined,
     };
   };
-  const script = async () => {
-    const { bytes, status } = await get(`http://${place.address}:7480/boot/${mac.replaceAll(':', '-')}.ipxe`);
+  const script = async (from = machine, of = mac) => {
+    const url = `http://${place.address}:7480/boot/${of.replaceAll(':', '-')}.ipxe`;
+    const { bytes, status } = await getFrom(from, url);
     return { status, text: bytes?.toString() ?? '' };
   };
   const tokenIn = (text: string) => /nixie\.token=([0-9a-f]{32})/.exec(text)?.[1];
@@ -206,9 +219,9 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
     );
 
     // Nobody else gets the script, nor another machine an answer.
-    const stranger = await net.addMachine(other.mac, other.address);
+    neighbour = await net.addMachine(other.mac, other.address);
     const stolen = await run(
-      net.inside(stranger, [
+      net.inside(neighbour, [
         'curl',
         '-sS',
         '-m',
@@ -247,6 +260,20 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
     assert.ok(Number(woken.sent) > 0);
     const packet = await station.hear('magic packet', ({ port, hex }) => port === 9 && hex !== '');
     assert.match(String(packet.hex), new RegExp(`^f{12}(?:${mac.replaceAll(':', '')}){16}$`));
+  });
+
+  test('where one may load at a time the next one asks again, until the agent of the first is there', async () => {
+    const also = { name: 'm2', mac: other.mac, tokens: [await token('m2', other.mac)] };
+    await send(door, { version: 7, tokens: [await token()], also, loads: 1 });
+    await taken(door, 7);
+    assert.ok(tokenIn((await script()).text));
+    const waits = await script(neighbour, other.mac);
+    assert.match(waits.text, /waits until fewer machines load/);
+    assert.equal(tokenIn(waits.text), undefined);
+    await door.hear('that it waits', ({ script: served }) => (served as { verdict?: string })?.verdict === 'crowded');
+    // As its agent would.
+    await get(`https://${place.address}:7481/`, '-k');
+    assert.equal(tokenIn((await script(neighbour, other.mac)).text), also.tokens[0]);
   });
 
   test('while the uplink is cut all that is known goes on, and what was seen arrives afterwards', async () => {
