@@ -1,18 +1,21 @@
 // On an isolated network, where Nixie is the DHCP server: BIOS and UEFI side by side, the latter with two network cards. Their installer comes in two
-// parts, and each gets the larger one from the controller or from the other.
+// parts: a boot stage that is small, in which busybox gets the agent from the image, and the rest of that, from the controller or from the other.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readDhcpCapture } from '../lab/capture.ts';
+import { partSizes } from '../lab/image/part-sizes.ts';
 import { skipUnless } from '../lab/need.ts';
 import { lan } from '../lab/net.ts';
 import { assertFetched, assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
 
+/** Kernel and initrd: all that each machine gets from its controller alone, by iPXE. */
+const mostBootBytes = 20e6;
 const second = '52:54:00:77:02:02';
 
 test('as the only DHCP server, a BIOS and a UEFI machine are installed at once', {
   skip: skipUnless(...installLab),
   timeout: 2 * installLimitMs,
-}, async () => {
+}, async (t) => {
   const machines = [
     { name: 'machine1', firmware: 'bios', bootOrder: 'disk-first' },
     { name: 'machine2', firmware: 'uefi', bootOrder: 'disk-first', secondCard: { mac: second, asksFirst: true } },
@@ -22,17 +25,25 @@ test('as the only DHCP server, a BIOS and a UEFI machine are installed at once',
     const { run, status } = await install(scene);
     assert.equal(status, 0, run.tail(20));
     await assertProved(scene, run, ['machine1', 'machine2']);
+    const { kernel, initrd, image } = await partSizes(
+      scene.supplies.installer,
+      scene.supplies.inStore,
+      scene.supplies.onHost,
+    );
+    t.diagnostic(`kernel ${kernel} bytes, initrd ${initrd}, image ${image}`);
+    assert.ok(kernel + initrd <= mostBootBytes, `the boot stage has ${kernel + initrd} bytes`);
     for (const host of ['machine1', 'machine2']) {
       assertFetched(run, host);
       const lines = scene.lab.machines[host]!.serial.map(({ text }) => text);
-      assert.ok(
-        lines.some((text) => /image of \d+ MB is whole after/.test(text)),
-        `${host} fetched the image of its installer`,
+      const way = [/first part of the installer is here/, /image of \d+ MB is whole after/, /NIXIE-STAGE image/].map(
+        (pattern) => lines.findIndex((text) => pattern.test(text)),
       );
+      assert.ok(!way.includes(-1), `${host} fetched the image of its installer, its first part before: ${way}`);
+      assert.ok(way[0]! < way[1]! && way[1]! < way[2]!, `${host}: ${way}`);
       const sent = run.events.flatMap((event) =>
         event.event === 'progress' && event.host === host && event.stage === 'loading' ? (event.done_bytes ?? 0) : [],
       );
-      assert.ok(Math.max(...sent) > 60e6, `the image counts as loaded: ${Math.max(...sent)}`);
+      assert.ok(Math.max(...sent) > image, `the image counts as loaded: ${Math.max(...sent)}`);
     }
     const leases = readDhcpCapture(scene.lab.capture.file).filter((packet) => packet.type === 'ACK');
     assert.ok(leases.length > 0 && leases.every((packet) => packet.serverId === lan.nixie));

@@ -43,6 +43,7 @@ let
     ++ cfg.extraArgs;
   capabilities =
     lib.optional (cfg.interfaces == [ ]) "CAP_NET_BIND_SERVICE" ++ lib.optional cfg.hearOtherServers "CAP_NET_RAW";
+  hardening = import ../hardening.nix;
   sockets = map (interface: "nixie-${interface}.socket") cfg.interfaces;
 in
 {
@@ -69,7 +70,7 @@ in
         TMPDIR = "/var/lib/nixie/tmp";
         NIX_REMOTE = "daemon";
       };
-      serviceConfig = {
+      serviceConfig = hardening // {
         # It is the child systemd-notify that speaks: Node has no datagram sockets of AF_UNIX.
         Type = "notify";
         NotifyAccess = "all";
@@ -108,38 +109,7 @@ in
         CapabilityBoundingSet = lib.concatStringsSep " " capabilities;
         LimitNOFILE = 65536;
 
-        LockPersonality = true;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectSystem = "strict";
-        RestrictAddressFamilies = [
-          "AF_UNIX"
-          "AF_INET"
-          "AF_INET6"
-          # the list of interfaces
-          "AF_NETLINK"
-        ]
-        ++ lib.optional cfg.hearOtherServers "AF_PACKET";
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-        ];
-        # a program is told no, not killed
-        SystemCallErrorNumber = "EPERM";
-        UMask = "0077";
-        # JavaScript is compiled while it runs: no MemoryDenyWriteExecute.
+        RestrictAddressFamilies = hardening.RestrictAddressFamilies ++ lib.optional cfg.hearOtherServers "AF_PACKET";
       };
     };
   };

@@ -223,9 +223,9 @@ export const causes = {
     advice: 'read its screen; give it more memory; look at the error counters of the switch port',
   },
   'download-stalled': {
-    symptom: 'kernel or initrd stands still',
-    cause: 'the link is down or overloaded, or iPXE hangs',
-    advice: 'look at the port of the switch; start the machine again',
+    symptom: 'kernel, initrd or image stands still',
+    cause: 'the link is down or overloaded, iPXE hangs, or the boot stage gets no right chunk of the image',
+    advice: 'look at the port of the switch, and at its screen, where a boot stage says what it lacks; start it again',
   },
   'boot-loop': {
     symptom: 'script fetched three times and more, no agent',
