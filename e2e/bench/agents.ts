@@ -1,6 +1,6 @@
 // `npm run bench -- agents [--rounds N] [--agents N] [--again N] [--handshakes N] [--lines N] [--json]`: sessions of agents with TLS and heartbeats over
-// Nixie's own door, a storm of them that come back, and log lines in batches of fifty; beside bare TLS handshakes of node:tls with the same certificate,
-// clients and number at once.
+// Nixie's own door, storms of them that come back, with the tickets they have and without, and log lines in batches of fifty; beside bare TLS handshakes
+// of node:tls with the same certificate, clients and number at once, whole and resumed.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeTls } from '../../controller/src/store/tls.ts';
@@ -42,34 +42,40 @@ await bench('agents', { json }, async (say) => {
     say(
       `heartbeats: ${beats.acknowledged} of ${beats.sent} acknowledged, p99 ${beats.p99Ms!.toFixed(1)} ms, ${core.toFixed(3)} of a core, ${held.sessions} sessions held, ${beats.lost} lost`,
     );
-    const [againPerSecond, againCpuMs, barePerSecond, bareCpuMs, linesPerSecond]: number[][] = [[], [], [], [], []];
-    const storm = async (): Promise<void> => {
-      const from = door.cpuSeconds();
-      const { seconds } = await crowd.say(`again ${again}`);
-      againPerSecond!.push(again / seconds!);
-      againCpuMs!.push(((door.cpuSeconds() - from) / again) * 1000);
+    const linesPerSecond: number[] = [];
+    const storm = (word: string, from: Served, number: number, resumed: boolean) => {
+      const [perSecond, cpuMs]: [number[], number[]] = [[], []];
+      const run = async (): Promise<void> => {
+        const began = from.cpuSeconds();
+        const done = await crowd.say(`${word} ${number}`);
+        perSecond.push(number / done.seconds!);
+        cpuMs.push(((from.cpuSeconds() - began) / number) * 1000);
+        if (done.resumed !== (resumed ? number : 0)) throw new Error(`${word}: ${done.resumed} of ${number} resumed`);
+      };
+      const last = (): string =>
+        `${perSecond.at(-1)!.toFixed(0)} a second (${cpuMs.at(-1)!.toFixed(2)} ms of CPU each)`;
+      return { run, last, perSecond, cpuMs };
     };
-    const handshakes = async (): Promise<void> => {
-      const from = bare.cpuSeconds();
-      const { seconds } = await crowd.say(`bare ${sizes.handshakes}`);
-      barePerSecond!.push(sizes.handshakes! / seconds!);
-      bareCpuMs!.push(((bare.cpuSeconds() - from) / sizes.handshakes!) * 1000);
-    };
+    const back = storm('again', door, again, true);
+    const anew = storm('anew', door, again, false);
+    const whole = storm('bare', bare, sizes.handshakes!, false);
+    const resumed = storm('bare-again', bare, sizes.handshakes!, true);
+    const storms = [back, whole, anew, resumed];
     for (let round = 0; round < rounds; round++) {
-      for (const turn of round % 2 === 0 ? [storm, handshakes] : [handshakes, storm]) await turn();
+      for (const each of round % 2 === 0 ? storms : storms.toReversed()) await each.run();
       const start = await told();
       const { seconds, lines } = await crowd.say(`lines ${sizes.lines}`);
       const came = (await told()).lines! - start.lines!;
       if (came !== lines) throw new Error(`${came} of ${lines} log lines came`);
-      linesPerSecond!.push(lines / seconds!);
+      linesPerSecond.push(lines / seconds!);
       say(
-        `round ${round + 1}: ${againPerSecond!.at(-1)!.toFixed(0)} sessions a second came back (${againCpuMs!.at(-1)!.toFixed(2)} ms of CPU each), node:tls ${barePerSecond!.at(-1)!.toFixed(0)} handshakes a second (${bareCpuMs!.at(-1)!.toFixed(2)} ms), ${Math.round(linesPerSecond!.at(-1)!)} lines a second`,
+        `round ${round + 1}: came back ${back.last()}, with whole handshakes ${anew.last()}; node:tls ${whole.last()}, resumed ${resumed.last()}; ${Math.round(linesPerSecond.at(-1)!)} lines a second`,
       );
     }
     const end = await told();
     await crowd.stop();
     say(
-      `\n${count} agents in one process, TLS 1.3 with a P-256 certificate, no resumption on either side, 16 handshakes at once; ${again} come back after they were cut off; ${sizes.lines} lines in batches of 50 through the intake, not to files; ${rounds} rounds`,
+      `\n${count} agents in one process, TLS 1.3 with a P-256 certificate, 16 handshakes at once; ${again} come back after they were cut off; ${sizes.lines} lines in batches of 50 through the intake, not to files; ${rounds} rounds`,
     );
     return [
       {
@@ -89,18 +95,24 @@ await bench('agents', { json }, async (say) => {
         want: 'at least',
       },
       { figure: 'memory of an agent, KB', values: [kilobytes], peer: 'limit', peerValues: [110], goal: 1 },
-      {
-        figure: 'come back, a second',
-        values: againPerSecond!,
-        peer: 'node:tls',
-        peerValues: barePerSecond!,
-        goal: 0.4,
-        want: 'at least',
-      },
-      { figure: 'come back, CPU ms each', values: againCpuMs!, peer: 'node:tls', peerValues: bareCpuMs!, goal: 2.5 },
+      ...[
+        { mine: back, how: 'come back', peer: 'node:tls', theirs: whole },
+        { mine: anew, how: 'come back without tickets', peer: 'node:tls', theirs: whole },
+        { mine: back, how: 'come back', peer: 'node:tls resumed', theirs: resumed },
+      ].flatMap(({ mine, how, peer, theirs }) => [
+        {
+          figure: `${how}, a second`,
+          values: mine.perSecond,
+          peer,
+          peerValues: theirs.perSecond,
+          goal: 0.4,
+          want: 'at least' as const,
+        },
+        { figure: `${how}, CPU ms each`, values: mine.cpuMs, peer, peerValues: theirs.cpuMs, goal: 2.5 },
+      ]),
       {
         figure: 'log lines/s',
-        values: linesPerSecond!,
+        values: linesPerSecond,
         peer: 'wanted',
         peerValues: [300_000],
         goal: 1,

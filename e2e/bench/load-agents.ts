@@ -1,5 +1,6 @@
 // Agents in one process, each a TLS connection with one HTTP/2 stream of the protocol: raw, so that a client costs less than the server. Commands come as
-// lines on standard input, each answered by a line: `connect N`, `beat SECONDS`, `again N` (those break off and come back), `lines N`, `bare N`.
+// lines on standard input, each answered by a line: `connect N`, `beat SECONDS`, `again N` (those break off and come back, by their tickets as the agent does),
+// `anew N` (the same with whole handshakes), `lines N`, `bare N` and `bare-again N` (TLS alone, whole and resumed).
 // Argument: `@FILE` with the JSON of AgentLoad.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -54,6 +55,7 @@ class Agent {
   session: http2.ClientHttp2Session | undefined;
   stream: http2.ClientHttp2Stream | undefined;
   lost = false;
+  #ticket: Buffer | undefined;
   onAck = (): void => {};
   constructor(i: number) {
     this.#bootId = `boot${i}`;
@@ -62,13 +64,17 @@ class Agent {
     this.#credential = makeCredential(secret, { host: `m${i}`, mac, bootId: this.#bootId, agentKey });
   }
 
-  /** Resolves when the session is up: its first heartbeat was acknowledged. */
-  connect(): Promise<void> {
+  /** Resolves when the session is up: its first heartbeat was acknowledged; true when TLS was resumed. */
+  connect(byTicket = false): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const unixMs = BigInt(Date.now());
       const signature = sign('sha256', helloText(this.#credential, this.#bootId, unixMs), key);
       const hello = { bootId: this.#bootId, unixMs, address: '10.98.0.2', signature };
-      const socket = tls.connect({ ...connection, port: ports.agents });
+      const resuming = byTicket && this.#ticket !== undefined ? { session: this.#ticket } : {};
+      const socket = tls.connect({ ...connection, port: ports.agents, ...resuming });
+      socket.on('session', (ticket: Buffer) => {
+        this.#ticket = ticket;
+      });
       socket.once('error', reject);
       const session = http2.connect(`https://${load.server}`, { createConnection: () => socket });
       const fail = (error?: Error): void => {
@@ -86,7 +92,7 @@ class Agent {
       stream.on('error', fail);
       stream.on('close', () => fail());
       stream.on('data', () => {
-        resolve();
+        resolve(socket.isSessionReused());
         this.onAck();
       });
       stream.write(frame({ message: { $case: 'hello', value: hello as never } }));
@@ -139,11 +145,8 @@ const commands: Record<string, (count: number) => Promise<object>> = {
     const lost = agents.filter((agent) => agent.lost).length;
     return { sent, acknowledged: tookMs.length, lost, p99Ms: tookMs[Math.floor(tookMs.length * 0.99)] };
   },
-  async again(count) {
-    for (const agent of agents.slice(0, count)) agent.break();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    return { seconds: await eachAtOnce(count, (i) => agents[i]!.connect()) };
-  },
+  again: (count) => comeBack(count, true),
+  anew: (count) => comeBack(count, false),
   /** Batches of 50 lines, as much as is taken, from ten agents. */
   async lines(count) {
     const batch = batchOf(50);
@@ -173,23 +176,44 @@ const commands: Record<string, (count: number) => Promise<object>> = {
     );
     return { seconds: (performance.now() - beganMs) / 1000, lines: each * 50 * 10 };
   },
-  /** Handshakes with the server that does nothing else, a byte there and back. */
-  async bare(count) {
-    const seconds = await eachAtOnce(
-      count,
-      () =>
-        new Promise<void>((resolve, reject) => {
-          const socket = tls.connect({ ...connection, port: ports.tls }, () => socket.write('x'));
-          socket.once('data', () => {
-            socket.destroy();
-            resolve();
-          });
-          socket.on('error', reject);
-        }),
-    );
-    return { seconds };
-  },
+  bare: (count) => handshakes(count, false),
+  'bare-again': (count) => handshakes(count, true),
 };
+
+async function comeBack(count: number, byTicket: boolean): Promise<object> {
+  for (const agent of agents.slice(0, count)) agent.break();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  let resumed = 0;
+  const seconds = await eachAtOnce(count, async (i) => {
+    if (await agents[i]!.connect(byTicket)) resumed += 1;
+  });
+  return { seconds, resumed };
+}
+
+let bareTicket: Buffer | undefined;
+/** Handshakes with the server that does nothing else, a byte there and back. */
+async function handshakes(count: number, byTicket: boolean): Promise<object> {
+  const session = byTicket ? bareTicket : undefined;
+  let resumed = 0;
+  const seconds = await eachAtOnce(
+    count,
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const resuming = session === undefined ? {} : { session };
+        const socket = tls.connect({ ...connection, port: ports.tls, ...resuming }, () => socket.write('x'));
+        socket.on('session', (ticket: Buffer) => {
+          bareTicket = ticket;
+        });
+        socket.once('data', () => {
+          if (socket.isSessionReused()) resumed += 1;
+          socket.destroy();
+          resolve();
+        });
+        socket.on('error', reject);
+      }),
+  );
+  return { seconds, resumed };
+}
 
 console.log('ready');
 for await (const line of createInterface(process.stdin)) {
