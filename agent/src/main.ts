@@ -209,6 +209,15 @@ async function runAgent(settings: Settings, notes: readonly string[]): Promise<v
   });
 }
 
+/** @throws when not all of it could be written; a reader that has seen enough may go */
+async function print(text: string): Promise<void> {
+  const failure = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) => {
+    process.stdout.once('error', resolve);
+    process.stdout.write(text, resolve);
+  });
+  if (failure != null && failure.code !== 'EPIPE') throw new Error(`write standard output: ${failure.message}`);
+}
+
 async function main(): Promise<number> {
   const command = readCommand(process.argv.slice(2));
   switch (command.kind) {
@@ -220,7 +229,7 @@ async function main(): Promise<number> {
       return 0;
     case 'inventory':
       if (command.root === '/') await raiseLinks(raiseWorld(machineSource, realClock), command.linksUpMs, undefined);
-      process.stdout.write(`${writeInventoryJson(await collectInventory({ root: command.root, depth: 'full' }))}\n`);
+      await print(`${writeInventoryJson(await collectInventory({ root: command.root, depth: 'full' }))}\n`);
       return 0;
     case 'record': {
       const facter = await runFacter(tmpdir(), run);
@@ -258,9 +267,10 @@ function begin(): void {
   main().then(
     (code) => process.exit(code),
     (error: unknown) => {
-      process.stderr.write(
-        `nixie-agent: ${error instanceof UsageError ? error.message : ((error as Error).stack ?? error)}\n`,
-      );
+      // A defect is told with its place, anything else by its words.
+      const defect = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+      const told = error instanceof Error ? (defect ? error.stack : error.message) : error;
+      process.stderr.write(`nixie-agent: ${told}\n`);
       process.exit(error instanceof UsageError ? 2 : 1);
     },
   );

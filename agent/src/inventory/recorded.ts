@@ -77,7 +77,7 @@ function readLook({ table, partitions = [], signatures = [], has_data, error }: 
  */
 export function recordedSource(root: string): Source {
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory())
-    throw new Error(`--root ${root}: found no folder there`);
+    throw new Error(`--root ${root}: found no folder there; nixie-agent --record DIR makes one`);
   const folder = folderSource(root);
   let record: Record;
   try {

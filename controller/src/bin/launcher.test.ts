@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -107,4 +117,38 @@ test('without the repository’s Node it says what to do', (t) => {
   assert.match(stderr, /needs Node 24.*pnpm@.* install --frozen-lockfile/);
   symlinkSync(launcher, join(folder, 'link'));
   assert.equal(spawnSync(process.execPath, [join(folder, 'link'), '--version'], { encoding: 'utf8' }).status, 0);
+});
+
+test('where what it prints can not be written it says so, and ends as what it did', {
+  skip: !existsSync('/dev/full'),
+}, (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-launcher-'));
+  const full = openSync('/dev/full', 'w');
+  t.after(() => {
+    closeSync(full);
+    rmSync(folder, { recursive: true });
+  });
+  const into = (...words: string[]) => {
+    const { status, stderr } = spawnSync(process.execPath, [join(root, 'controller/src/bin/nixie.ts'), ...words], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+      timeout: deadlineMs,
+    });
+    return { status, stderr };
+  };
+  const said =
+    /^nixie: write standard output: ENOSPC: no space left on device, write; what is said from here on is lost\n$/;
+  const completion = into('completion', 'bash');
+  assert.equal(completion.status, 1);
+  assert.match(completion.stderr, said);
+
+  // A run that can't begin: it ends with the status that it has elsewhere, and not by what it could not print.
+  const hosts = join(folder, 'hosts.json');
+  writeFileSync(hosts, '{"m1": {"mac_address": "52:54:00:00:00:01"}}');
+  const run = into(
+    ...['install', '--installer', `path:${folder}#i`, '--flake', `path:${folder}`, '--hosts', hosts, '--json'],
+    ...['--state', join(folder, 'state'), '--interface', 'none0'],
+  );
+  assert.equal(run.status, 3, run.stderr);
+  assert.doesNotMatch(run.stderr, /\n {4}at /);
 });

@@ -1,7 +1,7 @@
 // The program: arguments → configuration → command → exit status.
 import { readFileSync } from 'node:fs';
 import { paintFor } from '../cli/colour.ts';
-import { exitCodeOfError, exitCodeOfSignal } from '../cli/exit-codes.ts';
+import { exitCodeOfError, exitCodeOfSignal, exitCodes } from '../cli/exit-codes.ts';
 import { type Handlers, runProgram } from '../cli/program.ts';
 import { clean } from '../cli/text.ts';
 import type { Screen } from '../cli/view.ts';
@@ -11,11 +11,14 @@ import { realSurroundings } from '../config/surroundings.ts';
 import type { InspectWorld } from './inspect.ts';
 
 const { stdout, stderr, env } = process;
-// The reader of a pipe may go away; a run that writes to disks goes on.
-for (const stream of [stdout, stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+// The reader of a pipe, the terminal or room on a disk may go away: a run that writes to machines' disks goes on.
+let unwritten = false;
+stderr.on('error', () => {});
+stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE' || unwritten) return;
+  unwritten = true;
+  stderr.write(`nixie: write standard output: ${message}; what is said from here on is lost\n`);
+});
 
 const around = realSurroundings();
 const paint = paintFor(stdout.isTTY === true, env);
@@ -57,11 +60,15 @@ const operateWorld = async () => {
 const operate = () => import('./operate.ts');
 const inspect = () => import('./inspect.ts');
 const installer = () => import('./install.ts');
+let isRun = false;
+const aRun = async () => {
+  isRun = true;
+  return await installer();
+};
 // Each command loads its own part: the whole program takes ten times as long to read as its help.
 const handlers: Handlers = {
-  install: async (config, warnings) => (await installer()).install(config, warnings, { ...runWorld, version }),
-  serve: async (config, warnings, read) =>
-    (await installer()).install(config, warnings, { ...runWorld, version }, read),
+  install: async (config, warnings) => (await aRun()).install(config, warnings, { ...runWorld, version }),
+  serve: async (config, warnings, read) => (await aRun()).install(config, warnings, { ...runWorld, version }, read),
   check: async (config, warnings) => (await inspect()).check(config, warnings, world),
   explain: async (request) => (await inspect()).explain(request, world),
   wake: async (request) => (await inspect()).wake(request, world),
@@ -102,7 +109,8 @@ try {
     ...(stdout.isTTY && { columns: stdout.columns }),
   });
   await drained();
-  process.exit(code);
+  // Of a run the status tells what became of its machines.
+  process.exit(unwritten && !isRun && code === exitCodes.done ? exitCodes.failed : code);
 } catch (error) {
   if (error instanceof ConfigError) {
     const { problems } = error;
