@@ -151,7 +151,7 @@ test('what an earlier preparation says of a host that was changed, left, or begi
   assert.equal(stage('m1'), 'planned');
 });
 
-test('a preparation that breaks off takes along those that wait for it, and nobody else', async () => {
+test('a preparation that breaks off takes along those that are not built, and nobody else; before the first machine it is thrown', async () => {
   const [m1, m2, m3] = [hostOf('m1'), hostOf('m2'), hostOf('m3')];
   const { prepare, stage, core } = scene(m1, m2, m3);
   const { told, fail, over } = prepare();
@@ -159,9 +159,15 @@ test('a preparation that breaks off takes along those that wait for it, and nobo
   told.built(planOf(m1));
   told.begins({ host: m2, system: planOf(m2).system });
   fail(new Error('the flake is gone'));
-  await assert.rejects(over, /the flake is gone/);
-  assert.deepEqual([stage('m1'), stage('m2'), stage('m3')], ['probing', 'failed', 'planned']);
+  await over;
+  assert.deepEqual([stage('m1'), stage('m2'), stage('m3')], ['probing', 'failed', 'failed']);
   assert.equal(core.life('m2')?.reason, 'its build has failed: the flake is gone');
+
+  const other = scene(m1);
+  const early = other.prepare();
+  early.fail(new Error('no such flake'));
+  await assert.rejects(early.over, /no such flake/);
+  assert.equal(other.stage('m1'), 'planned');
 });
 
 test('after the signal nothing that is told counts', () => {

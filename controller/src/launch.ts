@@ -50,7 +50,7 @@ export class Launch {
    * Has these hosts prepared; resolves when each has come to its result.
    * @param evaluated called when the flake was read
    * @param signal from then on nothing that is told counts
-   * @throws what `prepare` throws; those that had begun by then have failed with it
+   * @throws what `prepare` throws when no machine has begun by then
    */
   async prepare(hosts: readonly Host[], prepare: Prepare, signal: AbortSignal, evaluated?: () => void): Promise<void> {
     const { hosts: book, core, account, plans, marks, takeInstaller, unbootable, built } = this.#world;
@@ -89,10 +89,12 @@ export class Launch {
         failed,
       });
     } catch (error) {
+      const text = (error as Error).message;
+      if (signal.aborted || !hosts.some((host) => mine(host) && plans.get(host.name) !== undefined)) throw error;
+      // Machines are on their way: what is built for them holds.
+      account.notice('error', `the preparation broke off: ${text}`);
       for (const host of hosts)
-        if (plans.hopes(host.name) && plans.get(host.name)?.closure === undefined)
-          failed(host, { cause: 'unknown', text: (error as Error).message, log: [] });
-      throw error;
+        if (plans.get(host.name)?.closure === undefined) failed(host, { cause: 'unknown', text, log: [] });
     } finally {
       for (const { name } of hosts) if (this.#speaks.get(name) === prepare) this.#speaks.delete(name);
     }

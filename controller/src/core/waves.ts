@@ -54,6 +54,9 @@ interface Waiting {
   readonly go: () => void;
 }
 
+/** Of a small server: as long as nothing is built yet. */
+const usualCopyBytes = 1.5e9;
+
 /** Machines behind one relay have a wire of their own. */
 interface Group {
   readonly waiting: Waiting[];
@@ -270,7 +273,7 @@ export class Waves {
       machines: Math.max(1, hosts.length),
       bootBytes: mean(({ bootBytes }) => bootBytes),
       imageBytes: mean(({ imageBytes }) => imageBytes),
-      copyBytes: mean(({ copyBytes }) => copyBytes),
+      copyBytes: mean(({ copyBytes }) => copyBytes) || usualCopyBytes,
       uplink: group.rate.most,
       jobs,
       seconds: { ...seconds(), waking: middle(this.#wakeTook) ?? usualSeconds.waking },
