@@ -333,7 +333,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       registrations,
       installer: (system) => installers.get(system),
       mayLoad: (host) => waves.mayLoad(host),
-      keptAway: (host) => waves.keptAway(host),
+      keptAway: (host) => waves.keptByRelay(host),
       macAt: (address, ours) => neighbourAt(links, address, ours),
       contradicts: (host, macs, address) => whereabouts.contradicts(host, macs, address),
       authorizedKeys: [

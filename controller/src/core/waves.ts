@@ -128,7 +128,7 @@ export class Waves {
     const relay = host.relay ?? '';
     const loading = this.#hosts(relay).filter(({ name }) => name !== host.name && life(name)?.stage === 'loading');
     if (loading.length >= this.loads(host.relay)) {
-      this.keptAway(host);
+      this.#keep(host);
       return false;
     }
     const kept = this.#kept.get(host.name);
@@ -148,8 +148,14 @@ export class Waves {
     return relay === undefined ? wanted : group.loads;
   }
 
+  /** By the word of its relay, which is believed while about as many load there as may: no machine's clock stands for ever. */
+  keptByRelay(host: Host): void {
+    const loading = this.#hosts(host.relay ?? '').filter(({ name }) => this.#world.life(name)?.stage === 'loading');
+    if (2 * loading.length >= this.loads(host.relay)) this.#keep(host);
+  }
+
   /** It was told to ask again: its clock stands as long as it does. */
-  keptAway(host: Host): void {
+  #keep(host: Host): void {
     const { hold, after } = this.#world;
     const kept = this.#kept.get(host.name);
     kept?.off();

