@@ -1,11 +1,12 @@
 // Nixie as the DHCP server of its own LAN and, through ISC dhcrelay, of one behind a router; the clients are busybox's udhcpc.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
 import type { Scene } from '../../controller/src/answer/scene.ts';
 import { explain, explainFile } from '../../controller/src/explain/explain.ts';
+import type { Seen } from '../../controller/src/listen/seen.ts';
 import { option } from '../../controller/src/wire/dhcp4/packet.ts';
 import { type Child, run, start } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
@@ -240,5 +241,36 @@ describe('Nixie as DHCP server, near and through a relay', { skip, timeout: 600_
       compared += 1;
     });
     assert(compared >= 6, `${compared} replies`);
+  });
+
+  test('who asks TFTP, in a thread of its own, is known by what DHCP heard of the address', async () => {
+    const ask = `
+      const socket = require('node:dgram').createSocket('udp4').bind(0, '${near.address}');
+      const request = Buffer.from('\\0\\x01nothing\\0octet\\0', 'latin1');
+      const asking = setInterval(() => socket.send(request, 69, '${lan.nixie}'), 500);
+      socket.on('message', () => { clearInterval(asking); socket.close(); });
+    `;
+    await run(['ip', 'netns', 'exec', `${net.id}-${near.link}`, process.execPath, '-e', ask]);
+    const { seen } = await doors.hear('a refusal', (line) => (line.seen as Seen | undefined)?.kind === 'tftp-refused');
+    assert.deepEqual(
+      [(seen as Seen).mac, (seen as Seen).machine, (seen as Seen).detail],
+      [near.mac, 'near', 'nothing'],
+    );
+  });
+
+  // capabilities(7): CAP_SYS_NICE is 23.
+  const capable = (BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 23n) & 1n;
+  const mayComeFirst = { skip: capable === 1n ? false : 'without CAP_SYS_NICE' };
+  test('run by root, the thread that firmware waits for comes before others', mayComeFirst, () => {
+    const tasks = `/proc/${doors.child.pid}/task`;
+    // proc(5): what stands behind the name in parentheses begins with field 3; nice is field 19.
+    const nice = readdirSync(tasks).map((tid) =>
+      Number(
+        readFileSync(`${tasks}/${tid}/stat`, 'utf8')
+          .replace(/^.*\) /s, '')
+          .split(' ')[16],
+      ),
+    );
+    assert.equal(nice.filter((each) => each === -10).length, 1, nice.join());
   });
 });

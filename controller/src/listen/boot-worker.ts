@@ -1,5 +1,6 @@
 // A boot thread: DHCP or TFTP, on the descriptors it is handed, by a copy of the scene. See boot-server.ts.
 import type dgram from 'node:dgram';
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerDhcp } from '../answer/dhcp.ts';
 import type { Scene } from '../answer/scene.ts';
@@ -120,6 +121,16 @@ for (const door of data.doors) {
     dhcpDescriptors.push(...descriptorsOf(door));
   }
 }
+
+/** On a busy computer the thread that firmware waits for comes first: it has little to do. Linux keeps a priority for each thread; 0 is the one that asks. */
+function comeFirst(): void {
+  try {
+    setPriority(0, -10);
+  } catch {
+    // That takes root, CAP_SYS_NICE, or a limit that allows it (LimitNICE=).
+  }
+}
+if (dhcpSockets.length > 0) comeFirst();
 
 function dhcpCounters(): DhcpCounters {
   const lost = dhcpDescriptors.map(datagramsLost).filter((count) => count !== undefined);
