@@ -10,7 +10,7 @@ export const exitCodes = {
   usage: 2,
   /** This machine can't serve: a port or the state folder is taken, no such interface, not root, a program or boot loader is missing. */
   unable: 3,
-  /** Nothing failed, but some hosts were skipped or installed without proof. */
+  /** Nothing failed, but some hosts were left alone because they answer and can't be proved, or installed without proof. */
   unproved: 4,
   hungUp: 129,
   interrupted: 130,
@@ -24,7 +24,8 @@ export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
   [exitCodes.failed, 'some host failed or was refused; the others were finished'],
   [exitCodes.usage, 'usage or configuration error, nothing was started'],
   [exitCodes.unable, 'this machine can not serve: port, interface, rights, program or boot loader'],
-  [exitCodes.unproved, 'nothing failed, but some hosts were skipped or installed without proof'],
+  [exitCodes.unproved, 'nothing failed, but some hosts were left alone or installed without proof of their system'],
+  [exitCodes.hungUp, 'ended by SIGHUP, which a service takes for: read the hosts file again'],
   [exitCodes.interrupted, 'ended by SIGINT'],
   [exitCodes.terminated, 'ended by SIGTERM'],
 ];
