@@ -25,7 +25,7 @@ const mostPackedBytes = 30e6;
  */
 const mostMemory = 2;
 /**
- * The goal is 2 in a machine; here, with 26 disks in a tree of files and two TLS handshakes, 6.2 to 8.2 were measured. This finds a wait that nobody
+ * The goal is 2 in a machine; here, with 26 disks in a tree of files, 6.2 to 8.2 were measured. This finds a wait that nobody
  * needed, also where tests that run beside this one multiply both.
  */
 const mostTime = 12;
