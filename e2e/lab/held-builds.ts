@@ -76,7 +76,8 @@ export function holdBuilds(scene: Scene, hosts: readonly string[]): HeldBuilds {
     chmodSync(file, 0o755);
   }
   return {
-    args: scene.args.map((word, i) => (scene.args[i - 1] === '--flake' ? `path:${flake}` : word)),
+    // Installer and systems of one flake are one evaluation.
+    args: scene.args.map((word) => word.replace(scene.supplies.flake, `path:${flake}`)),
     nix: (argv) => {
       const command = scene.supplies.nix(argv);
       // The lab's nix builds one thing at a time unless it is told otherwise.
