@@ -58,3 +58,28 @@ test('without a tracker it is unicast, and nobody is left without', () => {
   assert.equal(originImageBytes, 8 * eight.imageBytes);
   assert.ok(lastSeconds < 1.3 * unicast(eight), `${lastSeconds} s`);
 });
+
+test('a boot stage without the agent: the origin sends that about once too, and liars and the deaf cost time only', () => {
+  const fleet = {
+    machines: 30,
+    imageBytes: 60e6,
+    firstBytes: 30e6,
+    bootBytes: 20e6,
+    uplink: 1000 * megabit,
+    machineLink: 1000 * megabit,
+    startSeconds: 6,
+    unpackSeconds: 2,
+  };
+  const { lastSeconds, originImageBytes, originBootBytes, complete } = simulateFleet(fleet);
+  assert.equal(complete, 30);
+  assert.equal(originBootBytes, 30 * 20e6);
+  assert.ok(originImageBytes <= 1.2 * fleet.imageBytes, `${originImageBytes / fleet.imageBytes} images`);
+  assert.ok(lastSeconds <= 1.4 * bound(fleet), `${lastSeconds} s, bound ${bound(fleet)}`);
+  const inside = simulateFleet({ ...fleet, imageBytes: 30e6, firstBytes: 0, bootBytes: 45e6 });
+  assert.ok(lastSeconds < inside.lastSeconds, `${lastSeconds} s, and ${inside.lastSeconds} s with the agent inside`);
+
+  const bad = simulateFleet({ ...fleet, liars: 0.2 });
+  assert.equal(bad.complete, 30);
+  assert.ok(bad.originImageBytes <= 4 * fleet.imageBytes, `${bad.originImageBytes / fleet.imageBytes} images`);
+  assert.equal(simulateFleet({ ...fleet, machines: 8, deaf: true }).complete, 8);
+});
