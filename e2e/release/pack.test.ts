@@ -45,6 +45,11 @@ test('the artefacts and their checksums', () => {
     `nixie-agent-linux-x64`,
     'sbom.cdx.json',
   ]);
+  const summed = readFileSync(join(out, 'SHA256SUMS'), 'utf8').trim().split('\n');
+  assert.deepEqual(
+    summed.map((line) => line.split(/ [ *]/)[1]).sort(),
+    files.filter((name) => name !== 'SHA256SUMS'),
+  );
   execFileSync('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: out, stdio: 'pipe', timeout: 60_000 });
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -25,6 +25,12 @@ const ask = async (state: string, name: string | undefined, options: object) => 
 test('a token is made, let in, listed and revoked', async (t) => {
   const state = join(mkdtempSync(join(tmpdir(), 'relay-token-')), 'state');
   t.after(() => rmSync(join(state, '..'), { recursive: true, force: true }));
+  const file = join(state, '../file');
+  writeFileSync(file, '');
+  await assert.rejects(
+    ask(file, 'rack7', { url: 'https://192.0.2.7' }),
+    /^Error: make state folder .*file: EEXIST.*; change that, or name another with --state$/,
+  );
   const made = await ask(state, 'rack7', { url: 'https://192.0.2.7' });
   assert.equal(made.code, 0);
   const token = parseJoinToken(made.out);

@@ -4,6 +4,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { RelayTokenRequest } from '../cli/relay-token-request.ts';
+import { noStateDir } from '../config/state-dir.ts';
 import { joinTokenText } from '../machine/relay.ts';
 import { replaceFile } from '../store/file.ts';
 import { handOver, joinedRelays, keepRelayToken, readRelayTokens, revokeRelayToken } from '../store/relays.ts';
@@ -32,7 +33,11 @@ async function make(
   { out, err, now }: RelayTokenWorld,
 ): Promise<ExitCode> {
   const { stateDir, name, url, json } = request;
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw noStateDir(stateDir, error);
+  }
   // The very certificate that the controller will show: made now if there is none yet.
   const tls = await loadTls(stateDir);
   if (tls.made) handOver(join(stateDir, 'tls.pem'));

@@ -21,6 +21,12 @@ export function makeStateDir(path: string, uid: number): void {
     if (owner !== uid) throw new Error(`it belongs to user ${owner}, and this is user ${uid}`);
     if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
   } catch (error) {
-    throw new Error(`make state folder ${path}: ${(error as Error).message}`, { cause: error });
+    throw noStateDir(path, error);
   }
+}
+
+/** Of a folder that can't be made or used. */
+export function noStateDir(path: string, error: unknown): Error {
+  const why = (error as Error).message;
+  return new Error(`make state folder ${path}: ${why}; change that, or name another with --state`, { cause: error });
 }
