@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { startHttp } from '../listen/http.ts';
 import { heldBackBytes } from './arrival.ts';
 import { Cache, type CacheWorld } from './cache.ts';
 import { type CacheRef, type FetchBytes, NotThere } from './fetching.ts';
@@ -423,4 +424,29 @@ test('closing ends those who wait', async (t) => {
   await new Promise((resolve) => setImmediate(resolve));
   cache.close();
   assert.ok((await waiting).error !== undefined);
+});
+
+test('a chunk of an image is served by its number while the image is on its way, and after', async (t) => {
+  const { whole, ref } = content(2_500_000);
+  const up = uplink([whole]);
+  const cache = house(t, up.fetch).open();
+  const http = await startHttp({
+    addresses: ['127.0.0.1'],
+    port: 0,
+    script: () => ({ refuse: 'no' }),
+    loaders: new Map(),
+    files: new Map([[`${ref.sha256}/image`, { size: ref.bytes, sha256: ref.sha256, hold: () => cache.hold(ref) }]]),
+  });
+  t.after(() => http.close());
+  const chunk = async (number: number): Promise<Buffer> => {
+    const response = await fetch(`http://127.0.0.1:${http.port}/f/${ref.sha256}/image/${number}`);
+    assert.equal(response.status, 200);
+    return Buffer.from(await response.arrayBuffer());
+  };
+  for (let round = 0; round < 2; round++) {
+    const [last, middle] = await Promise.all([chunk(2), chunk(1)]);
+    assert.ok(last.equals(whole.subarray(2 << 20)));
+    assert.ok(middle.equals(whole.subarray(1 << 20, 2 << 20)));
+  }
+  assert.deepEqual(up.seen.fetches, [0], 'it came over the uplink once');
 });
