@@ -27,7 +27,7 @@ const file = (name: string): string => fileURLToPath(new URL(`../lab/${name}`, i
 const node = (name: string, ...more: string[]): string[] => [process.execPath, file(name), ...more];
 
 /** As a run makes it of its hosts file. */
-function sceneOf(subnet: Record<string, string> | undefined, wish: 'proxy' | 'range') {
+function sceneOf(subnet: Record<string, string | readonly string[]> | undefined, wish: 'proxy' | 'range') {
   const text = {
     ...(subnet === undefined ? {} : { $subnets: [subnet] }),
     far: { mac_address: known, ...(subnet?.range === undefined ? {} : { address: leased }) },
@@ -223,15 +223,17 @@ describe('Nixie and foreign relays', { skip, timeout: 600_000 }, () => {
   });
 
   for (const kind of ['dhcrelay', 'dnsmasq'] as const)
-    test(`a client behind ${kind} gets its address, and renews it by unicast when the router is declared`, async () => {
+    test(`a client behind ${kind} gets its address and its name servers, and renews by unicast when the router is declared`, async () => {
       const router = `${lan2.prefix}.254`;
-      const doors = await serve(sceneOf({ cidr, range: `${lan2.prefix}.100-${lan2.prefix}.199`, router }, 'proxy'));
+      const dns = [lan.nixie, lan2.router];
+      const range = `${lan2.prefix}.100-${lan2.prefix}.199`;
+      const doors = await serve(sceneOf({ cidr, range, router, dns }, 'proxy'));
       const relay = await startRelay(net, { kind, servers: [lan.nixie], deadlineMs: 300_000 });
       const machine = await plugIn(kind === 'dhcrelay' ? 'isc' : 'dnsm');
       const script = join(folder, 'client.sh');
       writeFileSync(
         script,
-        `#!/bin/sh\n[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface" && ip route replace default via "$router"\necho "$1 $ip $subnet $router $serverid"\n`,
+        `#!/bin/sh\n[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface" && ip route replace default via "$router"\necho "$1 $ip $subnet $router $serverid $dns"\n`,
         { mode: 0o755 },
       );
       const words: string[] = [];
@@ -250,7 +252,7 @@ describe('Nixie and foreign relays', { skip, timeout: 600_000 }, () => {
           deadlineMs: 300_000,
           onLine: (line, from) => from === 'out' && words.push(line),
         });
-        const given = `${leased} 255.255.255.0 ${router} ${lan.nixie}`;
+        const given = `${leased} 255.255.255.0 ${router} ${lan.nixie} ${dns.join(' ')}`;
         assert.equal(await said('bound'), `bound ${given}`);
         client.signal('SIGUSR1');
         assert.equal(await said('renew'), `renew ${given}`);
