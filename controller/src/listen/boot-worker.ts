@@ -178,4 +178,9 @@ port.on('message', (message: ToThread) => {
   }
 });
 say({ kind: 'done', id: 0 });
-if (dhcpSockets.length > 0) await warmUp({ scene, pause: () => new Promise((resolve) => setImmediate(resolve)) });
+// Whoever asks in earnest is practice as good.
+const pause = async (): Promise<boolean> => {
+  await new Promise((resolve) => setImmediate(resolve));
+  return dhcp.counters().answered < 100;
+};
+if (dhcpSockets.length > 0) await warmUp({ scene, pause });

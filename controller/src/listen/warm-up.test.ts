@@ -4,6 +4,7 @@ import type { Scene } from '../answer/scene.ts';
 import type { Mac } from '../machine/mac.ts';
 import { warmUp } from './warm-up.ts';
 
+const pause = async () => true;
 const machine = (n: number) => ({ name: `m${n}`, mac: `52:54:00:00:00:${n.toString(16).padStart(2, '0')}` as Mac });
 function sceneOf(count: number, dhcp: 'proxy' | 'range' | 'off', system: 'x86_64-linux' | 'aarch64-linux'): Scene {
   const machines = Array.from({ length: count }, (_, n) => machine(n));
@@ -32,6 +33,7 @@ test('what firmware, iPXE and installer ask is answered, to nobody, with pauses,
       scene,
       pause: async () => {
         pauses += 1;
+        return true;
       },
       messages: 1000,
     });
@@ -39,20 +41,25 @@ test('what firmware, iPXE and installer ask is answered, to nobody, with pauses,
     assert.deepEqual(scene, before);
   }
   // Beside another server the installer is told nothing, and firmware only what to boot; its REQUEST here names us.
-  const proxied = await warmUp({ scene: sceneOf(2, 'proxy', 'x86_64-linux'), pause: async () => {}, messages: 800 });
+  const proxied = await warmUp({ scene: sceneOf(2, 'proxy', 'x86_64-linux'), pause, messages: 800 });
   assert.equal(proxied, 600);
 });
 
+test('it ends when machines have come', async () => {
+  let pauses = 0;
+  const pause = async () => ++pauses < 3;
+  assert.equal(await warmUp({ scene: sceneOf(250, 'range', 'x86_64-linux'), pause }), 41);
+});
+
 test('as much as the machines are worth', async () => {
-  const pause = async (): Promise<void> => {};
   assert.equal(await warmUp({ scene: sceneOf(3, 'range', 'x86_64-linux'), pause }), 120);
   assert.equal(await warmUp({ scene: sceneOf(250, 'range', 'x86_64-linux'), pause }), 8000);
 });
 
 test('where there is nobody to answer it ends at once', async () => {
-  const pause = async (): Promise<void> => assert.fail('nothing to do');
-  assert.equal(await warmUp({ scene: sceneOf(0, 'range', 'x86_64-linux'), pause }), 0);
-  assert.equal(await warmUp({ scene: { ...sceneOf(3, 'range', 'x86_64-linux'), interfaces: {} }, pause }), 0);
-  const off = await warmUp({ scene: sceneOf(3, 'off', 'x86_64-linux'), pause: async () => {}, messages: 100 });
+  const never = async (): Promise<boolean> => assert.fail('nothing to do');
+  assert.equal(await warmUp({ scene: sceneOf(0, 'range', 'x86_64-linux'), pause: never }), 0);
+  assert.equal(await warmUp({ scene: { ...sceneOf(3, 'range', 'x86_64-linux'), interfaces: {} }, pause: never }), 0);
+  const off = await warmUp({ scene: sceneOf(3, 'off', 'x86_64-linux'), pause, messages: 100 });
   assert.equal(off, 0);
 });

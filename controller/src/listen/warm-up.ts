@@ -11,8 +11,8 @@ import { createDhcpDoor } from './dhcp.ts';
 export interface WarmUp {
   /** What will be answered by; nothing of it is changed. */
   readonly scene: Scene;
-  /** Resolves when others have had their turn. */
-  readonly pause: () => Promise<void>;
+  /** Resolves when others have had their turn; false: that is enough. */
+  readonly pause: () => Promise<boolean>;
   /** How many messages are answered. */
   readonly messages?: number;
 }
@@ -41,7 +41,7 @@ export async function warmUp({ scene, pause, messages = messagesFor(scene) }: Wa
     nowMs += 1000; // nobody asks too often
     const { bytes, interface: name } = asked[count % asked.length]!;
     door.receive(bytes, { interface: name, port: 67, source: { address: anyAddress, port: 68 } });
-    if (count % messagesAtOnce === 0) await pause();
+    if (count % messagesAtOnce === 0 && !(await pause())) break;
   }
   return door.counters().answered;
 }
