@@ -1,5 +1,6 @@
 // What `--simulate` prints: fleets of 10, 100 and 1,000 machines on two uplinks, boot stage included.
 import { bound, type FleetCase, simulateFleet, unicast } from './fleet-model.ts';
+import type { Plot } from './plot.ts';
 
 const megabyte = 1e6;
 const gigabit = 1e9 / 8;
@@ -24,8 +25,47 @@ export function fleetCases(): readonly FleetCase[] {
   );
 }
 
-/** Lines of a Markdown table, or one object for each case, as they are made: the largest takes minutes. */
-export function* simulatedTable(json: boolean, cases: readonly FleetCase[] = fleetCases()): Iterable<string> {
+/** What a plot shows of a case. */
+export interface FleetRow {
+  readonly machines: number;
+  readonly uplink_gbit: number;
+  readonly unicast_s: number;
+  readonly agent_inside_s: number;
+  readonly fleet_s: number;
+  readonly bound_s: number;
+}
+
+/** By number of machines, for one uplink. */
+export function fleetPlot(rows: readonly FleetRow[], uplinkGbit: number): Plot {
+  const curve = (name: string, key: 'unicast_s' | 'agent_inside_s' | 'fleet_s' | 'bound_s') => ({
+    name,
+    points: rows
+      .filter((row) => row.uplink_gbit === uplinkGbit)
+      .sort((a, b) => a.machines - b.machines)
+      .map((row) => [row.machines, row[key]] as const),
+  });
+  return {
+    title: `last machine has its installer, uplink of ${uplinkGbit} Gbit/s (simulated)`,
+    x: 'machines',
+    y: 'seconds',
+    curves: [
+      curve('all by unicast', 'unicast_s'),
+      curve('agent in the initrd', 'agent_inside_s'),
+      curve('boot stage of 20 MB', 'fleet_s'),
+      curve('bound', 'bound_s'),
+    ],
+  };
+}
+
+/**
+ * Lines of a Markdown table, or one object for each case, as they are made: the largest takes minutes.
+ * @param onRow hears the numbers of each
+ */
+export function* simulatedTable(
+  json: boolean,
+  cases: readonly FleetCase[] = fleetCases(),
+  onRow: (row: FleetRow) => void = () => {},
+): Iterable<string> {
   if (!json) {
     yield '| machines | uplink, Gbit/s | all by unicast, s | agent in the initrd, s | boot stage of 20 MB, s | faster than unicast | bound, s | to the bound | sent by the controller, MB | of which boot stages |';
     yield '|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|';
@@ -47,6 +87,7 @@ export function* simulatedTable(json: boolean, cases: readonly FleetCase[] = fle
       origin_boot_bytes: originBootBytes,
       complete,
     };
+    onRow(row);
     yield json
       ? JSON.stringify({ bench: 'fleet', simulated: true, ...row })
       : `| ${[

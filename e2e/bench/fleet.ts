@@ -1,6 +1,6 @@
 // `npm run bench -- fleet [--rounds N] [--rate MBIT] [--megabytes N] [--machines N] [--json]`: an image to machines in network namespaces whose links are
 // all shaped to one rate both ways, by Nixie's fetcher and tracker, by nginx to each, and by uftp's multicast. `--simulate`: in virtual time instead, up
-// to a thousand machines. The first figure is the size of what can't be got from others: the boot stage of the lab's installer.
+// to a thousand machines; with `--plot FILE.svg` as a curve, too. The first figure is the size of what can't be got from others: the boot stage of the lab's installer.
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,8 @@ import { needFiles, needNetns, needPrograms } from '../lab/need.ts';
 import { lan, makeNetwork, type Network, runId } from '../lab/net.ts';
 import { agentFile } from '../lab/supplies.ts';
 import { figureLines, median } from './figures.ts';
-import { simulatedTable } from './fleet-table.ts';
+import { type FleetRow, fleetCases, fleetPlot, simulatedTable } from './fleet-table.ts';
+import { drawPlot } from './plot.ts';
 
 const { values } = parseArgs({
   options: {
@@ -23,12 +24,15 @@ const { values } = parseArgs({
     machines: { type: 'string', default: '8' },
     json: { type: 'boolean', default: false },
     simulate: { type: 'boolean', default: false },
+    plot: { type: 'string' },
   },
 });
 const say = (line: string): void => (values.json ? console.error(line) : console.log(line));
 
 if (values.simulate) {
-  for (const line of simulatedTable(values.json)) console.log(line);
+  const rows: FleetRow[] = [];
+  for (const line of simulatedTable(values.json, fleetCases(), (row) => rows.push(row))) console.log(line);
+  if (values.plot !== undefined) drawPlot(fleetPlot(rows, 1), values.plot);
   process.exit(0);
 }
 const missing = [needNetns, needPrograms(['nginx', 'curl', 'tc', 'uftp', 'uftpd'])].flatMap((need) => need() ?? []);
