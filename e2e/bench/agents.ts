@@ -98,7 +98,7 @@ await bench('agents', { json }, async (say) => {
       ...[
         { mine: back, how: 'come back', peer: 'node:tls', theirs: whole },
         { mine: anew, how: 'come back without tickets', peer: 'node:tls', theirs: whole },
-        { mine: back, how: 'come back', peer: 'node:tls resumed', theirs: resumed },
+        { mine: back, how: 'come back, both resumed', peer: 'node:tls resumed', theirs: resumed },
       ].flatMap(({ mine, how, peer, theirs }) => [
         {
           figure: `${how}, a second`,
