@@ -160,6 +160,8 @@ in
         AmbientCapabilities = "";
         CapabilityBoundingSet = "";
         LimitNOFILE = 65536;
+        # DHCP's thread comes before the others: firmware waits a second.
+        LimitNICE = -10;
 
         ProtectProc = "invisible";
       };

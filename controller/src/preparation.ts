@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after } from './clock.ts';
 import type { RunConfig } from './config/run-config.ts';
+import { noStateDir } from './config/state-dir.ts';
 import { iso } from './core/core.ts';
 import { type Prepared, prepare, type Told } from './core/prepare.ts';
 import type { RunEvent } from './machine/event.ts';
@@ -32,7 +33,9 @@ export async function prepareRun(
   const { env, cwd, signal, rights } = world;
   const run = makeRunner(env, rights);
   const gcRootsDir = join(config.stateDir, 'gcroots', world.part ?? '');
-  await mkdir(gcRootsDir, { recursive: true, mode: 0o700 });
+  await mkdir(gcRootsDir, { recursive: true, mode: 0o700 }).catch((error) => {
+    throw noStateDir(config.stateDir, error);
+  });
   const prepared = await prepare({
     flake: config.flake,
     installers: config.installers,

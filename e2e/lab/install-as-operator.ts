@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { RunConfig } from '../../controller/src/config/run-config.ts';
+import { Logins } from '../../controller/src/core/logins.ts';
 import { proveInstalled } from '../../controller/src/core/proof-tasks.ts';
 import { runTask, type TaskWorld } from '../../controller/src/core/tasks.ts';
 import { letThrough, makeRunFolder } from '../../controller/src/install/folders.ts';
@@ -126,6 +127,7 @@ try {
     proofFolder: runFolder.path,
     keygen: generate,
     identities: [join(request.stateDir, 'proof/id_ed25519')],
+    logins: new Logins(),
     stateDir: request.stateDir,
     secrets: new Secrets({
       folder: request.folder,

@@ -108,6 +108,8 @@ in
         AmbientCapabilities = lib.concatStringsSep " " capabilities;
         CapabilityBoundingSet = lib.concatStringsSep " " capabilities;
         LimitNOFILE = 65536;
+        # DHCP's thread comes before the others: firmware waits a second.
+        LimitNICE = -10;
 
         RestrictAddressFamilies = hardening.RestrictAddressFamilies ++ lib.optional cfg.hearOtherServers "AF_PACKET";
       };
