@@ -1,5 +1,5 @@
-// Reads from a disk past the kernel's cache: what is on it now, also when another machine wrote to it, at a sixth of the processor time, and
-// without filling the memory of a machine that has little. Where the kernel or the driver can't, it reads as everybody does.
+// Reads from a disk past the kernel's cache: what is on it now, also when another machine wrote to it, at less processor time, and without
+// filling the memory of a machine that has little. Where the kernel or the driver can't, it reads as everybody does.
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import type { ReadAt } from './partition-table.ts';
 

@@ -153,6 +153,9 @@ export async function startBootServer(options: BootServerOptions): Promise<BootS
     machineOfMac: (mac) => scene.machineOfMac[mac],
     hearDhcp: async () => dhcp?.ask({ kind: 'tell' }),
     onSeen: options.onSeen,
+    onDropped: (count) => {
+      seenDropped += count;
+    },
   });
   const { loaderFiles } = options;
   const tftp = start({ scene: nobody, loaderFiles, doors: doors.filter(({ port }) => port === 69) }, (seen) =>

@@ -17,6 +17,7 @@ function lab() {
   const users = new AddressUsers();
   const told: Seen[] = [];
   const asked: PromiseWithResolvers<void>[] = [];
+  const lost: number[] = [];
   const seen = new TftpSeen({
     macOfAddress: (name, address) => users.of(name, address),
     machineOfMac: (one) => (one === mac ? 'm1' : undefined),
@@ -26,10 +27,11 @@ function lab() {
       return one.promise;
     },
     onSeen: (one) => told.push(one),
+    onDropped: (count) => lost.push(count),
   });
   const words = () => told.map(({ detail, machine }) => `${detail} ${machine ?? 'nobody'}`);
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-  return { users, seen, asked, words, turn };
+  return { users, seen, asked, words, turn, lost };
 }
 
 test('who is known is told of at once, with MAC and machine', () => {
@@ -64,4 +66,20 @@ test('strangers are told of as such, also when DHCP answers no more', async () =
   asked[0]!.reject(new Error('gone'));
   await seen.told();
   assert.deepEqual(words(), ['a nobody']);
+});
+
+test('what comes while DHCP is silent waits for one question, up to a bound, and the rest is counted', async () => {
+  const { seen, asked, words, turn, lost } = lab();
+  seen.tell([started('10.0.0.7', 'first')]);
+  for (let batch = 0; batch < 50; batch++) seen.tell(Array.from({ length: 100 }, () => started('10.0.0.7', 'more')));
+  assert.equal(
+    lost.reduce((sum, each) => sum + each, 0),
+    1000,
+  );
+  asked[0]!.resolve();
+  await turn();
+  assert.deepEqual([words().length, asked.length], [1, 2]);
+  asked[1]!.resolve();
+  await seen.told();
+  assert.deepEqual([words().length, asked.length], [4001, 2]);
 });

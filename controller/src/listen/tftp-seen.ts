@@ -8,10 +8,16 @@ export interface TftpSeenParts {
   /** Has DHCP tell what it knows by now; resolves behind that. */
   readonly hearDhcp: () => Promise<unknown>;
   readonly onSeen: (seen: Seen) => void;
+  /** So many could not wait. */
+  readonly onDropped: (count: number) => void;
 }
+
+/** As many as wait while DHCP is asked: two full batches of a thread. */
+const mostWaiting = 4000;
 
 export class TftpSeen {
   readonly #parts: TftpSeenParts;
+  #waiting: Seen[] = [];
   #telling: Promise<void> | undefined;
 
   constructor(parts: TftpSeenParts) {
@@ -24,17 +30,24 @@ export class TftpSeen {
       this.#tell(seen);
       return;
     }
-    const before = this.#telling ?? Promise.resolve();
-    const telling = before
-      .then(() => this.#parts.hearDhcp())
-      .then(
-        () => this.#tell(seen),
-        () => this.#tell(seen),
-      )
-      .then(() => {
-        if (this.#telling === telling) this.#telling = undefined;
-      });
-    this.#telling = telling;
+    const room = mostWaiting - this.#waiting.length;
+    this.#waiting.push(...seen.slice(0, room));
+    if (seen.length > room) this.#parts.onDropped(seen.length - room);
+    this.#telling ??= this.#askAndTell();
+  }
+
+  /** One question is for all that wait by then. */
+  async #askAndTell(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const seen = this.#waiting;
+        this.#waiting = [];
+        await this.#parts.hearDhcp().catch(() => undefined);
+        this.#tell(seen);
+      }
+    } finally {
+      this.#telling = undefined;
+    }
   }
 
   /** Resolves when all is told. */
