@@ -10,7 +10,7 @@ import { sessionGroups, signalGroup } from '../../../controller/src/child/groups
 import { until } from '../patience.ts';
 
 const program = join(import.meta.dirname, 'nixos-anywhere');
-const folder = mkdtempSync(join(tmpdir(), 'nixie-standin-'));
+const folder = mkdtempSync(join(tmpdir(), 'nixie-standin-G'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const at = (...parts: string[]) => join(folder, ...parts);
 for (const name of ['bin', 'home', 'tmp']) mkdirSync(at(name));
@@ -19,7 +19,8 @@ const fake = (name: string, text: string) => {
   writeFileSync(at('bin', name), `#!/bin/sh\necho "${name} $*" >> ${at('calls')}\n${text}\n`);
   chmodSync(at('bin', name), 0o755);
 };
-fake('ssh', 'case "$*" in *-G*) echo "hostname h";; *) exec sleep 60;; esac');
+// The flag as a word: the name of a folder can hold "-G", as mkdtemp chooses its letters.
+fake('ssh', 'case " $* " in *" -G "*) echo "hostname h";; *) exec sleep 60;; esac');
 fake('ssh-copy-id', ':');
 
 const env = { PATH: `${at('bin')}:/usr/bin:/bin`, HOME: at('home'), TMPDIR: at('tmp'), LC_ALL: 'C' };
