@@ -11,6 +11,7 @@ import { LogBatch, SessionRequest } from '@nixie/proto/agent';
 import { helloText } from '../../controller/src/listen/agent-session.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { makeCredential } from '../../controller/src/machine/token.ts';
+import { agentAddress } from './agent-crowd.ts';
 import { credentialSecret, ports } from './serve.ts';
 
 export interface AgentLoad {
@@ -28,7 +29,9 @@ const key = createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' })
 const agentKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
 const secret = credentialSecret(load.keyPem);
 const secureContext = tls.createSecureContext({ ca: load.certPem });
-const connection = { host: load.server, secureContext, servername: 'nixie', ALPNProtocols: ['h2'] };
+/** The `i`-th connection's, from an address of its own. */
+const connection = (i: number) => ({ ...base, localAddress: agentAddress(i) });
+const base = { host: load.server, secureContext, servername: 'nixie', ALPNProtocols: ['h2'] };
 
 /** gRPC's frame: no compression, four bytes of length. */
 function frame(message: SessionRequest): Buffer {
@@ -56,8 +59,10 @@ class Agent {
   stream: http2.ClientHttp2Stream | undefined;
   lost = false;
   #ticket: Buffer | undefined;
+  readonly #i: number;
   onAck = (): void => {};
   constructor(i: number) {
+    this.#i = i;
     this.#bootId = `boot${i}`;
     const mac =
       `52:54:00:${[i >> 16, i >> 8, i].map((part) => (part & 255).toString(16).padStart(2, '0')).join(':')}` as Mac;
@@ -69,9 +74,9 @@ class Agent {
     return new Promise((resolve, reject) => {
       const unixMs = BigInt(Date.now());
       const signature = sign('sha256', helloText(this.#credential, this.#bootId, unixMs), key);
-      const hello = { bootId: this.#bootId, unixMs, address: '10.98.0.2', signature };
+      const hello = { bootId: this.#bootId, unixMs, address: agentAddress(this.#i), signature };
       const resuming = byTicket && this.#ticket !== undefined ? { session: this.#ticket } : {};
-      const socket = tls.connect({ ...connection, port: ports.agents, ...resuming });
+      const socket = tls.connect({ ...connection(this.#i), port: ports.agents, ...resuming });
       socket.on('session', (ticket: Buffer) => {
         this.#ticket = ticket;
       });
@@ -197,10 +202,10 @@ async function handshakes(count: number, byTicket: boolean): Promise<object> {
   let resumed = 0;
   const seconds = await eachAtOnce(
     count,
-    () =>
+    (i) =>
       new Promise<void>((resolve, reject) => {
         const resuming = session === undefined ? {} : { session };
-        const socket = tls.connect({ ...connection, port: ports.tls, ...resuming }, () => socket.write('x'));
+        const socket = tls.connect({ ...connection(i), port: ports.tls, ...resuming }, () => socket.write('x'));
         socket.on('session', (ticket: Buffer) => {
           bareTicket = ticket;
         });
