@@ -8,7 +8,7 @@ import http2 from 'node:http2';
 import { createInterface } from 'node:readline';
 import tls from 'node:tls';
 import { LogBatch, SessionRequest } from '@nixie/proto/agent';
-import { helloText } from '../../controller/src/listen/agent-session.ts';
+import { helloText } from '../../controller/src/listen/hello.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { makeCredential } from '../../controller/src/machine/token.ts';
 import { agentAddress } from './agent-crowd.ts';

@@ -1,9 +1,8 @@
 // One agent's stream: who it is, what it may send, and that nothing it sends can stop the controller.
-import { createPublicKey, verify } from 'node:crypto';
 import { type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
-import type { Hello, Instruction, LogBatch, SessionRequest, SessionResponse } from '@nixie/proto/agent';
+import type { Instruction, LogBatch, SessionRequest, SessionResponse } from '@nixie/proto/agent';
 import { type Place, placeText } from '../machine/relay.ts';
-import type { Credential } from '../machine/token.ts';
+import { checkHello, type KnownCredentials } from './hello.ts';
 import { cleanLine } from './log-line.ts';
 
 /** What is known of a session. */
@@ -35,25 +34,6 @@ const mostLines = 500;
 /** Answers that an agent does not read pile up in memory; beyond this many it is cut off. */
 const mostUnread = 1000;
 
-/** The text that the hello's signature covers. */
-export function helloText(credential: string, bootId: string, unixMs: bigint): Buffer {
-  return Buffer.from(`nixie-session\n${credential}\n${bootId}\n${unixMs}`);
-}
-
-/** True when the agent's key signed this hello. Never throws. */
-export function checkHello(credential: Credential, text: string, hello: Hello): boolean {
-  if (hello.bootId !== credential.bootId) return false;
-  try {
-    const key = createPublicKey({ key: Buffer.from(credential.agentKey), format: 'der', type: 'spki' });
-    return (
-      key.asymmetricKeyDetails?.namedCurve === 'prime256v1' &&
-      verify('sha256', helloText(text, hello.bootId, hello.unixMs), key, hello.signature)
-    );
-  } catch {
-    return false;
-  }
-}
-
 /** Lines within bounds and without control bytes. What does not fit counts as not sent: an honest agent stays within the bounds. */
 export function boundBatch(batch: LogBatch): LogBatch {
   const lines = batch.lines.slice(0, mostLines).map(({ unixMs, source, text, severity }) => ({
@@ -83,7 +63,7 @@ export class AgentSession {
     stream: ServerDuplexStream<SessionRequest, SessionResponse>,
     place: Place,
     helloMs: number,
-    readCredential: (text: string) => Credential | undefined,
+    credentials: Pick<KnownCredentials, 'find'>,
     events: SessionEvents,
   ) {
     this.#stream = stream;
@@ -97,7 +77,7 @@ export class AgentSession {
       try {
         if (this.#host !== undefined) this.#message(this.#host, request.message);
         else {
-          const why = this.#hello(request.message, bearer, readCredential);
+          const why = this.#hello(request.message, bearer, credentials);
           if (why) this.end(why.code ?? status.UNKNOWN, why.details ?? '');
         }
       } catch (error) {
@@ -118,12 +98,13 @@ export class AgentSession {
   #hello(
     message: Message | undefined,
     bearer: string | undefined,
-    readCredential: (text: string) => Credential | undefined,
+    credentials: Pick<KnownCredentials, 'find'>,
   ): Partial<ServiceError> | undefined {
-    const credential = bearer === undefined ? undefined : readCredential(bearer);
-    if (!credential || bearer === undefined) return { code: status.UNAUTHENTICATED, details: 'no good credential' };
+    const known = bearer === undefined ? undefined : credentials.find(bearer);
+    if (!known || bearer === undefined) return { code: status.UNAUTHENTICATED, details: 'no good credential' };
     if (message?.$case !== 'hello') return { code: status.INVALID_ARGUMENT, details: 'the first message is not hello' };
-    if (!checkHello(credential, bearer, message.value)) {
+    const { credential } = known;
+    if (!checkHello(known, bearer, message.value)) {
       this.#events.odd(this.#peer, `hello of ${credential.host} has a wrong signature`);
       return { code: status.UNAUTHENTICATED, details: 'the signature is not by the key that registered' };
     }

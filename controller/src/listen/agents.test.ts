@@ -14,8 +14,8 @@ import fc from 'fast-check';
 import type { Mac } from '../machine/mac.ts';
 import { type Credential, makeCredential, readCredential } from '../machine/token.ts';
 import { makeTls } from '../store/tls.ts';
-import { helloText } from './agent-session.ts';
 import { type AgentCore, type AgentServer, type SessionUp, startAgentServer } from './agents.ts';
+import { helloText } from './hello.ts';
 import { cleanLine } from './log-line.ts';
 
 const tls = await makeTls();

@@ -29,6 +29,7 @@ import type { Credential } from '../machine/token.ts';
 import { AgentSession, type SessionUp } from './agent-session.ts';
 import { type CheckInDesk, hostService } from './check-ins.ts';
 import { bindGrpc, closeGrpc, credentialsOf, listenGrpc } from './grpc-listen.ts';
+import { KnownCredentials } from './hello.ts';
 import { Instructor } from './instructor.ts';
 
 export type { SessionUp } from './agent-session.ts';
@@ -116,6 +117,7 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
   const { core, mostSessions = 4096, helloMs = 10_000 } = options;
   const byHost = new Map<string, AgentSession>();
   const open = new Set<AgentSession>();
+  const credentials = new KnownCredentials((text) => core.readCredential(text), mostSessions);
   const instructor = new Instructor(() => randomUUID());
   const odd = (peer: string, what: string): void => {
     try {
@@ -145,7 +147,7 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
       stream.emit('error', failure(status.RESOURCE_EXHAUSTED, 'too many sessions'));
       return;
     }
-    const made = new AgentSession(stream, placeOf(stream.getPeer()), helloMs, core.readCredential.bind(core), {
+    const made = new AgentSession(stream, placeOf(stream.getPeer()), helloMs, credentials, {
       up: (host, about) => {
         const older = byHost.get(host);
         const refusal = core.onSessionUp(host, older?.about ? { ...about, replaces: older.about } : about);
@@ -196,13 +198,13 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
   server.addService(AgentServiceService, { register, session });
   if (options.checkIns !== undefined)
     server.addService(HostServiceService, hostService(options.checkIns, placeOf, odd));
-  const credentials = credentialsOf(options.tls);
-  const { bound, port } = await listenGrpc(server, credentials, { ...options, whom: 'agents' });
+  const tls = credentialsOf(options.tls);
+  const { bound, port } = await listenGrpc(server, tls, { ...options, whom: 'agents' });
 
   return {
     bound,
     port,
-    loopback: () => bindGrpc(server, '127.0.0.1:0', credentials),
+    loopback: () => bindGrpc(server, '127.0.0.1:0', tls),
     sessions: () => [...byHost.keys()],
     instruct(host, action, timeoutMs) {
       const up = byHost.get(host);

@@ -3,7 +3,8 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { SessionRequest, type SessionResponse } from '@nixie/proto/agent';
-import { AgentSession, helloText } from '../../../controller/src/listen/agent-session.ts';
+import { AgentSession } from '../../../controller/src/listen/agent-session.ts';
+import { helloText, KnownCredentials } from '../../../controller/src/listen/hello.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
 import { makeCredential, readCredential } from '../../../controller/src/machine/token.ts';
 import { must, type Target } from '../target.ts';
@@ -77,7 +78,7 @@ export const target: Target = {
       stream as unknown as ServerDuplexStream<SessionRequest, SessionResponse>,
       { address: '10.0.0.7', port: 4711 },
       1000,
-      (text) => readCredential(secret, text),
+      new KnownCredentials((text) => readCredential(secret, text), 10),
       {
         up: () => undefined,
         down: () => {},

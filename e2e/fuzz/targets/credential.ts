@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { checkHello } from '../../../controller/src/listen/agent-session.ts';
+import { checkHello, KnownCredentials } from '../../../controller/src/listen/hello.ts';
 import type { Mac } from '../../../controller/src/machine/mac.ts';
 import { makeCredential, readCredential } from '../../../controller/src/machine/token.ts';
 import { bytesOf, must, type Target, text } from '../target.ts';
@@ -19,11 +19,13 @@ export const target: Target = {
   allowed: [],
   run(bytes) {
     const given = text(bytes);
-    const credential = readCredential(secret, given);
-    if (credential === undefined) return;
+    const credentials = new KnownCredentials((each) => readCredential(secret, each), 1);
+    const known = credentials.find(given);
+    must((known !== undefined) === (credentials.size === 1), 'only what is good is kept');
+    if (known === undefined) return;
     const [payload = '', seal = ''] = given.split('.');
     const sealed = createHmac('sha256', secret).update(`nixie-credential\n${payload}`).digest();
     must(sealed.equals(Buffer.from(seal, 'base64url')), 'only what we sealed is read');
-    checkHello(credential, given, { bootId: 'b', address: '', unixMs: 1n, signature: Buffer.from(bytes) });
+    checkHello(known, given, { bootId: 'b', address: '', unixMs: 1n, signature: Buffer.from(bytes) });
   },
 };
