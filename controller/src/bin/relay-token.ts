@@ -1,12 +1,13 @@
 // `nixie relay-token`: the one line by which a relay joins. A controller that runs meanwhile takes notice within two seconds.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { RelayTokenRequest } from '../cli/relay-token-request.ts';
 import { noStateDir } from '../config/state-dir.ts';
 import { joinTokenText } from '../machine/relay.ts';
 import { replaceFile } from '../store/file.ts';
+import { makeFolders } from '../store/make-folders.ts';
 import { handOver, joinedRelays, keepRelayToken, readRelayTokens, revokeRelayToken } from '../store/relays.ts';
 import { loadTls } from '../store/tls.ts';
 
@@ -34,7 +35,7 @@ async function make(
 ): Promise<ExitCode> {
   const { stateDir, name, url, json } = request;
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeFolders(stateDir, 0o700);
   } catch (error) {
     throw noStateDir(stateDir, error);
   }

@@ -292,6 +292,15 @@ test('the state folder is for its owner alone, also when it was there', (t) => {
   makeStateDir(join(folder, 'open'), uid);
   assert.equal(mode(join(folder, 'open')), 0o700);
   assert.throws(() => makeStateDir(join(folder, 'open'), uid + 1), /make state folder .*: it belongs to user/);
+  // Somebody's home, or /tmp itself: it is refused, and stays as it is.
+  mkdirSync(join(folder, 'home'), { mode: 0o755 });
+  writeFileSync(join(folder, 'home/letter'), '');
+  assert.throws(() => makeStateDir(join(folder, 'home'), uid), /holds other things .*"letter".* \(mode 755\).*--state/);
+  assert.equal(mode(join(folder, 'home')), 0o755);
+  // One of ours, as a copy that lost its modes has it.
+  writeFileSync(join(folder, 'home/tls.pem'), '');
+  makeStateDir(join(folder, 'home'), uid);
+  assert.equal(mode(join(folder, 'home')), 0o700);
   writeFileSync(join(folder, 'file'), '');
   assert.throws(() => makeStateDir(join(folder, 'file'), uid), /make state folder .*\/file: /);
 });

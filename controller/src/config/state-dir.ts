@@ -1,6 +1,7 @@
 // The folder in which Nixie keeps what it would rather not lose: TLS key, leases, journal, placed host keys.
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../store/make-folders.ts';
 
 /** Where it is unless `--state` says otherwise; undefined when neither HOME nor XDG_STATE_HOME is known. */
 export function defaultStateDir(uid: number, env: Readonly<Record<string, string | undefined>>): string | undefined {
@@ -10,16 +11,26 @@ export function defaultStateDir(uid: number, env: Readonly<Record<string, string
   return env.HOME?.startsWith('/') ? join(env.HOME, '.local/state/nixie') : undefined;
 }
 
+/** One of these is in each that we have used: the key of a controller, that of a relay. */
+const ours: readonly string[] = ['tls.pem', 'relay-key.pem'];
+
 /**
- * Makes the folder, for its owner alone (0700: keys live there). Throws `make state folder …: reason` when that can't be done, and
- * when the folder that is there belongs to somebody else, who could then exchange the keys.
+ * Makes the folder, for its owner alone (0700: keys live there). Throws `make state folder …: reason` when that can't be done,
+ * when the folder that is there belongs to somebody else, who could then exchange the keys, and when it is open to others and holds
+ * what isn't ours: closing /tmp or a home would lock others out of it.
  */
 export function makeStateDir(path: string, uid: number): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(path, 0o700);
     const { uid: owner, mode } = statSync(path);
     if (owner !== uid) throw new Error(`it belongs to user ${owner}, and this is user ${uid}`);
-    if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
+    if ((mode & 0o077) === 0) return;
+    const names = readdirSync(path).filter((name) => name !== 'lost+found');
+    if (names.length > 0 && !names.some((name) => ours.includes(name)))
+      throw new Error(
+        `it holds other things than Nixie's, like ${JSON.stringify(names[0])}, and is open to others (mode ${(mode & 0o7777).toString(8)}), which it may not be`,
+      );
+    chmodSync(path, 0o700);
   } catch (error) {
     throw noStateDir(path, error);
   }
@@ -28,5 +39,10 @@ export function makeStateDir(path: string, uid: number): void {
 /** Of a folder that can't be made or used. */
 export function noStateDir(path: string, error: unknown): Error {
   const why = (error as Error).message;
-  return new Error(`make state folder ${path}: ${why}; change that, or name another with --state`, { cause: error });
+  return new Error(
+    `make state folder ${path}: ${why}; change that, or name another with --state: a folder of its own on a disk that this user may write to`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -1,6 +1,7 @@
 // One folder of log files for each run: their names, which of them are kept, and where the files of a host are.
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from './make-folders.ts';
 
 /** In UTC, so that their order is that of the runs: `20261120T212717Z`, then `20261120T212717Z-1`. */
 const runName = /^\d{8}T\d{6}Z(?:-\d{1,3})?$/;
@@ -22,7 +23,7 @@ export const olderEnding = '.1';
 export function makeRunLogs(logDir: string, now: number): string {
   const stamp = new Date(now).toISOString().replace(/[-:]|\.\d+/g, '');
   try {
-    mkdirSync(logDir, { recursive: true, mode: 0o700 });
+    makeFolders(logDir, 0o700);
     for (let count = 0; ; count++) {
       const folder = join(logDir, count === 0 ? stamp : `${stamp}-${count}`);
       try {
@@ -33,7 +34,10 @@ export function makeRunLogs(logDir: string, now: number): string {
       }
     }
   } catch (error) {
-    throw new Error(`make log folder in ${logDir}: ${(error as Error).message}`, { cause: error });
+    throw new Error(
+      `make log folder in ${logDir}: ${(error as Error).message}; accepted by --log-dir: a folder on a disk that this user may write to`,
+      { cause: error },
+    );
   }
 }
 
