@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Inventory } from '@nixie/proto/inventory';
 import { makeAgentDesk } from './agent-desk.ts';
-import type { InstallerFiles } from './answer/script.ts';
 import { openCache } from './cache.ts';
 import { killAllGroups } from './child/groups.ts';
 import { after, sleep } from './clock.ts';
@@ -21,18 +20,9 @@ import { Core, iso } from './core/core.ts';
 import { cancel, retry } from './core/desk.ts';
 import { Heard } from './core/heard.ts';
 import { HostBook } from './core/hosts.ts';
-import { filesOf, unbootable } from './core/installer-files.ts';
+import { unbootable } from './core/installer-files.ts';
 import { Loading } from './core/loading.ts';
 import { Logins } from './core/logins.ts';
-import {
-  alsoReachedAt,
-  inSubnet,
-  keptInSubnets,
-  leasedBehind,
-  planNetwork,
-  subnetWarnings,
-  wakePlaces,
-} from './core/network.ts';
 import { makeFinder, makeLookup, neighbourAt } from './core/place.ts';
 import { Plans } from './core/plans.ts';
 import { makeScene } from './core/scene.ts';
@@ -46,10 +36,12 @@ import { keygen, placedHostKey } from './install/keys.ts';
 import { nixEnvironment } from './install/plan.ts';
 import { makeRedactor } from './install/redact.ts';
 import { Secrets, withoutSecrets } from './install/secrets.ts';
+import { Installers } from './installers.ts';
 import { Launch } from './launch.ts';
+import { Lifetime } from './lifetime.ts';
 import { type AgentServer, startAgentServer } from './listen/agents.ts';
 import { type BootServer, startBootServer } from './listen/boot-server.ts';
-import { type FileProgress, type HttpFiles, startHttp } from './listen/http.ts';
+import { type FileProgress, startHttp } from './listen/http.ts';
 import type { InheritedUdp } from './listen/inherited.ts';
 import { chooseInterfaces, listInterfaces, ownAddresses } from './listen/interfaces.ts';
 import { findLoaders } from './listen/loaders.ts';
@@ -58,15 +50,13 @@ import { hearOtherServers } from './listen/other-servers.ts';
 import { openPoke } from './listen/poke.ts';
 import { watchRelayRoutes } from './listen/relay-routes.ts';
 import type { Seen } from './listen/seen.ts';
-import { servedInstaller } from './listen/served-installer.ts';
 import { wake } from './listen/wake.ts';
 import type { RunEvent } from './machine/event.ts';
-import type { Host, System } from './machine/host.ts';
+import type { System } from './machine/host.ts';
 import { halfWritten, patience as usualPatience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
 import { isEnd, type Stage } from './machine/stage.ts';
 import { hostsLine, StrangerBook, strangerText } from './machine/stranger.ts';
-import { subnetLines } from './machine/subnet.ts';
 import { TokenBook } from './machine/token.ts';
 import { wholeInventory } from './machine/whole-inventory.ts';
 import { callerOf } from './nix/runner.ts';
@@ -76,6 +66,7 @@ import { findPrograms } from './programs.ts';
 import { makeRelayPart, type RelayPart } from './relays.ts';
 import { runRights } from './rights.ts';
 import type { Roster } from './roster.ts';
+import { RunNetwork } from './run-network.ts';
 import { gcPart, ServedHosts, type Service } from './service.ts';
 import { makeSightings } from './sightings.ts';
 import { openState } from './state.ts';
@@ -88,16 +79,6 @@ import { Trails } from './trails.ts';
 const looksAtOnce = 16;
 const httpPort = 7480;
 const grpcPort = 7481;
-
-/** The configuration can't be used as it is; nothing was started. */
-export class Unusable extends Error {
-  readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
-    this.name = 'Unusable';
-    this.problems = problems;
-  }
-}
 
 export interface DaemonWorld {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -147,7 +128,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
   const notice = (text: string) => world.emit({ event: 'notice', at: iso(now()), level: 'warning', text });
   const generate = keygen(searchPath);
 
-  const closers: (() => Promise<void> | void)[] = [];
+  const lifetime = new Lifetime(signal);
   try {
     // Memory.
     signal.throwIfAborted();
@@ -160,37 +141,20 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
       warn: notice,
     });
-    closers.push(() => state.close());
+    lifetime.opened(() => state.close());
     const runFolder = join(stateDir, 'run');
     const rights = await runRights(config, { env, cwd: world.cwd, programs, runFolder, node: process.execPath });
     if (rights.notice !== undefined) notice(rights.notice);
     if (rights.as !== undefined) await letThrough(state.folder.path, rights.as);
     const { tls, registrations, marks } = state;
     const logFiles = beginRunLogs({ logDir: config.logDir, now, ticks, warn: (text) => notice(text) });
-    closers.push(() => logFiles?.close());
-    let { leases, subnetLeases } = state;
-    let subnets = config.subnets;
-    const planFor = (hosts: readonly Host[], all = subnets) =>
-      planNetwork(links, config.dhcp, hosts, leases, state.declined, { all, earlier: subnetLeases });
-    const planned = planFor(config.hosts);
-    if ('problems' in planned) throw new Unusable(planned.problems);
-    let network = planned.plan;
-    const replan = () => {
-      const other = planFor(book.all());
-      if ('plan' in other) network = other.plan;
-      keepLeases();
-    };
-    const keepLeases = () => {
-      leases = { ...leases, ...network.addresses };
-      subnetLeases = keptInSubnets(subnetLeases, network);
-      state.keepLeases(leases, subnetLeases);
-    };
-    const { interfaces } = network;
-    keepLeases();
-    const ownHere = ownAddresses();
-    const alsoAt = alsoReachedAt(links, subnets, ownHere);
-    const isNear = (address: string) => links.some((link) => inSubnet(address, link));
-    const whereabouts = new Whereabouts({ subnets: () => network.subnets, isNear, ticks });
+    lifetime.opened(() => logFiles?.close());
+    const network = new RunNetwork({ links, config, hosts: book, state, ownAddresses });
+    const whereabouts = new Whereabouts({
+      subnets: () => network.plan.subnets,
+      isNear: (address) => network.isNear(address),
+      ticks,
+    });
     const tokens = new TokenBook(randomBytes);
     state.restoreTokens(tokens);
     const heard = new Heard(ticks);
@@ -208,8 +172,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         };
       },
     });
-    const installers = new Map<System, InstallerFiles>();
-    const builtInstallers = new Map<System, Installer>();
+    const installers = new Installers();
     const hostOfMac = { get: (mac: Mac, relay?: string) => book.withMac(mac, relay)?.name };
     const consent = new Consent({
       consents: state.consents,
@@ -224,14 +187,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     let agents: AgentServer | undefined;
     let roster: Roster | undefined;
     let relayed: RelayPart | undefined;
-    // Resolves when every machine has ended, or at the signal; rejects when a part that all need has ended.
     let ended = Promise.withResolvers<void>();
-    const broken = Promise.withResolvers<never>();
-    broken.promise.catch(() => undefined);
-    const stopped = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
     const patience = { ...usualPatience, ...config.patience };
     const redactor = makeRedactor();
     const trails = new Trails({ hostOfMac, journal: state.journal, now });
@@ -267,7 +223,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
     });
     const { emit } = account;
     const beat = setInterval(() => account.tick(), 1000);
-    closers.push(() => clearInterval(beat));
+    lifetime.opened(() => clearInterval(beat));
     const loading = new Loading();
     const waves: Waves = new Waves({
       hosts: () => book.all(),
@@ -285,12 +241,12 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
       after,
     });
-    closers.push(() => waves.close());
+    lifetime.opened(() => waves.close());
     const scene = () =>
-      makeScene({ ...network, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
+      makeScene({ ...network.plan, loaders: found.loaders, httpPort }, book.all(), core.lives(), (host) =>
         book.isLeaving(host),
       );
-    const answers = new Answers(scene, async (next) => boot?.setScene(next), broken.reject);
+    const answers = new Answers(scene, async (next) => boot?.setScene(next), lifetime.broke);
     const core: Core = new Core(
       {
         now,
@@ -331,7 +287,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       tokensChanged: () => state.tokensChanged(tokens),
       alive: (host) => heard.lately(host),
       registrations,
-      installer: (system) => installers.get(system),
+      installer: (system) => installers.files(system),
       mayLoad: (host) => waves.mayLoad(host),
       keptAway: (host) => waves.keptByRelay(host),
       macAt: (address, ours) => neighbourAt(links, address, ours),
@@ -357,12 +313,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       happened: (host, happening) => core.happened(host, happening),
       emit,
       warn: (text, host) => warnings.warn(text, host),
-      network: () => network,
+      network: () => network.plan,
       avoid(address) {
-        state.decline(address);
-        replan();
+        network.avoid(address);
         answers.changed();
-        return network;
+        return network.plan;
       },
       now,
       ticks,
@@ -407,23 +362,23 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       scene: scene(),
       loaderFiles: found.files,
       interfaces: links,
-      alsoAt,
+      alsoAt: network.alsoAt,
       onSeen: seen,
       onNotice: (text) => emit({ event: 'notice', at: iso(now()), level: 'info', text }),
-      onFailure: broken.reject,
+      onFailure: lifetime.broke,
       dhcp: config.dhcp.mode !== 'off',
       ...given('inherited', world.inherited),
     });
-    closers.push(() => boot?.close());
+    lifetime.opened(() => boot?.close());
     const others = hearOtherServers({
       interfaces: links,
       onSeen: seen,
       onListening: (name, whyNot) => trails.listening(name, whyNot),
     });
-    closers.push(() => others.close());
-    const own = [...new Set([...links, ...alsoAt].map(({ address }) => address))];
+    lifetime.opened(() => others.close());
+    const { own } = network;
     const cache = config.cache ? openCache({ stateDir, env, rights, warn: notice }) : undefined;
-    closers.push(() => cache?.door.close());
+    lifetime.opened(() => cache?.door.close());
     const serveClosures = () =>
       cache?.paths.serve(
         new Set(plans.built().flatMap(({ closure, diskoClosure }) => [closure, diskoClosure ?? []].flat())),
@@ -441,7 +396,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       onSeen: seen,
       onProgress: (progress) => sent(progress),
     });
-    closers.push(() => http.close());
+    lifetime.opened(() => http.close());
     const relays = makeRelayPart({
       stateDir,
       tls,
@@ -453,9 +408,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       hosts: book,
       life: (host) => core.life(host),
       alive: (host) => heard.lately(host),
-      installers: builtInstallers,
+      installers: installers.built,
       loaders: found,
-      network: () => network,
+      network: () => network.plan,
       tokens,
       tokensChanged: () => state.tokensChanged(tokens),
       admission,
@@ -473,7 +428,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       ticks,
     });
     relayed = relays;
-    closers.push(() => relays.close());
+    lifetime.opened(() => relays.close());
     agents = await startAgentServer({
       placeOf: relays.placeOf,
       addresses: own,
@@ -510,14 +465,14 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         }),
       ),
     });
-    closers.push(() => agents?.close());
+    lifetime.opened(() => agents?.close());
     const sessions = agents;
     await relays.open(() => sessions.loopback());
 
     const near = makeFinder(links, ticks, { open: openPoke });
     const copies = makeTurns(config.jobs, (host) => core.hold(host));
     const logins = new Logins();
-    closers.push(() => logins.closeAll());
+    lifetime.opened(() => logins.closeAll());
     const tasks: TaskWorld = {
       plans,
       logins,
@@ -550,9 +505,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         ...macs.flatMap((mac) => checkedIn.get(hostOfMac.get(mac, relay) ?? '') ?? []),
         ...(relay === undefined ? whereabouts.beyond(macs) : []),
         ...macs.flatMap((mac) =>
-          relay === undefined
-            ? [network.addresses[mac] ?? [], whereabouts.leased(mac)].flat()
-            : leasedBehind(network, relay, mac),
+          relay === undefined ? [...network.leased(mac), ...whereabouts.leased(mac)] : network.leased(mac, relay),
         ),
       ],
       provedBefore: (host) => state.lastAddresses.get(host),
@@ -592,12 +545,7 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           return count;
         }
         const host = macs[0] && book.withMac(macs[0]);
-        const places = wakePlaces(
-          host,
-          links,
-          subnets,
-          ownHere.map(({ address }) => address),
-        );
+        const places = network.wakePlaces(host);
         const options = { signal: taskSignal, beyond: places.beyond };
         const reports = await Promise.all(macs.map((mac: Mac) => wake(mac, places.links, options)));
         for (const failure of reports.flatMap((report) => report.failures)) warnings.warn(failure);
@@ -663,21 +611,17 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       trail: (host) => trails.of(host),
       logs: account.log,
     });
-    closers.push(() => operator.close());
-    for (const { name, address, prefixLength, dhcp } of interfaces)
+    lifetime.opened(() => operator.close());
+    for (const { name, address, prefixLength, dhcp } of network.plan.interfaces)
       account.notice('info', `serving ${name} (${address}/${prefixLength}), DHCP: ${dhcpWords[dhcp]}`);
     const tellSubnets = () => {
-      for (const text of subnetWarnings(
-        subnets,
-        ownHere.map(({ address }) => address),
-      ))
-        account.notice('warning', text);
-      for (const text of subnetLines(subnets)) account.notice('info', text);
+      const { warnings, lines } = network.told();
+      for (const text of warnings) account.notice('warning', text);
+      for (const text of lines) account.notice('info', text);
     };
     tellSubnets();
 
     // Build, and machines: each begins as soon as its own part of the preparation is there.
-    let files: HttpFiles = new Map();
     const launch = new Launch({
       hosts: book,
       core,
@@ -685,15 +629,11 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       plans,
       marks,
       takeInstaller(system: System, installer: Installer) {
-        installers.set(system, filesOf(installer));
-        builtInstallers.set(system, installer);
-        const served = servedInstaller(installer);
-        files = new Map([...files, ...served]);
-        loading.take(system, new Map([...served].map(([name, { size }]) => [name, size])));
-        http.setFiles(files);
+        loading.take(system, installers.take(system, installer));
+        http.setFiles(installers.served);
       },
       unbootable: (plan) =>
-        unbootable(plan.host, installers.get(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
+        unbootable(plan.host, installers.files(plan.host.system)!, { address: own[0]!, httpPort, grpcPort }),
       built: serveClosures,
     });
     let parts = 0;
@@ -715,13 +655,13 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       await preparation;
     };
     // What is still built when nobody waits for it any more is called off; a moment later its children are killed.
-    closers.push(() => {
+    lifetime.opened(() => {
       building.abort();
       return Promise.all(preparing).then(() => undefined);
     });
     if (world.service === undefined) {
       for (const host of config.hosts) core.add(host.name);
-      prepareAndLaunch(config).catch(broken.reject);
+      prepareAndLaunch(config).catch(lifetime.broke);
     } else {
       const service = new ServedHosts({
         outside: world.service,
@@ -731,21 +671,9 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
         account,
         loaders: found.loaders,
         consent,
-        unplaceable({ hosts, subnets: declared }) {
-          const other = planFor(hosts, declared);
-          const unheard = alsoReachedAt(links, declared, ownAddresses()).filter(
-            ({ address }) => !own.includes(address),
-          );
-          return [
-            ...('problems' in other ? other.problems : []),
-            ...unheard.map(
-              ({ address }) => `controller_address ${address} is not listened at; start the service anew for it`,
-            ),
-          ];
-        },
+        unplaceable: (declared) => network.problems(declared),
         takeSubnets(declared) {
-          subnets = declared;
-          replan();
+          network.declare(declared);
           answers.changed();
           tellSubnets();
         },
@@ -761,22 +689,22 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
           sessions.drop(host, why);
         },
         changed() {
-          replan();
+          network.replan();
           answers.changed();
         },
         prepare: prepareAndLaunch,
       });
       roster = service.roster;
       world.service.ready(async () => boot?.counters());
-      await Promise.race([service.begin(), stopped, broken.promise]);
-      await Promise.race([stopped, broken.promise]);
+      await lifetime.until(service.begin());
+      await lifetime.until();
     }
     // A machine that was refused is still being switched off at the end, and the operator may have one begin anew meanwhile.
     for (;;) {
-      await Promise.race([ended.promise, stopped, broken.promise]);
+      await lifetime.until(ended.promise);
       if (signal.aborted) break;
       ended = Promise.withResolvers();
-      await Promise.race([core.settle(15_000), stopped]);
+      await Promise.race([core.settle(15_000), lifetime.stopped]);
       if (core.ended || signal.aborted) break;
     }
     const half = core.lives().filter((life) => !isEnd(life.stage) && halfWritten(life) && heard.lately(life.host));
@@ -789,19 +717,8 @@ export async function runInstall(config: RunConfig, world: DaemonWorld): Promise
       account.notice('info', `${strangers.forgotten} more asked to boot, and were forgotten`);
     return endsOf(core);
   } finally {
-    for (const close of closers.reverse()) await Promise.race([closed(close), sleep(closeMs)]);
+    await lifetime.close();
     killAllGroups();
-  }
-}
-
-/** What a part may take to close. */
-const closeMs = 7000;
-
-async function closed(close: () => Promise<void> | void): Promise<void> {
-  try {
-    await close();
-  } catch {
-    // It is going anyway, and the others have to be closed as well.
   }
 }
 
