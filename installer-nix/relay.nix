@@ -17,6 +17,7 @@ let
   arguments =
     flag "token" "/run/credentials/nixie-relay.service/token"
     ++ flag "state" "/var/lib/nixie-relay"
+    ++ flag "cache-dir" "/var/cache/nixie-relay"
     ++ flag "cache-size" cfg.cacheSize
     ++ lib.concatMap (flag "interface") cfg.interfaces
     ++ lib.optionals (cfg.controller != null) (flag "controller" cfg.controller)
@@ -63,7 +64,7 @@ in
     cacheSize = mkOption {
       type = types.str;
       default = "20G";
-      description = "What its cache may hold, of installers and closures: text with K, M, G, T (powers of 1000) or Ki, Mi, … (of 1024), 1G or more.";
+      description = "What its cache in `/var/cache/nixie-relay` may hold, of installers and closures; it survives restarts. Text with K, M, G, T (powers of 1000) or Ki, Mi, … (of 1024), 1G or more.";
     };
     openFirewall = mkOption {
       type = types.bool;
@@ -156,6 +157,9 @@ in
         DynamicUser = true;
         StateDirectory = "nixie-relay";
         StateDirectoryMode = "0700";
+        # Apart from the key: backups leave it out, and `systemctl clean --what=cache nixie-relay` empties it.
+        CacheDirectory = "nixie-relay";
+        CacheDirectoryMode = "0700";
         # Said, and nothing: without the line it is all of them.
         AmbientCapabilities = "";
         CapabilityBoundingSet = "";

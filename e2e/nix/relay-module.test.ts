@@ -50,6 +50,8 @@ test('services.nixie-relay: a unit without any right, whose sockets systemd open
     ['DynamicUser', 'true'],
     ['StateDirectory', 'nixie-relay'],
     ['StateDirectoryMode', '0700'],
+    ['CacheDirectory', 'nixie-relay'],
+    ['CacheDirectoryMode', '0700'],
     ['Type', 'notify'],
     ['NotifyAccess', 'all'],
     ['WatchdogSec', '120'],
@@ -96,6 +98,7 @@ test('services.nixie-relay: a unit without any right, whose sockets systemd open
   assert.ok(plain.ok, JSON.stringify(plain));
   assert.deepEqual(plain.request.endpoint, { host: '192.0.2.7', port: 7482 });
   assert.equal(plain.request.stateDir, '/var/lib/nixie-relay');
+  assert.equal(plain.request.cacheDir, '/var/cache/nixie-relay');
   const full = read(units.full!);
   assert.ok(full.ok, JSON.stringify(full));
   assert.deepEqual(full.request.endpoint, { host: '10.0.0.1', port: 7482 });

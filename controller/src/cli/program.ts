@@ -371,8 +371,9 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
     .addOption(interfaceOption())
     .option(
       '--state <dir>',
-      'where key and cache are (default: /var/lib/nixie-relay as root, else $XDG_STATE_HOME/nixie-relay)',
+      'where its key is (default: /var/lib/nixie-relay as root, else $XDG_STATE_HOME/nixie-relay)',
     )
+    .option('--cache-dir <dir>', 'where its cache is (default: in the state folder)')
     .option('--cache-size <size>', `what the cache may take of the disk (default: ${defaultCacheSize})`)
     .option(
       '--plan-life <duration>',

@@ -33,6 +33,7 @@ test('what is not given is taken from the token, and usual', () => {
       token: 'rack7',
       interfaces: ['eth1'],
       stateDir: '/var/lib/nixie-relay',
+      cacheDir: '/var/lib/nixie-relay',
       cacheBytes: 20e9,
       planLifeMs: 3_600_000,
       json: false,
@@ -45,7 +46,10 @@ test('what is not given is taken from the token, and usual', () => {
   assert.ok(other.ok);
   assert.deepEqual(other.request.endpoint, { host: 'boot.example', port: 99 });
   assert.equal(other.request.cacheBytes, 50 * 2 ** 30);
-  assert.equal(other.request.stateDir, '/etc/here');
+  assert.deepEqual([other.request.stateDir, other.request.cacheDir], ['/etc/here', '/etc/here']);
+  const apart = readRelay({ ...usual, cacheDir: '/var/cache/x' }, around);
+  assert.ok(apart.ok);
+  assert.deepEqual([apart.request.stateDir, apart.request.cacheDir], ['/var/lib/nixie-relay', '/var/cache/x']);
   const mine = readRelay(usual, { ...around, uid: 1000 });
   assert.ok(mine.ok && mine.request.stateDir === '/root/state/nixie-relay');
 });
@@ -58,6 +62,8 @@ const wrong: readonly (readonly [string, RelayOptions, RegExp])[] = [
   ['a URL', { ...usual, controller: 'https://x' }, /--controller found "https:\/\/x", accepted: HOST or HOST:PORT/],
   ['an odd interface', { ...usual, interface: ['../x'] }, /--interface found "\.\.\/x"/],
   ['a cache for nothing', { ...usual, cacheSize: '1M' }, /--cache-size found "1M", accepted: 1G or more/],
+  ['a file for a state folder', { ...usual, state: 'rack7.token' }, /--state found no folder at \/etc\/rack7\.token/],
+  ['a file for a cache', { ...usual, cacheDir: 'rack7.token' }, /--cache-dir found no folder at \/etc\/rack7\.token/],
   ['no duration', { ...usual, planLife: '5' }, /--plan-life found "5"/],
 ];
 for (const [name, options, want] of wrong)

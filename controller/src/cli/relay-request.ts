@@ -11,6 +11,7 @@ export interface RelayOptions {
   readonly token?: string;
   readonly interface?: readonly string[];
   readonly state?: string;
+  readonly cacheDir?: string;
   readonly cacheSize?: string;
   readonly planLife?: string;
   readonly json?: boolean;
@@ -21,6 +22,8 @@ export interface RelayRequest {
   readonly token: JoinToken;
   readonly interfaces: readonly string[];
   readonly stateDir: string;
+  /** What may be lost: it is fetched again. */
+  readonly cacheDir: string;
   readonly cacheBytes: number;
   readonly planLifeMs: number;
   readonly json: boolean;
@@ -63,10 +66,14 @@ export function readRelay(
 
   const stateDir = options.state === undefined ? relayStateDir(around) : resolve(around.cwd, options.state);
   if (stateDir === undefined) no('--state', 'not given, and HOME is not known; accepted: a folder');
-  if (problems.length > 0 || !endpoint || !token || !cacheBytes || !planLifeMs || !stateDir)
+  const cacheDir = options.cacheDir === undefined ? stateDir : resolve(around.cwd, options.cacheDir);
+  for (const [flag, folder] of [['--state', stateDir] as const, ['--cache-dir', options.cacheDir && cacheDir] as const])
+    if (folder && (around.look(folder)?.kind ?? 'folder') !== 'folder')
+      no(flag, `found no folder at ${folder}, accepted: a folder, there already or not`);
+  if (problems.length > 0 || !endpoint || !token || !cacheBytes || !planLifeMs || !stateDir || !cacheDir)
     return { ok: false, problems };
   const json = options.json ?? false;
-  return { ok: true, request: { endpoint, token, interfaces, stateDir, cacheBytes, planLifeMs, json } };
+  return { ok: true, request: { endpoint, token, interfaces, stateDir, cacheDir, cacheBytes, planLifeMs, json } };
 }
 
 /** A folder of its own: a controller may run on the same computer. */

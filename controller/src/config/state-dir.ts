@@ -1,6 +1,7 @@
 // The folder in which Nixie keeps what it would rather not lose: TLS key, leases, journal, placed host keys.
 import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type FolderOf, stateFolder } from '../store/lock.ts';
 import { makeFolders } from '../store/make-folders.ts';
 
 /** Where it is unless `--state` says otherwise; undefined when neither HOME nor XDG_STATE_HOME is known. */
@@ -11,15 +12,15 @@ export function defaultStateDir(uid: number, env: Readonly<Record<string, string
   return env.HOME?.startsWith('/') ? join(env.HOME, '.local/state/nixie') : undefined;
 }
 
-/** One of these is in each that we have used: the key of a controller, that of a relay. */
-const ours: readonly string[] = ['tls.pem', 'relay-key.pem'];
+/** One of these is in each that we have used: the key of a controller, that of a relay, what a relay has cached. */
+const ours: readonly string[] = ['tls.pem', 'relay-key.pem', 'narinfo'];
 
 /**
  * Makes the folder, for its owner alone (0700: keys live there). Throws `make state folder …: reason` when that can't be done,
  * when the folder that is there belongs to somebody else, who could then exchange the keys, and when it is open to others and holds
  * what isn't ours: closing /tmp or a home would lock others out of it.
  */
-export function makeStateDir(path: string, uid: number): void {
+export function makeStateDir(path: string, uid: number, of: FolderOf = stateFolder): void {
   try {
     makeFolders(path, 0o700);
     const { uid: owner, mode } = statSync(path);
@@ -32,15 +33,15 @@ export function makeStateDir(path: string, uid: number): void {
       );
     chmodSync(path, 0o700);
   } catch (error) {
-    throw noStateDir(path, error);
+    throw noStateDir(path, error, of);
   }
 }
 
 /** Of a folder that can't be made or used. */
-export function noStateDir(path: string, error: unknown): Error {
+export function noStateDir(path: string, error: unknown, { what, flag }: FolderOf = stateFolder): Error {
   const why = (error as Error).message;
   return new Error(
-    `make state folder ${path}: ${why}; change that, or name another with --state: a folder of its own on a disk that this user may write to`,
+    `make ${what} ${path}: ${why}; change that, or name another with ${flag}: a folder of its own on a disk that this user may write to`,
     {
       cause: error,
     },

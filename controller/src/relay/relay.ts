@@ -17,7 +17,7 @@ import type { Seen } from '../listen/seen.ts';
 import { wake } from '../listen/wake.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { type Endpoint, endpointText, type JoinToken } from '../machine/relay.ts';
-import { takeLock } from '../store/lock.ts';
+import { realProcesses, takeLock } from '../store/lock.ts';
 import { openAgentPort } from './agent-port.ts';
 import { Cache } from './cache.ts';
 import { type FetchBytes, NotThere } from './fetching.ts';
@@ -41,6 +41,8 @@ export interface RelaySettings {
   readonly token: JoinToken;
   readonly interfaces: readonly string[];
   readonly stateDir: string;
+  /** Files and descriptions of store paths; they are fetched again when they are lost. May be `stateDir`. */
+  readonly cacheDir: string;
   readonly cacheBytes: number;
   /** So long after the controller was heard last the installer is offered to nobody. */
   readonly planLifeMs: number;
@@ -58,6 +60,7 @@ export interface RelayWorld {
   readonly signal: AbortSignal;
 }
 
+const cacheFolder = { what: 'cache folder', flag: '--cache-dir' } as const;
 /** Until a plan says otherwise, milliseconds. */
 const usualStatusMs = 10_000;
 const addressesEveryMs = 30_000;
@@ -70,7 +73,7 @@ const lastWordsMs = 100;
  * @throws PortTaken, NoSuchInterface, NotRoot, StateTaken; Error when a part that all need has ended
  */
 export async function runRelay(settings: RelaySettings, world: RelayWorld): Promise<void> {
-  const { endpoint, token, stateDir, cacheBytes, planLifeMs } = settings;
+  const { endpoint, token, stateDir, cacheDir, cacheBytes, planLifeMs } = settings;
   const { log, signal } = world;
   const now = () => Date.now();
   const ticks = () => performance.now();
@@ -83,6 +86,10 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     const links = chooseInterfaces(listInterfaces(), { interfaces: settings.interfaces });
     makeStateDir(stateDir, world.uid);
     closers.push(takeLock(stateDir));
+    if (cacheDir !== stateDir) {
+      makeStateDir(cacheDir, world.uid, cacheFolder);
+      closers.push(takeLock(cacheDir, realProcesses, cacheFolder));
+    }
     const key = relayKey(stateDir);
     const problems = new Problems((text) => log({ name: 'problem', level: 'warning', text }), ticks);
     const warnings = new Warnings((text) => log({ name: 'refused', level: 'warning', text }), ticks);
@@ -108,7 +115,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
         throw error;
       }
     };
-    const cache = new Cache(join(stateDir, 'cache'), cacheBytes, {
+    const cache = new Cache(join(cacheDir, 'cache'), cacheBytes, {
       fetch,
       sleep,
       sleepBeforeRetry: sleepOrLink,
@@ -119,7 +126,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       told: (what, { sha256, bytes }) => log({ name: 'file', what, sha256, bytes }),
     });
     closers.push(() => cache.close());
-    const nixStore = new NixStore(join(stateDir, 'narinfo'), { cache, fetch, problems, after });
+    const nixStore = new NixStore(join(cacheDir, 'narinfo'), { cache, fetch, problems, after });
     closers.push(() => nixStore.close());
 
     // What is answered, and from what.
@@ -371,6 +378,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       interfaces: links.map(({ name, address, prefixLength }) => `${name}(${address}/${prefixLength})`).join(','),
       controller: endpointText(endpoint),
       state: stateDir,
+      cache: cacheDir,
       cache_limit: cacheBytes,
     });
     world.ready(() => boot.counters());

@@ -2,11 +2,19 @@
 // killed run left behind is told from a living one.
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
+/** How a folder that one run has to itself is called, and the flag that names it. */
+export interface FolderOf {
+  readonly what: string;
+  readonly flag: string;
+}
+
+export const stateFolder: FolderOf = { what: 'state folder', flag: '--state' };
+
 /** Another run uses the state folder. */
 export class StateTaken extends Error {
-  constructor(folder: string, holder: string) {
+  constructor(folder: string, holder: string, { what, flag }: FolderOf = stateFolder) {
     super(
-      `state folder ${folder}: it is in use by ${holder}; wait for that run, or end it, or give this one a folder of its own with --state`,
+      `${what} ${folder}: it is in use by ${holder}; wait for that run, or end it, or give this one a folder of its own with ${flag}`,
     );
     this.name = 'StateTaken';
   }
@@ -51,7 +59,7 @@ export const realProcesses: Processes = {
  * Takes `folder/lock`; the result gives it back.
  * @throws StateTaken when a living process holds it
  */
-export function takeLock(folder: string, processes: Processes = realProcesses): () => void {
+export function takeLock(folder: string, processes: Processes = realProcesses, of: FolderOf = stateFolder): () => void {
   const file = `${folder}/lock`;
   const own: Holder = {
     pid: processes.self,
@@ -79,17 +87,22 @@ export function takeLock(folder: string, processes: Processes = realProcesses): 
           throw new Error(`lock ${file}: ${(error as Error).message}`, { cause: error });
       }
       const holder = readHolder(file);
-      if (holder !== undefined && lives(holder, processes)) throw taken(folder, holder);
-      setAside(file, holder, processes, folder);
+      if (holder !== undefined && lives(holder, processes)) throw taken(folder, holder, of);
+      setAside(file, holder, processes, { folder, of });
     }
-    throw new StateTaken(folder, 'another run that begins at the same time');
+    throw new StateTaken(folder, 'another run that begins at the same time', of);
   } finally {
     rmSync(fresh, { force: true });
   }
 }
 
 /** Takes a dead holder's lock away. Another run may have done so and taken it since: then its lock is put back. */
-function setAside(file: string, dead: Holder | undefined, processes: Processes, folder: string): void {
+function setAside(
+  file: string,
+  dead: Holder | undefined,
+  processes: Processes,
+  { folder, of }: { readonly folder: string; readonly of: FolderOf },
+): void {
   const aside = `${file}.${processes.self}.old`;
   try {
     renameSync(file, aside);
@@ -100,15 +113,15 @@ function setAside(file: string, dead: Holder | undefined, processes: Processes, 
   try {
     if (moved !== undefined && !same(moved, dead) && lives(moved, processes)) {
       linkSync(aside, file);
-      throw taken(folder, moved);
+      throw taken(folder, moved, of);
     }
   } finally {
     rmSync(aside, { force: true });
   }
 }
 
-function taken(folder: string, holder: Holder): StateTaken {
-  return new StateTaken(folder, `a nixie that runs already (process ${holder.pid})`);
+function taken(folder: string, holder: Holder, of: FolderOf): StateTaken {
+  return new StateTaken(folder, `a nixie that runs already (process ${holder.pid})`, of);
 }
 
 function lives(holder: Holder, processes: Processes): boolean {
