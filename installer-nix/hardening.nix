@@ -1,4 +1,4 @@
-# What nixie.service and nixie-relay.service are kept from, both of them alike.
+# What nixie.service, nixie-relay.service and nixie-host.service are kept from, all of them alike.
 {
   LockPersonality = true;
   NoNewPrivileges = true;

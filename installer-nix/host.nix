@@ -58,7 +58,7 @@ in
       };
       # ssh-keygen, for the signature
       path = [ config.programs.ssh.package ];
-      serviceConfig = {
+      serviceConfig = import ./hardening.nix // {
         Type = "oneshot";
         RemainAfterExit = true;
         ExecStart = lib.escapeShellArgs [
@@ -79,22 +79,8 @@ in
         TimeoutStartSec = 60;
         StateDirectory = "nixie-host";
 
+        # root's key is read, and nothing else
         CapabilityBoundingSet = [ "CAP_DAC_READ_SEARCH" ];
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateTmp = true;
-        ProtectHome = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectSystem = "strict";
-        RestrictAddressFamilies = [
-          "AF_UNIX"
-          "AF_INET"
-          "AF_INET6"
-          "AF_NETLINK"
-        ];
-        RestrictNamespaces = true;
-        SystemCallArchitectures = "native";
       };
     };
   };

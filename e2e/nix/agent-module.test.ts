@@ -159,4 +159,11 @@ test('the word of an installed system', { skip }, async () => {
   assert.equal(s.get('ConditionPathExists')![0], '!/var/lib/nixie-host/told');
   assert.match(s.get('ExecStartPost')![0]!, /touch \/var\/lib\/nixie-host\/told$/);
   assert.deepEqual(s.get('Type'), ['oneshot']);
+  // It is root, and kept from what the services are kept from.
+  const hardening = await box!.value<object>(`import ${box!.tree}/installer-nix/hardening.nix`);
+  assert.deepEqual(
+    Object.keys(hardening).filter((name) => !s.has(name)),
+    [],
+  );
+  assert.deepEqual(s.get('CapabilityBoundingSet'), ['CAP_DAC_READ_SEARCH']);
 });
