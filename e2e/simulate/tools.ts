@@ -117,6 +117,7 @@ export function simulatedTools(world: ToolsWorld): SimulatedTools {
     waitForProof: (request) =>
       waitForProof({ ...request, prove, now: () => network.lan.clock.ticks, wait: (ms) => sleep(ms, request.signal) }),
     openMaster: async () => noMaster,
+    writeKnownHosts: async (folder) => folder,
     writeShim: async ({ folder, hostKeys: keys }) => {
       pins.set(folder, keys[0]!);
       return folder;

@@ -91,6 +91,7 @@ function play(
     tools: {
       ...realTools,
       openMaster: async () => noMaster,
+      writeKnownHosts: async () => '',
       writeShim: async () => '',
       runPhase: async () => {
         did.push({ $case: 'phase' });

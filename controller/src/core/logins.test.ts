@@ -7,8 +7,14 @@ import type { Plan } from './task-world.ts';
 
 const plan = { host: {} } as Plan;
 
+interface Opening {
+  readonly address: string;
+  readonly signal: AbortSignal;
+  readonly knownHosts: string;
+}
+
 function scene() {
-  const opened: { address: string; signal: AbortSignal }[] = [];
+  const opened: Opening[] = [];
   const ended: string[] = [];
   const removed: string[] = [];
   const timers: (() => void)[] = [];
@@ -23,9 +29,9 @@ function scene() {
         const path = `/folder${opened.length}`;
         return { path, keys: `${path}/keys`, shim: `${path}/shim`, remove: async () => void removed.push(path) };
       },
-      writeShim: async () => '',
-      async openMaster({ address, signal }: { address: string; signal: AbortSignal }): Promise<Master> {
-        opened.push({ address, signal });
+      writeKnownHosts: async (folder: string, keys: readonly string[]) => `${folder} ${keys.join()}`,
+      async openMaster({ address, signal, knownHosts }: Opening): Promise<Master> {
+        opened.push({ address, signal, knownHosts });
         if (state.hangs) await new Promise((resolve) => signal.addEventListener('abort', resolve));
         const { open } = state;
         return { open: open && !signal.aborted, lost: () => state.lost, close: () => void ended.push(address) };
@@ -53,6 +59,7 @@ test('one login serves the look, disko and the install', async () => {
   logins.begin(world, plan, life());
   const first = await logins.use(world, plan, life(), never);
   assert.deepEqual([first.controlPath, timers.length], ['/folder0/keys/login', 0]);
+  assert.equal(opened[0]!.knownHosts, '/folder0/shim ssh-ed25519 AAAA', 'the key of its agent is believed');
   await logins.done('m1', true);
   assert.equal(timers.length, 1);
   const second = await logins.use(world, plan, life(), never);

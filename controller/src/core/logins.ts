@@ -130,13 +130,13 @@ async function logIn(world: LoginWorld, plan: Plan, life: Life, signal: AbortSig
   const as = world.childUser;
   const folder = await tools.makeRunFolder(join(world.stateDir, 'run'));
   try {
-    await tools.writeShim({ folder: folder.shim, realSsh: world.realSsh, hostKeys: [sshHostKey] });
+    const knownHosts = await tools.writeKnownHosts(folder.shim, [sshHostKey]);
     const key = as === undefined ? world.runKey : await copyKey(world.runKey, folder.keys, 'run');
     if (as !== undefined) await giveFolder(folder, as);
     const controlPath = join(folder.keys, 'login');
     const master = await tools.openMaster({
       realSsh: world.realSsh,
-      knownHosts: join(folder.shim, 'known_hosts'),
+      knownHosts,
       keyFile: key.privateFile,
       address,
       controlPath,

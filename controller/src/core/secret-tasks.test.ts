@@ -88,6 +88,7 @@ function play(secrets: { key: SecretSource; file: SecretSource }) {
     tools: {
       ...realTools,
       openMaster: async () => noMaster,
+      writeKnownHosts: async () => '',
       writeShim: async () => '',
       installedHostKey: async () => ({ privateFile: '/k', publicKey: '', origin: 'kept' }),
       stageExtraFiles: async (path: string) => ({ path, remove: async () => {} }),

@@ -8,7 +8,7 @@ import { installedHostKey, type Keygen, type KeyPair } from '../install/keys.ts'
 import { openMaster } from '../install/master.ts';
 import { runPhase } from '../install/run.ts';
 import type { Secrets } from '../install/secrets.ts';
-import { writeShim } from '../install/shim.ts';
+import { writeKnownHosts, writeShim } from '../install/shim.ts';
 import { stageExtraFiles } from '../install/staging.ts';
 import { prove, scanHostKey, waitForProof } from '../install/verify.ts';
 import type { RunEvent } from '../machine/event.ts';
@@ -66,6 +66,7 @@ export const realTools = {
   scanHostKey,
   stageExtraFiles,
   waitForProof,
+  writeKnownHosts,
   writeShim,
 };
 export type TaskTools = typeof realTools;

@@ -27,11 +27,17 @@ const dropped = ['UserKnownHostsFile', 'GlobalKnownHostsFile', 'StrictHostKeyChe
 
 /** Writes `ssh` and `known_hosts` into the folder; returns the path of `ssh`. */
 export async function writeShim(request: ShimRequest): Promise<string> {
-  const knownHosts = join(request.folder, 'known_hosts');
-  await writeFile(knownHosts, knownHostsText(request.hostKeys), { mode: 0o600 });
+  const knownHosts = await writeKnownHosts(request.folder, request.hostKeys);
   const file = join(request.folder, 'ssh');
   await writeFile(file, shimText(request, knownHosts), { mode: 0o700 });
   await chmod(file, 0o700);
+  return file;
+}
+
+/** Writes `known_hosts` into the folder; returns its path. */
+export async function writeKnownHosts(folder: string, hostKeys: readonly string[]): Promise<string> {
+  const file = join(folder, 'known_hosts');
+  await writeFile(file, knownHostsText(hostKeys), { mode: 0o600 });
   return file;
 }
 

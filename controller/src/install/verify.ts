@@ -7,7 +7,7 @@ import { type Runner, runProgram } from '../child/program.ts';
 import { sleep } from '../clock.ts';
 import { onlyKey } from './keys.ts';
 import { wayFailure } from './relay-proxy.ts';
-import { knownHostsText, pinnedOptions } from './shim.ts';
+import { pinnedOptions, writeKnownHosts } from './shim.ts';
 import { proofCommand } from './staging.ts';
 
 export interface ProofRequest {
@@ -63,8 +63,7 @@ const defaultDeadlineMs = 20_000;
 export async function prove(request: ProofRequest): Promise<Proof> {
   const folder = await mkdtemp(join(request.folder, 'proof-'));
   try {
-    const knownHosts = join(folder, 'known_hosts');
-    await writeFile(knownHosts, knownHostsText([request.hostKey]), { mode: 0o600 });
+    const knownHosts = await writeKnownHosts(folder, [request.hostKey]);
     if (request.as !== undefined) request = await handOver(request, request.as, folder, knownHosts);
     let answer: Proof = { kind: 'no-way-in', detail: 'no key to log in with' };
     if (request.identities.length > 0) {
