@@ -5,21 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import type { Inventory } from '@nixie/proto/inventory';
-import { collectInventory } from './collect.ts';
+import { collectIdle, never } from './collect-idle.ts';
 import { mostFacterBytes, runFacter } from './facter.ts';
 import { server } from './fixtures/server.ts';
 import { layTree } from './lay-tree.ts';
 import { recordedSource } from './recorded.ts';
 import type { Source } from './source.ts';
 
-const never = new Promise<never>(() => {});
-
 async function collect(change: (source: Source) => Partial<Source>): Promise<Inventory> {
   const { root, remove } = layTree(server);
   try {
     const whole = recordedSource(root);
     const source = { ...whole, ...change(whole) };
-    return await collectInventory({ root, source, depth: 'full', sectionMs: 1200, slowMs: 1200, diskDeadlineMs: 1200 });
+    return await collectIdle({ root, source, depth: 'full', sectionMs: 1200, slowMs: 1200, diskDeadlineMs: 1200 });
   } finally {
     remove();
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { collectInventory } from './collect.ts';
+import { collectIdle, never } from './collect-idle.ts';
 import { multipath } from './fixtures/others.ts';
 import { type Laid, layTree } from './lay-tree.ts';
 import { codes, printed } from './printed.ts';
@@ -98,12 +98,11 @@ test('a device whose ways have all gone hangs, and costs only itself', async () 
   const { root, remove } = layTree(multipath);
   try {
     const whole = recordedSource(root);
-    const never = new Promise<never>(() => {});
     const source: Source = {
       ...whole,
       lookAt: (path, look) => (/mpatha|sde/.test(path) ? never : whole.lookAt(path, look)),
     };
-    const { disks, errors } = await collectInventory({ root, source, diskDeadlineMs: 50 });
+    const { disks, errors } = await collectIdle({ root, source, diskDeadlineMs: 50 });
     const of = (path: string) => disks.find((disk) => disk.path === path);
     assert.deepEqual([of('/dev/sde')?.hasData, of('/dev/sdf')?.hasData], [undefined, false]);
     // Its partition is there, whatever can be read.

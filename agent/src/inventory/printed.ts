@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { writeInventoryJson } from '@nixie/proto/inventory-json';
 import { check } from './check-schema.ts';
-import { collectInventory } from './collect.ts';
+import { collectIdle } from './collect-idle.ts';
 import { type Laid, layTree } from './lay-tree.ts';
 
 const schema = JSON.parse(readFileSync(new URL('../../../proto/inventory.schema.json', import.meta.url), 'utf8'));
@@ -12,7 +12,7 @@ const schema = JSON.parse(readFileSync(new URL('../../../proto/inventory.schema.
 export async function printed(machine: Laid, depth: 'quick' | 'full' = 'full'): Promise<any> {
   const { root, remove } = layTree(machine);
   try {
-    const told = JSON.parse(writeInventoryJson(await collectInventory({ root, depth })));
+    const told = JSON.parse(writeInventoryJson(await collectIdle({ root, depth })));
     assert.deepEqual(check(schema, told), []);
     return told;
   } finally {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { writeInventoryJson } from '@nixie/proto/inventory-json';
-import { collectInventory } from './collect.ts';
+import { collectIdle } from './collect-idle.ts';
 import { type Laid, layTree } from './lay-tree.ts';
 import { recordMachine } from './record-machine.ts';
 import { recordedSource } from './recorded.ts';
@@ -61,7 +61,7 @@ test('a recorded machine says the same again, and holds no more than what was re
     assert.match(said.join('\n'), /serial numbers/);
     const timeless = (text: string) => text.replace(/"collected_in_ms": \d+/, '');
     const told = readFileSync(join(into, 'inventory.json'), 'utf8').trimEnd();
-    const again = writeInventoryJson(await collectInventory({ root: into, depth: 'full' }));
+    const again = writeInventoryJson(await collectIdle({ root: into, depth: 'full' }));
     assert.equal(timeless(again), timeless(told));
 
     const inventory = JSON.parse(told);
@@ -90,7 +90,7 @@ test('a recorded machine says the same again, and holds no more than what was re
 test('no link of a tree leads out of it, and what is no tree is refused', async () => {
   const { root, remove } = layTree({ 'sys/class/dmi/id/sys_vendor': '→ /etc/hostname', 'nixie-record.json': '{' });
   try {
-    const errors = (await collectInventory({ root, source: folderSource(root) })).errors;
+    const errors = (await collectIdle({ root, source: folderSource(root) })).errors;
     assert.deepEqual(
       errors.find(({ section }) => section === 'system'),
       { section: 'system', path: '/sys/class/dmi/id/sys_vendor', code: 'outside' },

@@ -81,7 +81,12 @@ export function recordedSource(root: string): Source {
   const folder = folderSource(root);
   let record: Record;
   try {
-    record = JSON.parse(readFileSync(join(root, recordFile), 'utf8')) as Record;
+    const file = join(root, recordFile);
+    // A pipe would keep us for ever.
+    if (!statSync(file).isFile()) throw new Error('it is no file');
+    const read: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof read !== 'object' || read === null || Array.isArray(read)) throw new Error('found no object');
+    record = read as Record;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return folder;
     throw new Error(`read ${join(root, recordFile)}: ${(error as Error).message}`, { cause: error });
@@ -112,7 +117,7 @@ export function recordedSource(root: string): Source {
       return kernel_errors.map(([monotonicMs, severity, text]) => ({ monotonicMs, severity, text }));
     },
     lookAt: async (path, look) => {
-      if (disks === undefined) return look();
+      if (disks === undefined) return folder.lookAt(path, look);
       return readLook(Object.hasOwn(disks, path) ? disks[path]! : { error: 'not-recorded' });
     },
   };

@@ -1,5 +1,5 @@
 // Where the facts come from: the machine itself, or a tree that lies below a folder.
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { machine, networkInterfaces } from 'node:os';
 import { join, relative } from 'node:path';
 import { type Outcome, run } from '../child.ts';
@@ -58,7 +58,13 @@ export const machineSource: Source = {
   lookAt: (_, look) => look(),
 };
 
-/** The files below a folder and nothing else: no program is run, and no link leads out of it. */
+/** No file that a collector reads comes near it. */
+const mostFileBytes = 64 << 20;
+
+/**
+ * The files below a folder and nothing else: no program is run, and no link leads out of it. A pipe, which nobody may ever write to, and what
+ * is larger than any such file are not read: `no-file`, `too-large`.
+ */
 export function folderSource(root: string): Source {
   const inside = async (path: string): Promise<string> => {
     const [whole, base] = await Promise.all([realpath(join(root, path)), realpath(root)]);
@@ -69,7 +75,16 @@ export function folderSource(root: string): Source {
   };
   return {
     root,
-    read: async (path) => readFile(join(root, await inside(path))),
+    read: async (path) => {
+      const at = join(root, await inside(path));
+      const what = await stat(at);
+      // A folder is told as the system tells it.
+      if (!what.isFile() && !what.isDirectory())
+        throw Object.assign(new Error(`${path} is no file`), { code: 'no-file' });
+      if (what.size > mostFileBytes)
+        throw Object.assign(new Error(`${path} has ${what.size} bytes`), { code: 'too-large' });
+      return await readFile(at);
+    },
     list: async (path) => (await readdir(join(root, await inside(path)))).sort(),
     link: (path) => readlink(join(root, path)),
     real: async (path) => `/${await inside(path)}`,
@@ -78,6 +93,14 @@ export function folderSource(root: string): Source {
     now: () => undefined,
     addresses: () => new Map(),
     kernelErrors: async () => [],
-    lookAt: (_, look) => look(),
+    lookAt: async (path, look) => {
+      try {
+        await inside(path);
+      } catch (error) {
+        // Whoever looks has a word for what isn't there.
+        if ((error as NodeJS.ErrnoException).code === 'outside') return { partitions: [], signatures: [], error };
+      }
+      return await look();
+    },
   };
 }
