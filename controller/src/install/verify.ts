@@ -1,6 +1,6 @@
 // Proof: the machine at an address has the host key that we placed, and says itself which system it booted and runs. Over plain ssh, with the key
 // pinned. Used after an install, and before one: "is it already running?"
-import { chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, copyFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChildUser } from '../child/identity.ts';
 import { type Runner, runProgram } from '../child/program.ts';
