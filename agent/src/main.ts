@@ -22,6 +22,7 @@ import { hardwareParts } from './inventory/hardware-parts.ts';
 import { raiseLinks, raiseWorld } from './inventory/raise-links.ts';
 import { recordMachine } from './inventory/record-machine.ts';
 import { machineSource } from './inventory/source.ts';
+import { leave } from './leave.ts';
 import { live } from './life.ts';
 import { linkDisk } from './link-disk.ts';
 import { LogQueue } from './log-queue.ts';
@@ -265,13 +266,13 @@ function begin(): void {
   setLogVerbosity(logVerbosity.NONE);
   process.on('exit', killAllChildren);
   main().then(
-    (code) => process.exit(code),
+    (code) => leave(code),
     (error: unknown) => {
       // A defect is told with its place, anything else by its words.
       const defect = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
       const told = error instanceof Error ? (defect ? error.stack : error.message) : error;
       process.stderr.write(`nixie-agent: ${told}\n`);
-      process.exit(error instanceof UsageError ? 2 : 1);
+      leave(error instanceof UsageError ? 2 : 1);
     },
   );
 }
