@@ -14,6 +14,7 @@ import { lan, lan2, makeNetwork, type Network } from '../lab/net.ts';
 import { until } from '../lab/patience.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { startDhcpClient } from '../lab/udhcpc.ts';
 
 const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'dhcrelay', 'udhcpc', 'tcpdump']));
 const near = { mac: '52:54:00:93:00:01', address: '10.77.0.150', link: 'near' };
@@ -132,25 +133,12 @@ describe('Nixie as DHCP server, near and through a relay', { skip, timeout: 600_
 
   test('a client on our LAN gets its address, and renews it by unicast', async () => {
     const namespace = await plugIn(net.lan, near);
-    const words: string[] = [];
-    const client = start(udhcpc(namespace, 20), {
-      deadlineMs: 300_000,
-      onLine: (line, from) => from === 'out' && words.push(line),
-    });
-    const said = async (word: string): Promise<string> => {
-      const line = () => words.find((each) => each.startsWith(`${word} `));
-      await until(
-        word,
-        () => line() !== undefined,
-        () => words.join(' | '),
-      );
-      return line()!;
-    };
+    const client = startDhcpClient(udhcpc(namespace, 20));
     try {
       const given = `${near.address} 255.255.255.0 ${lan.router} ${lan.nixie} ${lan.nixie} 600`;
-      assert.equal(await said('bound'), `bound ${given}`);
-      client.signal('SIGUSR1');
-      assert.equal(await said('renew'), `renew ${given}`);
+      assert.equal(await client.said('bound'), `bound ${given}`);
+      client.renew();
+      assert.equal(await client.said('renew'), `renew ${given}`);
       const renewing = (packets: readonly Dhcp[]) => packets.filter(({ packet }) => packet.ciaddr === near.address);
       const renewals = renewing(await seenOf(near.mac, (packets) => allAnswered(renewing(packets))));
       // Told to renew, udhcpc asks the server itself, and on some runs everybody as well; each asking is answered alike.

@@ -11,13 +11,13 @@ import { planNetwork } from '../../controller/src/core/network.ts';
 import { makeScene } from '../../controller/src/core/scene.ts';
 import type { Life } from '../../controller/src/machine/life.ts';
 import { decodeDhcp, encodeDhcp, option } from '../../controller/src/wire/dhcp4/packet.ts';
-import { type Child, run, start } from '../lab/child.ts';
+import { run } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { lan, lan2, makeNetwork, type Network } from '../lab/net.ts';
-import { until } from '../lab/patience.ts';
 import { startRelay } from '../lab/relay.ts';
 import { ovmf } from '../lab/sockets/firmware-packets.ts';
 import { quiet, startTalker, type Talker } from '../lab/sockets/talker.ts';
+import { type DhcpClient, startDhcpClient } from '../lab/udhcpc.ts';
 
 const skip = skipUnless(needNetns, needPrograms(['ip', 'setpriv', 'dhcrelay', 'dnsmasq', 'udhcpc', 'tftp']));
 const known = '52:54:00:94:00:01';
@@ -236,26 +236,15 @@ describe('Nixie and foreign relays', { skip, timeout: 600_000 }, () => {
         `#!/bin/sh\n[ "$1" = bound ] && ip addr add "$ip/24" dev "$interface" && ip route replace default via "$router"\necho "$1 $ip $subnet $router $serverid $dns"\n`,
         { mode: 0o755 },
       );
-      const words: string[] = [];
-      const said = async (word: string): Promise<string> => {
-        const line = () => words.find((each) => each.startsWith(`${word} `));
-        await until(
-          word,
-          () => line() !== undefined,
-          () => words.join(' | '),
-        );
-        return line()!;
-      };
-      let client: Child | undefined;
+      let client: DhcpClient | undefined;
       try {
-        client = start(net.inside(machine, ['udhcpc', '-i', 'eth0', '-f', '-n', '-t', '20', '-T', '1', '-s', script]), {
-          deadlineMs: 300_000,
-          onLine: (line, from) => from === 'out' && words.push(line),
-        });
+        client = startDhcpClient(
+          net.inside(machine, ['udhcpc', '-i', 'eth0', '-f', '-n', '-t', '20', '-T', '1', '-s', script]),
+        );
         const given = `${leased} 255.255.255.0 ${router} ${lan.nixie} ${dns.join(' ')}`;
-        assert.equal(await said('bound'), `bound ${given}`);
-        client.signal('SIGUSR1');
-        assert.equal(await said('renew'), `renew ${given}`);
+        assert.equal(await client.said('bound'), `bound ${given}`);
+        client.renew();
+        assert.equal(await client.said('renew'), `renew ${given}`);
         const renewed = await doors.hear('the renewal', ({ seen }) => {
           const { asked, giaddr, subnet } = (seen ?? {}) as Record<string, unknown>;
           return asked === 'REQUEST' && giaddr === undefined && subnet === cidr;
