@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
@@ -83,6 +83,12 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
         said += bytes;
       });
       await until('its first steps', () => said.includes('Gathering'));
+      // It says so first and starts ssh then; a signal in between finds none that could live on.
+      const asks = () =>
+        readFileSync(at('calls'), 'utf8')
+          .split('\n')
+          .some((call) => /^ssh (?!.* -G )/.test(call));
+      await until('its ssh', asks);
       assert.deepEqual(said, '### Uploading install SSH keys ###\n### Gathering machine facts ###\n');
       const [work] = readdirSync(at('tmp'));
       assert.deepEqual(readdirSync(at('tmp', work!)).sort(), ['nixos-anywhere', 'nixos-anywhere.pub']);
