@@ -163,6 +163,40 @@ test('size probe frees its place; a stranger on the transfer port is not heard; 
   }, 1);
 });
 
+test('a datagram without a port to answer to (RFC 768) costs nothing and ends nothing', async (t) => {
+  const listener = await bound();
+  const address = '127.0.0.1';
+  let opened = 0;
+  const door = serveTftp({
+    listener,
+    interface: 'lo',
+    mtu: 1280,
+    files: new Map([['snponly.efi', file]]),
+    openSocket: async () => {
+      opened += 1;
+      return { socket: await bound() };
+    },
+    nowMs: () => performance.now(),
+    onSeen: () => {},
+  });
+  t.after(() => door.close());
+  for (const packet of [read('snponly.efi'), read('nothing'), { ...read('snponly.efi'), op: 'write' } as TftpPacket]) {
+    const bytes = Buffer.from(encodeTftp(packet));
+    listener.emit('message', bytes, { address, family: 'IPv4', port: 0, size: bytes.length });
+  }
+  assert.deepEqual(door.counters(), {
+    started: 0,
+    sent: 0,
+    probed: 0,
+    stopped: 0,
+    refused: 0,
+    repeated: 0,
+    malformed: 3,
+    active: 0,
+  });
+  assert.equal(opened, 0);
+});
+
 test('names as firmware writes them, and packed files are shared', () => {
   for (const name of ['boot/x.efi', '/boot/x.efi', '\\boot\\x.efi', '//boot\\x.efi'])
     assert.equal(tableName(name), 'boot/x.efi');

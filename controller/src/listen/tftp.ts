@@ -207,13 +207,19 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       return;
     }
     // Connected, the kernel drops what comes from anywhere else (RFC 1350 section 4 asks to check the source).
-    socket.connect(client.port, client.address, () => {
-      if (sessions.get(key) === session) act(transfer.start(nowMs()));
+    socket.connect(client.port, client.address, (error?: Error) => {
+      if (error !== undefined) unreachable(error.message);
+      else if (sessions.get(key) === session) act(transfer.start(nowMs()));
     });
   };
 
   parts.listener.on('message', (bytes, client) => {
     let request: ReturnType<typeof decodeTftp>;
+    // RFC 768: no port to answer to. Neither a send nor a connect takes it.
+    if (client.port === 0) {
+      count.malformed++;
+      return;
+    }
     try {
       request = decodeTftp(bytes);
     } catch {
