@@ -58,11 +58,11 @@ export class ServedHosts {
       changed,
       prepare: (hosts, evaluated) => world.prepare(onlyHosts(this.#config, hosts), evaluated),
     });
-    world.outside.onReload(() => this.#reload());
   }
 
-  /** Resolves when the first hosts are built; rejects when the flake as a whole can't be read. */
+  /** From now on it is read again when the operator says so. Resolves when the first hosts are built; rejects when the flake as a whole can't be read. */
   begin(): Promise<void> {
+    this.#world.outside.onReload(() => this.#reload());
     this.#settle();
     return this.roster.wish(this.#config.hosts);
   }
