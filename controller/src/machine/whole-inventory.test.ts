@@ -43,6 +43,17 @@ test('the full inventory of this boot, with what was read of the disks since', (
   assert.equal(wholeInventory(full, exchanged)?.disks[0]?.nixosHost, undefined);
 });
 
+test('a disk that a later look finds in use, or free again, is told so', () => {
+  const now = (inUse: boolean | undefined, mountedAt: string[]) =>
+    wholeInventory(
+      Inventory.fromPartial({ ...full, disks: [{ ...disk, inUse: !inUse }] }),
+      Inventory.fromPartial({ ...looked, disks: [{ ...disk, inUse, mountedAt }] }),
+    )!.disks.map((each) => [each.inUse, each.mountedAt]);
+  assert.deepEqual(now(true, ['/mnt']), [[true, ['/mnt']]]);
+  assert.deepEqual(now(false, []), [[false, []]]);
+  assert.deepEqual(now(undefined, []), [[undefined, []]]);
+});
+
 test('more than any machine has is not kept', () => {
   assert.equal(oversized(full), undefined);
   const nics = Array.from({ length: 1025 }, (_, i) => ({ name: `e${i}` }));

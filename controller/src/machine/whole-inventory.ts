@@ -36,6 +36,6 @@ export function wholeInventory(full: Inventory | undefined, quick: Inventory | u
 /** A look that was asked for is the later one. */
 function withContents(disk: Disk, looked: Disk | undefined): Disk {
   if (looked === undefined || looked.serial !== disk.serial || looked.sizeBytes !== disk.sizeBytes) return disk;
-  const { table, partitions, signatures, hasData, holders, mountedAt, nixosHost } = looked;
-  return { ...disk, table, partitions, signatures, hasData, holders, mountedAt, nixosHost };
+  const { table, partitions, signatures, hasData, holders, mountedAt, inUse, nixosHost } = looked;
+  return { ...disk, table, partitions, signatures, hasData, holders, mountedAt, inUse, nixosHost };
 }
