@@ -32,14 +32,14 @@ async function virtualisation(tree: Tree): Promise<string | undefined> {
 /** @param bootMac the card that the firmware booted from */
 export async function collectBoot(tree: Tree, bootMac: string | undefined): Promise<Boot> {
   const line = await tree.text('/proc/cmdline');
-  const uptime = Number.parseFloat((await tree.value('/proc/uptime')) ?? '');
+  const uptimeMs = Math.round(Number.parseFloat((await tree.value('/proc/uptime')) ?? '') * 1000);
   const arch = tree.source.arch();
   const now = tree.source.now();
   const rtc = await tree.count('/sys/class/rtc/rtc0/since_epoch');
   const efi = (await tree.real('/sys/firmware/efi')) !== undefined;
   return {
     bootId: (await tree.value('/proc/sys/kernel/random/boot_id')) ?? '',
-    uptimeMs: uptime >= 0 ? BigInt(Math.round(uptime * 1000)) : undefined,
+    uptimeMs: uptimeMs >= 0 && Number.isSafeInteger(uptimeMs) ? BigInt(uptimeMs) : undefined,
     kernel: await tree.value('/proc/sys/kernel/osrelease'),
     arch,
     // Only PCs ever had the other one.

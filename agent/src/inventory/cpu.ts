@@ -27,7 +27,7 @@ export async function collectCpu(tree: Tree): Promise<Cpu> {
   }
   const khz = await tree.count(`${base}/cpu0/cpufreq/cpuinfo_max_freq`);
   const listed = info.match(/^processor\s*:/gm)?.length;
-  const online = await list(tree, 'online');
+  const online = await tree.numbers(`${base}/online`);
   const firmware = await byFirmware(tree);
   return {
     vendor: first('vendor_id') ?? firmware.vendor ?? first('CPU implementer'),
@@ -44,17 +44,12 @@ export async function collectCpu(tree: Tree): Promise<Cpu> {
     stepping: first('stepping') ?? first('CPU revision'),
     microcode: first('microcode'),
     online,
-    present: await list(tree, 'present'),
-    possible: await list(tree, 'possible'),
+    present: await tree.numbers(`${base}/present`),
+    possible: await tree.numbers(`${base}/possible`),
     smtActive: await tree.flag(`${base}/smt/active`),
     caches: [],
     vulnerabilities: [],
   };
-}
-
-async function list(tree: Tree, name: string): Promise<string | undefined> {
-  const value = await tree.value(`${base}/${name}`);
-  return countList(value) === undefined ? undefined : value;
 }
 
 /** What the firmware calls the first processor (type 4, DSP0134 7.5): on ARM nobody else knows its name. */

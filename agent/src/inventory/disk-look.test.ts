@@ -38,6 +38,15 @@ test('GPT with a wrong checksum is still one', async () => {
   assert.equal((await look(disk)).partitions.length, 2);
 });
 
+test('the name of a GPT partition is text that somebody wrote: control bytes are dropped', async () => {
+  const disk = recordedDisk('gpt');
+  // The second entry; its file system's own label goes before the name, so that goes.
+  disk.write('\x1b[31mr\noot\x07 ', 1024 + 128 + 56, 'utf16le');
+  disk.fill(0, 9 * MiB, 11 * MiB);
+  const { partitions } = await look(disk);
+  assert.deepEqual([partitions[1]?.fs, partitions[1]?.label], [undefined, '[31mr oot']);
+});
+
 test('GPT on 4096 byte sectors, also when the disk says 512', async () => {
   const disk = Buffer.alloc(64 * MiB);
   disk.write('EFI PART', 4096, 'latin1');

@@ -112,8 +112,8 @@ async function collectDisk(
   disk.sizeBytes = BigInt(sectors) * 512n; // in 512 bytes whatever the disk's blocks are
   disk.byId = links.byId.get(disk.name) ?? [];
   disk.byPath = links.byPath.get(disk.name)?.[0];
-  disk.logicalBlockBytes = await tree.count(`${base}/queue/logical_block_size`);
-  disk.physicalBlockBytes = await tree.count(`${base}/queue/physical_block_size`);
+  disk.logicalBlockBytes = await tree.small(`${base}/queue/logical_block_size`, 1);
+  disk.physicalBlockBytes = await tree.small(`${base}/queue/physical_block_size`, 1);
   disk.rotational = await tree.flag(`${base}/queue/rotational`);
   disk.removable = await tree.flag(`${base}/removable`);
   disk.readOnly = await tree.flag(`${base}/ro`);

@@ -365,3 +365,34 @@ test('the same hardware has the same word whatever it runs, other hardware anoth
   ] as Laid[])
     assert.notEqual(await word(other), before, Object.keys(other)[0]);
 });
+
+test('numbers that no field can hold are absent', async () => {
+  const told = await printed({
+    ...laptop,
+    'proc/uptime': '18446744073709551616.00 1.00\n',
+    'sys/block/sda/queue/logical_block_size': '4294967296\n',
+    'sys/block/sda/queue/physical_block_size': '0\n',
+    'sys/devices/system/cpu/online': '0-99999999999999999999\n',
+  });
+  const disk = told.disks.find(({ name }: { name: string }) => name === 'sda');
+  assert.deepEqual([disk.logical_block_bytes, disk.physical_block_bytes], [undefined, undefined]);
+  assert.deepEqual([told.boot.uptime_ms, told.boot.arch, told.cpu.online], [undefined, 'x86_64', undefined]);
+  assert.ok(told.cpu.threads > 0 && told.cpu.threads < 10);
+  const endless = await printed({ ...laptop, 'proc/uptime': '9e999 1\n' });
+  assert.deepEqual([endless.boot.uptime_ms, endless.boot.arch], [undefined, 'x86_64']);
+});
+
+test('a list of processors is told whole, however long: cut off it would name fewer', async () => {
+  // Firmware of some makers numbers threads from socket to socket: the list of a node names each of its 112.
+  const even = Array.from({ length: 112 }, (_, index) => 2 * index).join(',');
+  const distances = Array.from({ length: 128 }, (_, index) => (index === 0 ? 10 : 21));
+  const { numa, cpu } = await printed({
+    ...laptop,
+    'sys/devices/system/node/node0/cpulist': `${even}\n`,
+    'sys/devices/system/node/node0/distance': `${distances.join(' ')}\n`,
+    'sys/devices/system/cpu/online': `${even}\n`,
+  });
+  assert.equal(numa[0].cpulist, even);
+  assert.deepEqual(numa[0].distances, distances);
+  assert.deepEqual([cpu.online, cpu.threads], [even, 112]);
+});

@@ -1,4 +1,5 @@
 // GPT (UEFI 2.10, 5.3) and DOS partition tables, from the first or last bytes of a disk.
+import { cleanText } from './text.ts';
 
 export interface Entry {
   readonly number: number;
@@ -52,7 +53,7 @@ export async function readGpt(header: Uint8Array, sectorBytes: number, size: num
     if (entry.subarray(0, 16).every((byte) => byte === 0)) continue;
     const [first, last] = [big(view(entry), 32), big(view(entry), 40)];
     if (!(first <= last) || !((last + 1) * sectorBytes <= size)) continue;
-    const label = Buffer.from(entry.subarray(56, 128)).toString('utf16le').split('\0')[0]!.toWellFormed().trim();
+    const label = cleanText(Buffer.from(entry.subarray(56, 128)).toString('utf16le').split('\0')[0]!);
     found.push({
       number: index + 1,
       start: first * sectorBytes,

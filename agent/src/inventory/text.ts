@@ -70,9 +70,10 @@ export function readBiosDate(text: string | undefined): string | undefined {
   return `${year!.length === 2 ? `19${year}` : year}-${month}-${day}`;
 }
 
-/** How many numbers a kernel list like `0-3,8` names; undefined when it is none. */
+/** How many numbers a kernel list like `0-3,8` names; undefined when it is none, or names some that no machine has. */
 export function countList(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text)) return undefined;
+  if (text === undefined || text.length > 65_536 || !/^\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?)*$/.test(text))
+    return undefined;
   return text.split(',').reduce((sum, part) => {
     const [from, to = from] = part.split('-').map(Number);
     return sum + Math.max(0, to! - from! + 1);

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { ReadError } from '@nixie/proto/inventory';
 import type { Source } from './source.ts';
-import { cleanText } from './text.ts';
+import { cleanText, countList } from './text.ts';
 
 /** How drivers say "there is none" or "I don't know": SCSI without WWN EINVAL, USB ENXIO, virtio EOPNOTSUPP, a link that is down EINVAL. */
 const quiet = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ENXIO', 'EOPNOTSUPP', 'ENOTSUP', 'ENODEV', 'ENODATA']);
@@ -58,6 +58,12 @@ export class Tree {
   async value(path: string): Promise<string | undefined> {
     const raw = await this.raw(path);
     return raw && cleanText(raw.toString('utf8'));
+  }
+
+  /** A list of the kernel's such as `0-3,8`, as it is: cut to the length of other texts it would be another one. */
+  async numbers(path: string): Promise<string | undefined> {
+    const list = (await this.text(path))?.trim();
+    return countList(list) === undefined ? undefined : list;
   }
 
   /** A count: digits only. `-1`, `unknown` and the like are absent. */
