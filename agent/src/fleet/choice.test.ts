@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ChunkSet } from '@nixie/proto/fleet';
 import fc from 'fast-check';
+import { Swarm } from '../../../controller/src/machine/swarm.ts';
 import { type Ask, Choice, type Failure, usualChoice } from './choice.ts';
 
 const size = 12;
@@ -80,6 +81,46 @@ test('when nothing comes it says so, and then helps itself', () => {
   assert.equal(choice.report(usualChoice.stuckMs).stuck, true);
   assert.deepEqual(all(choice, usualChoice.aloneMs - 1), []);
   assert.equal(all(choice, usualChoice.aloneMs).length, usualChoice.doorAsks);
+});
+
+test('once it is stuck, each chunk of the door is no reason to wait anew, but one of another machine is', () => {
+  const choice = new Choice(set(), half, 0);
+  const { stuckMs } = usualChoice;
+  choice.guided(guidance([]));
+  assert.equal(choice.report(stuckMs).stuck, true);
+  choice.guided(guidance([], [1]));
+  assert.equal(choice.report(stuckMs + 1).stuck, false, 'not while it has something to take');
+  choice.got(choice.next(stuckMs + 1)!, stuckMs + 9);
+  assert.equal(choice.report(stuckMs + 10).stuck, true);
+  choice.guided(guidance([peer(1, 2)]));
+  choice.got(choice.next(stuckMs + 10)!, stuckMs + 19);
+  assert.equal(choice.report(stuckMs + 20).stuck, false);
+  assert.equal(choice.report(2 * stuckMs + 19).stuck, true);
+});
+
+test('where machines reach each other not at all, and beside one that claims all and gives nothing, the door is soon enough', () => {
+  const many = 60;
+  const stepMs = 20;
+  for (const liar of [false, true]) {
+    const swarm = new Swarm(many, half);
+    const machines = [1, 2, 3].map((last) => ({
+      address: `10.0.0.${last}`,
+      choice: new Choice(new ChunkSet(many), half, 0),
+    }));
+    let now = 0;
+    for (; now < 600_000 && machines.some(({ choice }) => !choice.have.complete); now += stepMs) {
+      if (liar)
+        swarm.announce('10.0.0.9', { have: ChunkSet.full(many), port: 9, wants: 0, stuck: false, gaveUp: [] }, now);
+      for (const { address, choice } of machines) {
+        const have = ChunkSet.read(choice.have.text(), many);
+        choice.guided(swarm.announce(address, { have, port: 7483, ...choice.report(now) }, now)!);
+        for (let ask = choice.next(now); ask !== undefined; ask = choice.next(now))
+          if (ask.from.kind === 'door') choice.got(ask, now);
+          else choice.failed(ask, 'gone', now);
+      }
+    }
+    assert.ok(now < 15_000, `${liar ? 'beside a liar' : 'apart from each other'}: ${now / 1000} s`);
+  }
 });
 
 test('a door that fails is asked again later, and the tracker told', () => {

@@ -85,6 +85,8 @@ export class Choice {
   #copies: Uint16Array;
   /** When the last chunk came, or we began. */
   #movedAt: number;
+  /** It waited in vain once, and since then no other machine has sent anything: what the door sends is no reason to wait for them anew. */
+  #stuck = false;
   #deaf = 0;
   /** Failures of the door in a row, and when it may be asked again. */
   #doorFailures = 0;
@@ -127,7 +129,8 @@ export class Choice {
     if (this.have.complete) return { wants: 0, stuck: false, gaveUp };
     const wants = Math.max(0, this.#limits.doorAsks - this.#doorAsks - this.#toTake.length);
     const idle = this.#doorAsks + this.#toTake.length === 0;
-    return { wants, stuck: idle && now - this.#movedAt >= this.#limits.stuckMs, gaveUp };
+    if (idle && now - this.#movedAt >= this.#limits.stuckMs) this.#stuck = true;
+    return { wants, stuck: idle && this.#stuck, gaveUp };
   }
 
   guided({ peers, take }: Guidance): void {
@@ -253,6 +256,7 @@ export class Choice {
     const peer = from.kind === 'peer' ? this.#peers.get(keyOf(from)) : undefined;
     if (peer !== undefined) peer.failures = 0;
     if (from.kind === 'door') this.#doorFailures = 0;
+    else this.#stuck = false;
     this.have.add(chunk);
     this.#movedAt = now;
   }

@@ -72,7 +72,18 @@ test('one who is stuck gets what others have as well', () => {
   const all = Array.from({ length: chunks }, (_, i) => i);
   swarm.announce('a', says(all), 0);
   assert.deepEqual(swarm.announce('b', says([]), 1)!.take, []);
-  assert.equal(swarm.announce('b', says([], { stuck: true }), 2)!.take.length, 1);
+  assert.ok(swarm.announce('b', says([], { stuck: true }), 2)!.take.length > 0);
+});
+
+test('one who is stuck gets as many as he wants, as far as there are slots', () => {
+  const swarm = new Swarm(chunks, half);
+  const all = Array.from({ length: chunks }, (_, i) => i);
+  swarm.announce('a', says(all), 0);
+  const { take } = swarm.announce('b', says([], { stuck: true, wants: 3 }), 1)!;
+  assert.equal(new Set(take).size, 3);
+  const most = usualSwarm.slots + usualSwarm.stuckSlots;
+  const more = swarm.announce('c', says([], { stuck: true, wants: 16 }), 2)!;
+  assert.ok(take.length + more.take.length <= most);
 });
 
 test('one who has all is asked seldom and named to others', () => {

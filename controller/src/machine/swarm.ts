@@ -230,9 +230,12 @@ export class Swarm {
     while (this.#next < this.chunks && (this.#copies[this.#next]! > 0 || this.#coming[this.#next]! > 0)) this.#next++;
     for (let chunk = Math.max(first, this.#next); most > 0 && chunk <= last; chunk++)
       if (this.#copies[chunk] === 0 && this.#coming[chunk] === 0) tell(chunk);
-    if (said.stuck && take.length === 0 && most > 0) {
+    // Others may be out of its reach, or claim what they don't give: as many as it would take then.
+    const alone = said.stuck && take.length === 0;
+    while (alone && most > 0) {
       const wanted = this.#rarest({ first, last }, (chunk) => !member.have.has(chunk) && !member.taking.has(chunk));
-      if (wanted !== undefined) tell(wanted);
+      if (wanted === undefined) break;
+      tell(wanted);
     }
     return take;
   }
