@@ -168,6 +168,13 @@ export class Machines {
     }
   }
 
+  /** It left, or begins anew as another: what was said of it is no more. */
+  forget(host: string): void {
+    this.account.forgetLog(host);
+    this.account.log.remove(host);
+    this.trails.forget(host);
+  }
+
   /** Who waits for a build is on its way no more: another one may be woken in its place. */
   #waitsForBuild(host: string): () => void {
     const release = this.core.hold(host);
