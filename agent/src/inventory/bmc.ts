@@ -24,7 +24,8 @@ export async function collectBmc(tree: Tree): Promise<Bmc | undefined> {
   const at = `${platform}/${name}`;
   const hex = async (file: string): Promise<number | undefined> => {
     const value = await tree.hex(`${at}/${file}`, 1);
-    return value === undefined ? undefined : Number.parseInt(value, 16);
+    // Nothing but zeroes is "unspecified", and these two are reserved (IPMI 2.0, 20.1).
+    return value === undefined || /^(?:0+|0?fffff|ffff)$/.test(value) ? undefined : Number.parseInt(value, 16);
   };
   // A BCD digit each: 0x20 is 2.0 (7.39).
   const revision = told && numberAt(told, 5, 1);
@@ -35,7 +36,7 @@ export async function collectBmc(tree: Tree): Promise<Bmc | undefined> {
     firmware: name === undefined ? undefined : await tree.value(`${at}/firmware_revision`),
     manufacturerId: name === undefined ? undefined : await hex('manufacturer_id'),
     productId: name === undefined ? undefined : await hex('product_id'),
-    deviceId: name === undefined ? undefined : await tree.small(`${at}/device_id`),
+    deviceId: name === undefined ? undefined : await tree.small(`${at}/device_id`, 1),
     guid: name === undefined ? undefined : readUuid(await tree.value(`${at}/guid`)),
     interface: told && { 1: 'kcs', 2: 'smic', 3: 'bt', 4: 'ssif' }[numberAt(told, 4, 1) ?? 0],
     channels: device === undefined ? [] : await readChannels(tree),

@@ -10,7 +10,9 @@ export async function collectCpu(tree: Tree): Promise<Cpu> {
   const info = (await tree.text('/proc/cpuinfo')) ?? '';
   const first = (name: string): string | undefined => {
     const found = new RegExp(`^${name}\\s*:(.*)$`, 'm').exec(info)?.[1];
-    return found === undefined ? undefined : cleanText(found);
+    const value = found === undefined ? undefined : cleanText(found);
+    // The kernel's word for it, and what some hypervisors show in the place of a microcode's revision.
+    return value === undefined || /^(?:unknown|0xf{8})$/i.test(value) ? undefined : value;
   };
   const sockets = new Set<string>();
   const cores = new Set<string>();
@@ -25,7 +27,7 @@ export async function collectCpu(tree: Tree): Promise<Cpu> {
     sockets.add(socket);
     cores.add([socket, (await topology('die_id')) ?? '0', core].join());
   }
-  const khz = await tree.count(`${base}/cpu0/cpufreq/cpuinfo_max_freq`);
+  const khz = await tree.small(`${base}/cpu0/cpufreq/cpuinfo_max_freq`, 1000);
   const listed = info.match(/^processor\s*:/gm)?.length;
   const online = await tree.numbers(`${base}/online`);
   const firmware = await byFirmware(tree);

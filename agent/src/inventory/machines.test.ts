@@ -396,3 +396,29 @@ test('a list of processors is told whole, however long: cut off it would name fe
   assert.deepEqual(numa[0].distances, distances);
   assert.deepEqual([cpu.online, cpu.threads], [even, 112]);
 });
+
+test('what the kernel and a BMC write where they do not know is absent', async () => {
+  const { cpu } = await printed({
+    ...laptop,
+    'proc/cpuinfo':
+      'processor\t: 0\nvendor_id\t: unknown\ncpu family\t: 6\nmodel name\t: unknown\nstepping\t: unknown\nmicrocode\t: 0xffffffff\n',
+    'sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq': '0\n',
+  });
+  assert.deepEqual(
+    [cpu.vendor, cpu.model, cpu.stepping, cpu.microcode, cpu.max_mhz, cpu.family],
+    // What the firmware calls it counts then.
+    ['Intel(R) Corporation', '12th Gen Intel(R) Core(TM) i7-1260P', undefined, undefined, undefined, '6'],
+  );
+  const bmc = 'sys/devices/platform/ipmi_bmc.0';
+  const told = await printed({
+    ...server,
+    [`${bmc}/manufacturer_id`]: '0x000000\n',
+    [`${bmc}/product_id`]: '0xffff\n',
+    [`${bmc}/device_id`]: '0\n',
+    'sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq': '999999999999999\n',
+  });
+  assert.deepEqual(
+    [told.bmc.manufacturer_id, told.bmc.product_id, told.bmc.device_id, told.bmc.ipmi_version, told.cpu.max_mhz],
+    [undefined, undefined, undefined, '2.0', undefined],
+  );
+});
