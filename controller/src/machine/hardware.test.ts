@@ -127,6 +127,26 @@ for (const [name, change, want] of rows)
     assert.equal(hardwareDifferences(now, server).length, want.length);
   });
 
+test('what only one of the two knows of a part is no difference', () => {
+  const both = Inventory.fromPartial(server);
+  both.disks[0] = { ...both.disks[0]!, wwn: '0x9' };
+  const one = Inventory.fromPartial(both);
+  one.disks[0] = { ...one.disks[0]!, serial: undefined };
+  one.memory!.modules[0] = { ...one.memory!.modules[0]!, serial: undefined };
+  assert.deepEqual(hardwareDifferences(both, one), []);
+  assert.deepEqual(hardwareDifferences(one, both), []);
+  // A disk that says nothing of itself any more may be any disk.
+  one.disks[0] = { ...one.disks[0], wwn: undefined };
+  assert.equal(hardwareDifferences(both, one).length, 2);
+  // Two serial numbers under one worldwide name are two disks.
+  one.disks[0] = { ...one.disks[0], wwn: '0x9', serial: 'S9' };
+  assert.equal(hardwareDifferences(both, one).length, 2);
+  // Which of two it is nobody knows.
+  one.disks[0] = { ...one.disks[0], serial: undefined };
+  one.disks.push({ ...one.disks[0] });
+  assert.equal(hardwareDifferences(both, one).length, 3);
+});
+
 const disk = fc.record({
   path: fc.constantFrom('/dev/sda', '/dev/sdb'),
   name: fc.constant('sda'),

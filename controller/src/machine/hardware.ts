@@ -37,33 +37,69 @@ function values<T extends object>(
   });
 }
 
-/** By what identifies a part: those that are gone, those that are new. Equal parts are counted. */
+/**
+ * By what identifies a part: those that are gone, those that are new. Equal parts are counted.
+ * @param alike for parts with other keys, because one of the two inventories knows more: the same part. Of several that could be it none is
+ */
 function parts<T>(
   what: string,
   recorded: readonly T[],
   now: readonly T[],
   key: (part: T) => string,
   words: (part: T) => string,
+  alike: (was: T, is: T) => boolean = () => false,
 ): string[] {
   const missing = (from: readonly T[], others: readonly T[]): T[] => {
     const left = new Map<string, number>();
     for (const part of others) left.set(key(part), (left.get(key(part)) ?? 0) + 1);
-    return from.filter((part) => {
+    // In an order of their own: which of two with one key is left over must not depend on that of the list.
+    const ordered = from.map((part) => ({ part, text: inFull(part) })).sort((a, b) => (a.text < b.text ? -1 : 1));
+    const gone = new Set<T>();
+    for (const { part } of ordered) {
       const count = left.get(key(part)) ?? 0;
       left.set(key(part), count - 1);
-      return count <= 0;
-    });
+      if (count <= 0) gone.add(part);
+    }
+    return from.filter((part) => gone.has(part));
+  };
+  const [gone, added] = [missing(recorded, now), missing(now, recorded)];
+  const twins = new Map<T, T[]>();
+  // So many of each are another machine.
+  if (gone.length * added.length < 65_536)
+    for (const was of gone)
+      for (const is of added)
+        if (alike(was, is)) {
+          twins.set(was, [...(twins.get(was) ?? []), is]);
+          twins.set(is, [...(twins.get(is) ?? []), was]);
+        }
+  const found = (part: T): boolean => {
+    const [twin, ...others] = twins.get(part) ?? [];
+    return twin !== undefined && others.length === 0 && twins.get(twin)?.length === 1;
   };
   return [
-    ...missing(recorded, now).map((part) => `${what} ${words(part)} is gone`),
-    ...missing(now, recorded).map((part) => `${what} ${words(part)} is new`),
+    ...gone.filter((part) => !found(part)).map((part) => `${what} ${words(part)} is gone`),
+    ...added.filter((part) => !found(part)).map((part) => `${what} ${words(part)} is new`),
   ];
+}
+
+function inFull(part: unknown): string {
+  return JSON.stringify(part, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
 }
 
 function disks(recorded: readonly Disk[], now: readonly Disk[]): string[] {
   // Media come and go.
   const fixed = (all: readonly Disk[]) => all.filter((disk) => disk.removable !== true);
-  return parts('disk', fixed(recorded), fixed(now), diskKey, diskWords);
+  return parts('disk', fixed(recorded), fixed(now), diskKey, diskWords, sameDisk);
+}
+
+/** By a number that both know; one that says none of itself may be any disk of that size. */
+function sameDisk(a: Disk, b: Disk): boolean {
+  const plain = ({ serial, wwn }: Disk) => [serial?.trim().toLowerCase(), wwn?.trim().toLowerCase()];
+  const known = plain(a).flatMap((was, i) => {
+    const is = plain(b)[i];
+    return was && is ? [was === is] : [];
+  });
+  return a.sizeBytes === b.sizeBytes && known.length > 0 && known.every((same) => same);
 }
 
 /** Without a number of its own a disk is told by its place and size. */
@@ -91,7 +127,8 @@ function memory(recorded: Inventory, now: Inventory): string[] {
   const fitted = (all: readonly MemoryModule[] | undefined) =>
     (all ?? []).filter((each) => each.fitted !== false && each.sizeBytes !== undefined);
   const [before, after] = [fitted(was?.modules), fitted(is?.modules)];
-  if (before.length > 0 && after.length > 0) return parts('memory module', before, after, moduleKey, moduleWords);
+  if (before.length > 0 && after.length > 0)
+    return parts('memory module', before, after, moduleKey, moduleWords, sameModule);
   if (was?.physicalBytes !== undefined && is?.physicalBytes !== undefined)
     return was.physicalBytes === is.physicalBytes ? [] : [memoryWords(was.physicalBytes, is.physicalBytes)];
   // What is usable differs a little between kernels.
@@ -107,6 +144,11 @@ function memoryWords(was: bigint, is: bigint): string {
 
 function moduleKey(each: MemoryModule): string {
   return [each.locator, each.bank, each.sizeBytes, each.serial].map((part) => String(part ?? '').trim()).join(' ');
+}
+
+function sameModule(a: MemoryModule, b: MemoryModule): boolean {
+  const place = (each: MemoryModule) => moduleKey({ ...each, serial: undefined });
+  return place(a) === place(b) && (!a.serial?.trim() || !b.serial?.trim());
 }
 
 function moduleWords(each: MemoryModule): string {
