@@ -106,7 +106,15 @@ let runs = 0;
 async function fetchFirst(
   image: Image,
   port: number,
-  more: { controllers?: string; first?: string; seconds?: number; folder?: string; words?: string } = {},
+  more: {
+    controllers?: string;
+    first?: string;
+    seconds?: number;
+    folder?: string;
+    words?: string;
+    chunkSeconds?: number;
+    before?: string;
+  } = {},
 ): Promise<Ran> {
   const place = join(image.folder, `run${runs++}`);
   const folder = more.folder ?? join(place, 'work');
@@ -115,7 +123,10 @@ async function fetchFirst(
   const { first = image.words.first, controllers = '127.0.0.1:7481', seconds = 30 } = more;
   const usual = `quiet nixie.controller=${controllers} nixie.fingerprint=00 nixie.image=${image.words.image} nixie.first=${first}\n`;
   writeFileSync(join(place, 'cmdline'), more.words ?? usual);
-  const argv = ['busybox', 'sh', script, folder, root, join(place, 'cmdline'), String(seconds), String(port), '0'];
+  const words = [script, folder, root, join(place, 'cmdline'), String(seconds), String(port), '0'];
+  if (more.chunkSeconds !== undefined) words.push(String(more.chunkSeconds));
+  const begin = more.before === undefined ? [] : ['sh', '-c', `${more.before}; exec busybox sh "$@"`, 'sh'];
+  const argv = ['busybox', ...(begin.length === 0 ? ['sh'] : begin), ...words];
   const { code, stderr } = await run(argv, { accept: true });
   // Only who succeeded goes on serving.
   const file = join(folder, 'server');
@@ -252,6 +263,59 @@ test('a door whose chunks are wrong, cut, endless, slow or absent', { skip }, as
     const left = readdirSync(join(ran.folder, 'part')).length + readdirSync(join(ran.folder, 'served/c')).length;
     assert.equal(left, 0, `${name}: nothing of it stays in memory`);
   }
+});
+
+test('a door that is too slow for so many chunks at once is asked for fewer, and longer', { skip }, async (t) => {
+  const image = await makeImage(t);
+  const open = new Set<{ response: ServerResponse; rest: Buffer }>();
+  // 1 MiB a second, for all together
+  const sending = setInterval(() => {
+    const each = Math.ceil(MiB / 10 / Math.max(1, open.size));
+    for (const one of open) {
+      one.response.write(one.rest.subarray(0, each));
+      one.rest = one.rest.subarray(each);
+      if (one.rest.length === 0 && open.delete(one)) one.response.end();
+    }
+  }, 100);
+  t.after(() => clearInterval(sending));
+  const slow: Answer = (request, response) => {
+    const { at, bytes } = chunkPlace({ bytes: image.bytes.length }, Number(request.url?.split('/').at(-1)));
+    const one = { response, rest: image.bytes.subarray(at, at + bytes) };
+    open.add(one);
+    response.on('close', () => open.delete(one));
+  };
+  const port = await hostile(t, 0, '127.0.0.1', withManifest(image, slow));
+  const ran = await fetchFirst(image, port, { seconds: 12, chunkSeconds: 2 });
+  assertRight(ran, image);
+  assert.doesNotMatch(ran.said, /no room/, 'what was cut off is no lack of memory');
+});
+
+test('who waited for others in vain says so until one of them sends something', { skip }, async (t) => {
+  const image = await makeImage(t);
+  const stuck: string[] = [];
+  const tracker: Answer = (_, response, body) => {
+    const now = /^stuck (\d)$/m.exec(body)?.[1] ?? '';
+    const have = /^have(.*)$/m.exec(body)?.[1]?.split(' ') ?? [];
+    stuck.push(now);
+    const next = [2, 3, 4, 5].find((chunk) => !have.includes(String(chunk)));
+    response.end(now === '1' ? `again 10\n${next} door\n` : `again 500\n${next} 127.0.0.8:1\n`);
+  };
+  const port = await hostile(t, 0, '127.0.0.1', withManifest(image, rightChunk(image), tracker));
+  assertRight(await fetchFirst(image, port), image);
+  const since = stuck.indexOf('1');
+  assert.ok(since > 0);
+  assert.ok(
+    stuck.slice(since).every((each) => each === '1'),
+    stuck.join(' '),
+  );
+});
+
+test('what finds no room in memory is told as that', { skip }, async (t) => {
+  const image = await makeImage(t);
+  const port = await hostile(t, 0, '127.0.0.1', withManifest(image, rightChunk(image)));
+  const ran = await fetchFirst(image, port, { seconds: 3, before: 'ulimit -f 1000' });
+  assertNothing(ran);
+  assert.equal(ran.said.match(/no room for the installer in memory/g)?.length, 1, ran.said);
 });
 
 test('a tracker that names liars, the dead, nonsense or commands costs time only', { skip }, async (t) => {
