@@ -18,6 +18,7 @@ import { type Endpoint, endpointText, type JoinToken, relayHelloText } from '../
 import { Connections, type OutgoingCarry } from './connections.ts';
 import { Outbox, type Said } from './outbox.ts';
 import { OtherController, reach } from './pin.ts';
+import { mostUnderWay, UplinkRate } from './uplink-rate.ts';
 
 export type { Said } from './outbox.ts';
 
@@ -103,8 +104,7 @@ export const channelOptions = {
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.max_send_message_length': mostMessageBytes,
   'grpc.max_receive_message_length': mostMessageBytes,
-  // What is under way at 100 Mbit/s and 160 ms; the default of 64 KiB would make every uplink slow.
-  'grpc-node.flow_control_window': 2 << 20,
+  'grpc-node.flow_control_window': mostUnderWay,
 };
 
 /** A challenge comes within this time, and a welcome. */
@@ -117,6 +117,7 @@ export function openLink(options: LinkOptions): Link {
   const closing = new AbortController();
   let current: { client: RelayServiceClient; credential: Metadata } | undefined;
   const ticket = new Ticket();
+  const rate = new UplinkRate(() => performance.now());
   let pump = () => {};
 
   const connections = new Connections({
@@ -134,7 +135,8 @@ export function openLink(options: LinkOptions): Link {
   /** One link from its first byte to its last. */
   const once = async (): Promise<LinkDown> => {
     const credentials = new PinnedCredentials(token.fingerprint, ticket);
-    const client = new RelayServiceClient(endpointText(endpoint), credentials, channelOptions);
+    const channel = { ...channelOptions, 'grpc-node.flow_control_window': rate.underWay() };
+    const client = new RelayServiceClient(endpointText(endpoint), credentials, channel);
     try {
       await reach(client, credentials, endpoint, token.fingerprint, closing.signal);
     } catch (error) {
@@ -282,7 +284,8 @@ export function openLink(options: LinkOptions): Link {
     async fetch(what, offset, signal) {
       if (current === undefined) throw new FetchFailed('link', 'fetch: there is no link to the controller');
       const { client, credential } = current;
-      return await fetchOver(client, credential, { what, offset: BigInt(offset) }, signal);
+      const fetched = await fetchOver(client, credential, { what, offset: BigInt(offset) }, signal);
+      return { ...fetched, body: counted(fetched.body, () => rate.begins(fetched.totalBytes - offset)) };
     },
     carryMachine: (socket, from) => connections.carryMachine(socket, from),
     async close() {
@@ -308,6 +311,21 @@ function pumpInto(stream: ClientDuplexStream<FromRelay, ToRelay>, outbox: Outbox
     }
   };
   return pump;
+}
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  begin: () => ReturnType<UplinkRate['begins']>,
+): AsyncGenerator<Uint8Array> {
+  const counter = begin();
+  try {
+    for await (const piece of body) {
+      counter.came(piece.length);
+      yield piece;
+    }
+  } finally {
+    counter.ends();
+  }
 }
 
 async function fetchOver(
