@@ -105,6 +105,11 @@ export function carry(stream: CarriedStream, socket: Socket, close: (why: string
     gone(() => saidAll, 'the stream was closed'),
   );
   stream.on('error', (error) => finish(error.message));
+  if (socket.destroyed) {
+    // Its end was told before anybody here listened. Later: whoever asks holds nothing yet that he could end.
+    queueMicrotask(() => finish('the connection was closed'));
+    return { ended: ended.promise, break: finish };
+  }
   socket.setKeepAlive(true, 30_000);
   // Either may have been held back until now.
   socket.resume();
