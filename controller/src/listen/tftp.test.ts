@@ -6,16 +6,16 @@ import type { TransferTiming } from '../wire/tftp/transfer.ts';
 import type { Seen } from './seen.ts';
 import { PackedFiles, serveTftp, tableName } from './tftp.ts';
 
-function bound(): Promise<dgram.Socket> {
+function bound(address = '127.0.0.1'): Promise<dgram.Socket> {
   return new Promise((resolve) => {
     const socket = dgram.createSocket('udp4');
-    socket.bind(0, '127.0.0.1', () => resolve(socket));
+    socket.bind(0, address, () => resolve(socket));
   });
 }
 
 /** A client whose received packets can be awaited in order. */
-async function client(server: number) {
-  const socket = await bound();
+async function client(server: number, address?: string) {
+  const socket = await bound(address);
   const inbox: { packet: TftpPacket; port: number }[] = [];
   let wake = (): void => {};
   socket.on('message', (bytes, from) => {
@@ -161,6 +161,27 @@ test('size probe frees its place; a stranger on the transfer port is not heard; 
     one.close();
     two.close();
   }, 1);
+});
+
+test('an address that has filled the table gives way to one that has few transfers', async (t) => {
+  await withDoor(async (port, seen, counters) => {
+    const greedy = await Promise.all(Array.from({ length: 20 }, () => client(port)));
+    t.after(() => {
+      for (const one of greedy) one.close();
+    });
+    for (const one of greedy) one.send(read('snponly.efi', [['tsize', '0']]));
+    for (const one of greedy) assert.equal((await one.next()).packet.op, 'oack');
+    const more = await client(port);
+    t.after(() => more.close());
+    more.send(read('snponly.efi'));
+    assert.equal((await more.next()).packet.op, 'error', 'it has many already');
+    const other = await client(port, '127.0.0.2');
+    t.after(() => other.close());
+    other.send(read('snponly.efi'));
+    assert.equal((await other.next()).packet.op, 'data');
+    assert.equal((counters() as Record<string, number>).active, 20);
+    assert.equal(seen.filter(({ why }) => why === 'gave-way').length, 1);
+  }, 20);
 });
 
 test('a datagram without a port to answer to (RFC 768) costs nothing and ends nothing', async (t) => {

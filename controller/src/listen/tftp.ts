@@ -55,6 +55,8 @@ export interface TftpDoor {
 /** Blocks in flight: 64 of 1468 bytes are 94 kB, less than a socket's usual send buffer. */
 const maxWindowSize = 64;
 const packedBytesKept = 64 << 20;
+/** Firmware has one transfer at a time, and a few that it has left. Who has no more keeps them when there is no room for others. */
+const fairTransfers = 8;
 /** Sent five times, a block is worth telling: after seven seconds, or one where the round trip is known, of thirty until the transfer is given up. */
 const resentWorthTelling = 4;
 
@@ -97,7 +99,9 @@ export function serveTftp(parts: TftpParts): TftpDoor {
   const { maxTransfers = 1000, nowMs } = parts;
   const count = { started: 0, sent: 0, probed: 0, stopped: 0, refused: 0, repeated: 0, malformed: 0 };
   /** By the client's address and port. */
-  const sessions = new Map<string, { stop(): void }>();
+  const sessions = new Map<string, { readonly address: string; stop(why: 'closed' | 'gave-way'): void }>();
+  /** How many each address has. */
+  const held = new Map<string, number>();
   const packed = new PackedFiles();
   const blockSizes = new BlockSizes();
   let closed = false;
@@ -114,15 +118,37 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     parts.listener.send(encodeTftp({ op: 'error', code, message }), to.port, to.address, () => {}); // lost or not, the client asks again
   };
 
+  const forget = (key: string, address: string): void => {
+    sessions.delete(key);
+    const left = (held.get(address) ?? 1) - 1;
+    if (left > 0) held.set(address, left);
+    else held.delete(address);
+  };
+
+  /** For an address that has few transfers the oldest of the one that has most is given up: nobody is to keep out all others. */
+  const makeRoom = (address: string): boolean => {
+    if ((held.get(address) ?? 0) >= fairTransfers) return false;
+    const [most, number] = [...held].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    if (number <= fairTransfers) return false;
+    for (const session of sessions.values()) {
+      if (session.address !== most) continue;
+      session.stop('gave-way');
+      break;
+    }
+    return sessions.size < maxTransfers;
+  };
+
   const begin = async (client: dgram.RemoteInfo, name: string, file: Uint8Array, options: readonly TftpOption[]) => {
     const key = `${client.address}:${client.port}`;
     let stopped = false;
     const session = {
-      stop: () => {
+      address: client.address,
+      stop: (_why: 'closed' | 'gave-way') => {
         stopped = true;
       },
     };
     sessions.set(key, session);
+    held.set(client.address, (held.get(client.address) ?? 0) + 1);
     count.started++;
     const seen = { interface: parts.interface, address: client.address };
     parts.onSeen({ kind: 'tftp-started', ...seen, detail: name });
@@ -132,7 +158,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     try {
       opened = await parts.openSocket();
     } catch (error) {
-      sessions.delete(key);
+      forget(key, client.address);
       count.stopped++;
       parts.onSeen({ kind: 'tftp-stopped', ...seen, why: 'no-socket', detail: `${name}: ${(error as Error).message}` });
       return;
@@ -160,7 +186,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
 
     const finish = (kind: 'tftp-sent' | 'tftp-probed' | 'tftp-stopped', why: string, detail?: string): void => {
       if (sessions.get(key) !== session) return;
-      sessions.delete(key);
+      forget(key, client.address);
       clearTimeout(timer);
       socket.close();
       if (kind === 'tftp-sent') count.sent++;
@@ -183,7 +209,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
       if (worthTelling) parts.onSeen({ kind: 'tftp-resending', ...seen, detail: name, ...reached() });
       act(step);
     };
-    session.stop = () => finish('tftp-stopped', 'closed');
+    session.stop = (why) => finish('tftp-stopped', why);
     const act = (step: TransferStep): void => {
       if (!step.send.every(send)) unreachable('nobody listens there any more');
       else if (step.end === 'sent') finish('tftp-sent', step.end);
@@ -241,7 +267,8 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     const name = tableName(request.name);
     const file = parts.files.get(name);
     if (!file) refuse(client, tftpError.notFound, 'no such file', 'unknown-name', request.name);
-    else if (sessions.size >= maxTransfers) refuse(client, tftpError.notDefined, 'too many transfers', 'busy', name);
+    else if (sessions.size >= maxTransfers && !makeRoom(client.address))
+      refuse(client, tftpError.notDefined, 'too many transfers', 'busy', name);
     else void begin(client, name, file, request.options);
   });
   parts.listener.on('error', () => {}); // an ICMP error for a refusal that nobody waited for
@@ -250,7 +277,7 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     counters: () => ({ ...count, active: sessions.size }),
     async close() {
       closed = true;
-      for (const session of [...sessions.values()]) session.stop();
+      for (const session of [...sessions.values()]) session.stop('closed');
       await new Promise<void>((resolve) => parts.listener.close(() => resolve()));
     },
   };
