@@ -31,6 +31,11 @@ export function tooMuch({ sha256, bytes }: CacheRef): WrongContent {
 
 /** Nothing came for so long: the fetch is given up, and begun anew from there. Milliseconds. */
 export const stalledMs = 30_000;
+/**
+ * An archive of the store has no middle: the controller makes all of it and passes over what comes before the offset, so fast at least. Without this
+ * the rest of a large one would be given up before its first byte, for ever. Bytes a millisecond.
+ */
+const passedOver = 10_000;
 
 /** @throws when the uplink fails, or nothing comes for too long. A source that heeds no signal holds nobody */
 export async function* fetchPieces(
@@ -52,11 +57,13 @@ export async function* fetchPieces(
   });
   stopped.catch(() => undefined);
   const pieces = world.fetch(what, offset, stop.signal)[Symbol.asyncIterator]();
+  let patienceMs = stalledMs + (what.$case === 'nar' ? Math.ceil(offset / passedOver) : 0);
   try {
     for (;;) {
-      const off = world.after(stalledMs, onAbort);
+      const off = world.after(patienceMs, onAbort);
       const next = await Promise.race([pieces.next(), stopped]).finally(off);
       if (next.done === true) return;
+      patienceMs = stalledMs;
       world.fetched(next.value.length);
       yield next.value;
     }
