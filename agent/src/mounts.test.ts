@@ -55,3 +55,29 @@ test('bytes are asked of each device once, and of none when nothing is mounted',
     remove();
   }
 });
+
+test('a file system that does not answer is asked once, however often it is looked at', async () => {
+  const { root, mounts, remove } = tree();
+  try {
+    mounts('/dev/vda2 /mnt ext4 rw 0 0\n');
+    let asked = 0;
+    let answer = (_: { blocks: number; bfree: number; bsize: number }): void => {};
+    const ask = () => {
+      asked += 1;
+      return new Promise<{ blocks: number; bfree: number; bsize: number }>((resolve) => {
+        answer = resolve;
+      });
+    };
+    for (let look = 0; look < 5; look += 1) assert.equal(await landedBytes(root, 1, ask), undefined);
+    assert.equal(asked, 1);
+    answer({ blocks: 10, bfree: 4, bsize: 512 });
+    const late = landedBytes(root, 60_000, ask);
+    assert.equal(await late, 3072);
+    const next = landedBytes(root, 60_000, ask);
+    assert.equal(asked, 2);
+    answer({ blocks: 10, bfree: 3, bsize: 512 });
+    assert.equal(await next, 3584);
+  } finally {
+    remove();
+  }
+});

@@ -30,23 +30,33 @@ export function installMounts(root: string): Mount[] {
   }
 }
 
+type Asking = (path: string) => Promise<{ readonly blocks: number; readonly bfree: number; readonly bsize: number }>;
+
+/** Not answered yet, by path: one that hangs keeps one of libuv's threads, and not one more with each look. */
+const unanswered = new Map<string, Promise<number>>();
+
+function usedAt(path: string, ask: Asking): Promise<number> {
+  const before = unanswered.get(path);
+  if (before !== undefined) return before;
+  const answer = ask(path)
+    .then(({ blocks, bfree, bsize }) => (blocks - bfree) * bsize)
+    .finally(() => unanswered.delete(path));
+  unanswered.set(path, answer);
+  return answer;
+}
+
 /**
  * Bytes in use on the file systems that take the store: /mnt and what is mounted at /mnt/nix and below, each device once.
  * Undefined when nothing is mounted or nothing could be asked in time (a disk that hangs must not hang us).
  */
-export async function landedBytes(root: string, timeoutMs = 2000): Promise<number | undefined> {
+export async function landedBytes(root: string, timeoutMs = 2000, ask: Asking = statfs): Promise<number | undefined> {
   const devices = new Map<string, string>();
   for (const { device, at, type } of installMounts(root)) {
     if (['proc', 'sysfs', 'devtmpfs', 'efivarfs', 'devpts', 'cgroup2'].includes(type)) continue;
     if (at === '/mnt' || at === '/mnt/nix' || at.startsWith('/mnt/nix/')) devices.set(device, at);
   }
   if (devices.size === 0) return undefined;
-  const asked = Promise.all(
-    [...devices.values()].map(async (at) => {
-      const { blocks, bfree, bsize } = await statfs(join(root, at));
-      return (blocks - bfree) * bsize;
-    }),
-  ).then(
+  const asked = Promise.all([...devices.values()].map((at) => usedAt(join(root, at), ask))).then(
     (used) => used.reduce((sum, bytes) => sum + bytes, 0),
     () => undefined,
   );
