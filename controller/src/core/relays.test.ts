@@ -130,6 +130,29 @@ test('an acknowledgement by an earlier link is worth nothing', async () => {
   assert.equal(await settled(waiting), true);
 });
 
+test('on an uplink that takes long for a plan no other follows before it has left, whatever is decided', () => {
+  const { relays, plans, link, decide, pass } = lab();
+  let busy = true;
+  const slow = link();
+  Object.defineProperty(slow, 'busy', { get: () => busy });
+  relays.up(slow);
+  for (let i = 0; i < 30; i++) {
+    decide(`b${i}`);
+    pass(950);
+  }
+  assert.equal(plans.length, 1);
+  // It has left, and isn't taken: the next one follows, once.
+  busy = false;
+  pass(2000);
+  assert.deepEqual(
+    plans.map(({ cacheKey }) => cacheKey),
+    ['a', 'b29'],
+  );
+  relays.planTaken('rack7', 1002n);
+  pass(10_000);
+  assert.equal(plans.length, 2);
+});
+
 test('a wait ends at its signal', async () => {
   const { relays } = lab();
   const stop = new AbortController();

@@ -17,6 +17,8 @@ export interface RelayLink {
   readonly interfaces: readonly RelayInterface[];
   /** Milliseconds since it said anything; it does so every few seconds. Absent: not counted. */
   readonly silentMs?: number;
+  /** The plan that was sent last has not left yet: the uplink is slow, and each is whole. Absent: it isn't known. */
+  readonly busy?: boolean;
   sendPlan(plan: BootPlan): void;
   /** @throws NotLooked */
   find(macs: readonly Mac[], deadlineMs: number): Promise<readonly string[]>;
@@ -80,7 +82,7 @@ interface Known {
 
 /** Changes of this time go into one plan, milliseconds. */
 const gatherMs = 50;
-/** A plan that isn't taken after so long is followed by the next one all the same, milliseconds. */
+/** A plan that isn't taken after so long is followed by the next one all the same, once it has left. Milliseconds. */
 const takeMs = 2000;
 const findMs = 15_000;
 /** Two words of its state are missing. */
@@ -239,7 +241,7 @@ export class Relays {
       sentAt: Number.NEGATIVE_INFINITY,
       lastSentAt: Number.NEGATIVE_INFINITY,
       follows: false,
-      off: () => {},
+      off: nothing,
       losses: 0,
       lostAt: Number.NEGATIVE_INFINITY,
       text: undefined,
@@ -266,9 +268,11 @@ export class Relays {
     if (text === known.text && !known.follows) return known.version;
     const now = this.#world.ticks();
     const left = known.lastSentAt + takeMs - now;
-    if (known.text !== undefined && known.taken < known.version && left > 0) {
-      if (!known.follows)
-        known.off = this.#world.after(left, () => {
+    const waitMs = left > 0 ? left : link.busy === true ? takeMs : 0;
+    if (known.text !== undefined && known.taken < known.version && waitMs > 0) {
+      if (known.off === nothing)
+        known.off = this.#world.after(waitMs, () => {
+          known.off = nothing;
           // Whatever the other clock says.
           known.lastSentAt = Number.NEGATIVE_INFINITY;
           this.#send(name);
@@ -307,9 +311,11 @@ export class Relays {
   }
 }
 
+const nothing = () => {};
+
 function stopFollowing(known: Known): void {
   known.off();
-  known.off = () => {};
+  known.off = nothing;
   known.follows = false;
 }
 

@@ -73,6 +73,8 @@ export class RelaySession implements RelayLink {
   interfaces: readonly RelayInterface[] = [];
   #state: 'greeting' | 'asking' | 'up' | 'over' = 'greeting';
   #unread = 0;
+  /** Plans that the uplink has not taken yet. */
+  #leaving = 0;
   #heard: bigint | undefined;
   #lastHeardMs: number;
   #nextId = 1n;
@@ -146,8 +148,13 @@ export class RelaySession implements RelayLink {
     });
   }
 
+  get busy(): boolean {
+    return this.#leaving > 0;
+  }
+
   sendPlan(plan: BootPlan): void {
-    this.#write({ $case: 'plan', value: plan });
+    this.#leaving++;
+    this.#write({ $case: 'plan', value: plan }, () => this.#leaving--);
   }
 
   open(id: string, address: string, port: number): void {
@@ -320,9 +327,10 @@ export class RelaySession implements RelayLink {
     this.#events.up(this);
   }
 
-  #write(message: Told): void {
+  /** @param left called when the uplink has taken it */
+  #write(message: Told, left?: () => void): void {
     if (this.#state === 'over') return;
-    if (!this.#stream.write({ message })) this.#unread += 1;
+    if (!this.#stream.write({ message }, left)) this.#unread += 1;
     if (this.#unread > mostUnread) this.end(status.RESOURCE_EXHAUSTED, 'the relay does not read');
   }
 

@@ -209,6 +209,8 @@ test('a relay joins, takes plans, finds and wakes, and is heard', async (t) => {
     [['lan0', '127.0.0.2']],
   );
   session.sendPlan(emptyPlan);
+  assert.equal(session.busy, true);
+  await until(() => !session.busy, 'the plan leaves');
   await until(() => plans.length === 1, 'the plan');
   assert.equal(plans[0]!.version, 7n);
   const mac = '52:54:00:00:00:01' as Mac;
