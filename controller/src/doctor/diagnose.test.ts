@@ -83,6 +83,26 @@ test('a good boot has no findings at any moment', () => {
   assert.deepEqual(reached, [...steps]);
 });
 
+test('boots whose agent came are no loop, however often the operator had the machine begin anew', () => {
+  let now = Date.UTC(2026, 10, 20, 6);
+  const book = new TrailBook({ now: () => now });
+  const untilAgent = boot.slice(
+    0,
+    boot.findIndex((step) => 'stage' in step && step.stage === 'preflight'),
+  );
+  for (let time = 1; time <= 4; time++) {
+    for (const { after, ...step } of untilAgent) {
+      now += after * 1000;
+      if ('stage' in step) book.stage('web1', step.stage);
+      else book.note('web1', step);
+      const ids = diagnose(book.of('web1'), now).findings.map(({ id }) => id);
+      assert.deepEqual(ids, [], `boot ${time}, ${JSON.stringify(step)}`);
+    }
+    now += 300_000;
+    book.stage('web1', 'failed', { reason: 'disko: a disk gave out' });
+  }
+});
+
 test('of a machine of which nothing is known nothing is found', () => {
   assert.deepEqual(diagnose({ host: 'm1', stages: [], entries: [], around: [] }, 0), {
     host: 'm1',

@@ -10,7 +10,7 @@ export function installerRules(look: Look): Found[] {
   const refused = look.of('agent-refused');
   // Whatever came before: it was here.
   if (refused.length > 0 && look.of('agent-registered', 'agent-up').length === 0) return [refusal(refused)];
-  const scripts = look.trail.entries.filter(({ kind }) => kind === 'http-script');
+  const scripts = look.trail.entries.filter(({ kind, attempt }) => kind === 'http-script' && attempt > look.agentAt);
   const loop = loops(look, scripts);
   if (look.of('http-script').length === 0) return [...loop, ...beforeScript(look)];
   return [...loop, ...afterScript(look)];

@@ -79,6 +79,11 @@ export class Look {
     return this.of('other-offer').filter(({ why }) => why?.includes('boot file') === true);
   }
 
+  /** The last boot in which its agent was seen; 0: in none. */
+  get agentAt(): number {
+    return Math.max(0, ...this.trail.entries.map((entry) => (phaseOf(entry) === agentPhase ? entry.attempt : 0)));
+  }
+
   agentSeen(): boolean {
     return this.entries.some((entry) => phaseOf(entry) === agentPhase);
   }
