@@ -16,7 +16,6 @@ import { type Credential, makeCredential, readCredential } from '../machine/toke
 import { makeTls } from '../store/tls.ts';
 import { type AgentCore, type AgentServer, type SessionUp, startAgentServer } from './agents.ts';
 import { helloText } from './hello.ts';
-import { cleanLine } from './log-line.ts';
 
 const tls = await makeTls();
 
@@ -220,6 +219,23 @@ test('silent streams and too many streams are ended', async (t) => {
   assert.deepEqual(server.sessions(), ['m1']);
 });
 
+test('strangers that say nothing keep no agent out, and no agent gives way to them', async (t) => {
+  const { client, server } = await open(t, {}, { mostSessions: 3 });
+  const one = agent('m1');
+  const first = new Peer(client(), one.bearer);
+  first.say(one.hello());
+  await until(() => server.sessions().length === 1);
+  let sentAway = 0;
+  for (let i = 0; i < 6; i++) void new Peer(client()).ended.then(() => sentAway++);
+  await until(() => sentAway === 4);
+  const two = agent('m2');
+  const second = new Peer(client(), two.bearer);
+  second.say(two.hello());
+  second.say(beat(7n));
+  await Promise.race([until(() => second.acks === 7n), second.ended.then(({ details }) => assert.fail(details))]);
+  assert.deepEqual(server.sessions(), ['m1', 'm2']);
+});
+
 test('a newer session takes over without a gap, unless the core refuses it', async (t) => {
   let refuse = false;
   const { client, seen, server } = await open(t, {
@@ -377,15 +393,5 @@ test('an address that is not ours is a clear error', async () => {
   await assert.rejects(
     startAgentServer({ addresses: ['127.0.0.1', '192.0.2.77'], port: 0, tls, core }),
     /listen for agents on 192\.0\.2\.77:\d+/,
-  );
-});
-
-test('log text is fit for a terminal', () => {
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 80 }), fc.integer({ min: 1, max: 50 }), (text, most) => {
-      const line = cleanLine(text, most);
-      assert.ok(Buffer.byteLength(line) <= most && line.isWellFormed());
-      assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f]/);
-    }),
   );
 });

@@ -141,7 +141,14 @@ export async function startAgentServer(options: AgentServerOptions): Promise<Age
     }
   };
 
+  /** Who has said no good hello, and had longest to say it: strangers keep no agent out. */
+  const silent = (): AgentSession | undefined => {
+    for (const each of open) if (each.about === undefined) return each;
+    return undefined;
+  };
+
   const session = (stream: ServerDuplexStream<SessionRequest, SessionResponse>): void => {
+    if (open.size >= mostSessions) silent()?.end(status.RESOURCE_EXHAUSTED, 'too many sessions');
     if (open.size >= mostSessions) {
       odd(placeText(placeOf(stream.getPeer())), `more than ${mostSessions} sessions`);
       stream.emit('error', failure(status.RESOURCE_EXHAUSTED, 'too many sessions'));
