@@ -9,6 +9,7 @@ import { type HeldFile, type HttpFile, partOf, sendBytes, sendFile, sendText } f
 import type { NixDoor } from './http-nix.ts';
 import { routeOf } from './http-route.ts';
 import type { Seen } from './seen.ts';
+import { shareConnections } from './share-connections.ts';
 import { listenOn } from './tcp-listen.ts';
 
 export type { FileHold, HeldFile, HttpFile } from './http-file.ts';
@@ -282,7 +283,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   try {
     for (const address of options.addresses) {
       const server = createServer({ maxHeaderSize: limits.maxHeaderBytes, connectionsCheckingInterval: 2000 }, guarded);
-      server.maxConnections = limits.maxConnections;
+      shareConnections(server, limits.maxConnections);
       server.headersTimeout = limits.headersTimeoutMs;
       server.requestTimeout = limits.headersTimeoutMs * 2;
       server.keepAliveTimeout = limits.keepAliveMs;
