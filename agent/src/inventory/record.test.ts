@@ -87,6 +87,18 @@ test('a recorded machine says the same again, and holds no more than what was re
   }
 });
 
+test('a folder that can not be made is told, and tried once', async () => {
+  const { root, remove } = layTree(machine);
+  try {
+    // Node's own way to make folders begins anew there, for ever.
+    await assert.rejects(recordMachine(live(root), '/proc/nixie-test/below'), /--record .*: .*\/proc\/nixie-test/);
+    await assert.rejects(recordMachine(live(root), join(root, 'proc/cmdline')), /--record .*cmdline/);
+    await assert.rejects(recordMachine(live(root), join(root, 'proc/cmdline/below')), /--record .*below/);
+  } finally {
+    remove();
+  }
+});
+
 test('no link of a tree leads out of it, and what is no tree is refused', async () => {
   const { root, remove } = layTree({ 'sys/class/dmi/id/sys_vendor': '→ /etc/hostname', 'nixie-record.json': '{' });
   try {
