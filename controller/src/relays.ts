@@ -10,7 +10,7 @@ import type { Hosts } from './core/hosts.ts';
 import type { NetworkPlan } from './core/network.ts';
 import { RelayPatience } from './core/relay-patience.ts';
 import { makeRelayPlan } from './core/relay-plan.ts';
-import { TokenStock } from './core/relay-stock.ts';
+import { stockOfEach, TokenStock } from './core/relay-stock.ts';
 import type { RelayWay } from './core/relay-way.ts';
 import { type RelayLink, Relays } from './core/relays.ts';
 import { proxyOption, proxyText } from './install/relay-proxy.ts';
@@ -128,8 +128,11 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
   let sshDoor: Awaited<ReturnType<typeof startSshDoor>> | undefined;
 
   const relays = new Relays({
-    plan: (relay, { interfaces }: RelayLink) =>
-      makeRelayPlan({
+    plan: (relay, { interfaces }: RelayLink) => {
+      const each = stockOfEach(
+        hosts.all().reduce((sum, host) => sum + (host.relay === undefined ? 0 : host.macs.length), 0),
+      );
+      return makeRelayPlan({
         relay,
         interfaces,
         hosts: hosts.all(),
@@ -138,14 +141,15 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
         alive: (host) => world.alive(host),
         installers: world.installers,
         loaders,
-        tokens: (host, mac) => stock.of(host, mac),
+        tokens: (host, mac) => stock.of(host, mac, each),
         subnets: world.network().subnets,
         fingerprint: tls.fingerprint,
         httpPort: world.httpPort,
         agentPort: world.agentPort,
         cacheKey: world.cache?.paths.publicKey ?? '',
         loads: world.loads(relay),
-      }),
+      });
+    },
     firstVersion: BigInt(Math.round(world.now())),
     ticks,
     after,

@@ -9,7 +9,7 @@ import type { Stage } from '../machine/stage.ts';
 import { TokenBook } from '../machine/token.ts';
 import type { Installer } from '../nix/types.ts';
 import { makeRelayPlan, type RelayPlanParts } from './relay-plan.ts';
-import { renewAfterMs, stockLifeMs, TokenStock } from './relay-stock.ts';
+import { renewAfterMs, stockLifeMs, stockOfEach, TokenStock } from './relay-stock.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
 const host = (name: string, relay: string | undefined, more: Partial<Host> = {}): Host => ({
@@ -142,4 +142,16 @@ test('a stock survives a restart of the controller', () => {
   after.restore(JSON.parse(JSON.stringify(before.list())), renewAfterMs, renewAfterMs);
   assert.equal(after.check(token, mac, 'key', renewAfterMs).verdict, 'ok');
   assert.ok(after.isStocked(token));
+});
+
+test('so many cards that three tokens for each are more than the book holds have fewer, which last', () => {
+  const tokens = new TokenBook(randomBytes);
+  const stock = new TokenStock({ tokens, changed: () => {}, ticks: () => 0 });
+  const cards = 9000;
+  const all = () => Array.from({ length: cards }, (_, index) => stock.of(`h${index}`, mac, stockOfEach(cards)));
+  const first = all();
+  assert.ok(first.every((each) => each.length > 0));
+  // Compared as text: what differs in so many is long to tell.
+  assert.ok(String(all()) === String(first), 'they are good still, and nothing new is sent');
+  assert.deepEqual([0, 1, 4000, 6000, 12_000, 1e6].map(stockOfEach), [3, 3, 3, 2, 1, 1]);
 });

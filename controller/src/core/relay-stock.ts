@@ -7,6 +7,16 @@ export const stockLifeMs = 60 * 60_000;
 /** One as old as this is followed by a new one, so that what a relay has at the moment of a cut is good for a while. */
 export const renewAfterMs = 30 * 60_000;
 
+/** Of each card, where there are few. */
+const mostOfEach = 3;
+/** Of all cards together: the book forgets its oldest beyond 20,000, and has those that were given out, and earlier ones that a relay may still have. */
+const mostOfAll = 12_000;
+
+/** @param cards that any relay has in stock */
+export function stockOfEach(cards: number): number {
+  return Math.max(1, Math.min(mostOfEach, Math.floor(mostOfAll / Math.max(1, cards))));
+}
+
 export interface StockWorld {
   readonly tokens: TokenBook;
   /** Called when the tokens have changed. */
@@ -17,24 +27,22 @@ export interface StockWorld {
 
 export class TokenStock {
   readonly #world: StockWorld;
-  readonly #count: number;
   /** By host and MAC. */
   readonly #stock = new Map<string, { host: string; tokens: { token: string; at: number }[] }>();
 
-  constructor(world: StockWorld, count = 3) {
+  constructor(world: StockWorld) {
     this.#world = world;
-    this.#count = count;
   }
 
-  /** What its relay should have now: those that were given out or grow old are replaced. */
-  of(host: string, mac: Mac): string[] {
+  /** What its relay should have now: those that were given out or grow old are replaced. @param most of them */
+  of(host: string, mac: Mac, most = mostOfEach): string[] {
     const { tokens, ticks } = this.#world;
     const key = `${host} ${mac}`;
     const now = ticks();
     const kept = (this.#stock.get(key)?.tokens ?? []).filter(
       ({ token, at }) => now - at < renewAfterMs && tokens.isStocked(token),
     );
-    const missing = this.#count - kept.length;
+    const missing = most - kept.length;
     for (let i = 0; i < missing; i++) kept.push({ token: tokens.stock(mac, host, now, stockLifeMs), at: now });
     this.#stock.set(key, { host, tokens: kept });
     if (missing > 0) this.#world.changed();
