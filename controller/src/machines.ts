@@ -219,7 +219,7 @@ export class Machines {
 
   async #work(...[task, life, signal]: Parameters<CoreWorld['run']>): Promise<void> {
     try {
-      if (this.#workers === undefined) throw new Error(`${task}: nobody works on machines yet`);
+      if (this.#workers === undefined) throw new Error('nobody works on machines yet');
       await runTask(this.#workers.tasks, task, life, signal);
     } catch (error) {
       throw new Error(this.redactor.text((error as Error).message), { cause: error });
