@@ -1,4 +1,5 @@
-// The relay, built from top to bottom: state → cache → sockets → link. One part ends, all end; it decides nothing about machines.
+// The relay, built from top to bottom: state → cache → sockets → link. One part ends, all end; it decides nothing about machines. It is long because all
+// of its parts are joined here.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { BootPlan, RelayInterface } from '@nixie/proto/relay';
