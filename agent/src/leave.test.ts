@@ -14,7 +14,7 @@ test('a read that hangs does not keep the program from its end, nor from its exi
       const program = `import { readFile } from 'node:fs/promises';
         import { leave } from ${JSON.stringify(new URL('leave.ts', import.meta.url).href)};
         ${before}
-        process.stdout.write('told', () => leave(${code}));`;
+        process.stdout.write('told', () => leave(${code}, process.exit));`;
       const { status, signal, stdout, stderr } = spawnSync(
         process.execPath,
         ['--input-type=module', '--eval', program],

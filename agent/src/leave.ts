@@ -5,10 +5,10 @@ import { killAllChildren } from './child.ts';
 const shell = '/bin/sh';
 
 /**
- * Ends with a status. Where a read still hangs, another program takes our place, and our threads end with us. What sleeps in the kernel where no
+ * Ends with a status, by `exit` or worse. Where a read still hangs, another program takes our place, and our threads end with us. What sleeps in the kernel where no
  * signal reaches it keeps even that waiting; but whoever reads our output has its end by then.
  */
-export function leave(code: number): never {
+export function leave(code: number, exit: (code: number) => never): never {
   if (process.getActiveResourcesInfo().some((each) => each.startsWith('FSReq')) && existsSync(shell)) {
     killAllChildren();
     try {
@@ -20,5 +20,5 @@ export function leave(code: number): never {
       // then as everybody does
     }
   }
-  process.exit(code);
+  return exit(code);
 }

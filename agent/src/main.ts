@@ -266,13 +266,13 @@ function begin(): void {
   setLogVerbosity(logVerbosity.NONE);
   process.on('exit', killAllChildren);
   main().then(
-    (code) => leave(code),
+    (code) => leave(code, process.exit),
     (error: unknown) => {
       // A defect is told with its place, anything else by its words.
       const defect = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
       const told = error instanceof Error ? (defect ? error.stack : error.message) : error;
       process.stderr.write(`nixie-agent: ${told}\n`);
-      leave(error instanceof UsageError ? 2 : 1);
+      leave(error instanceof UsageError ? 2 : 1, process.exit);
     },
   );
 }

@@ -1,4 +1,4 @@
-// What is made of whole machines: each is a recorded tree, as `nixie-agent --record` leaves it.
+// What is made of whole machines: each is a recorded tree, as `nixie-agent --record` leaves it. It is long because each machine is told field by field.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { laptop } from './fixtures/laptop.ts';
