@@ -8,14 +8,14 @@ import test, { type TestContext } from 'node:test';
 import { proxyOption, proxyText } from '../install/relay-proxy.ts';
 import { readSshLine, startSshDoor } from './ssh-door.ts';
 
-async function lab(t: TestContext, reach: (socket: Socket) => void) {
+async function lab(t: TestContext, reach: (socket: Socket) => void, lineMs = 60_000) {
   const folder = mkdtempSync(join(tmpdir(), "ssh door'-"));
   const [path, file] = [join(folder, 'relay.sock'), join(folder, 'proxy.mjs')];
   writeFileSync(file, proxyText);
   const wanted: string[] = [];
   const door = await startSshDoor({
     path,
-    lineMs: 200,
+    lineMs,
     async connect(relay, address, port, accepted) {
       wanted.push(`${relay} ${address} ${port}`);
       if (relay === 'gone') throw new Error('relay gone is not connected');
@@ -76,7 +76,7 @@ test('why a machine is not reached is said on standard error', async (t) => {
 });
 
 test('who says nothing, or something else, is sent away', async (t) => {
-  const { path, wanted } = await lab(t, () => assert.fail('it was joined'));
+  const { path, wanted } = await lab(t, () => assert.fail('it was joined'), 200);
   for (const words of ['', 'rack7 10.0.0.9\n', 'rack7 10.0.0.9 22 x\n', `${'x'.repeat(300)}`, '../x 10.0.0.9 22\n']) {
     const socket = connect(path);
     if (words !== '') socket.write(words);
