@@ -112,7 +112,9 @@ export async function startRelayDoor(options: RelayDoorOptions): Promise<RelayDo
       if (asking.has(name)) return twice();
       asking.add(name);
       const alive = await older.alive(aliveMs).finally(() => asking.delete(name));
-      if (alive) return twice();
+      const now = links.get(name);
+      // Another one may have linked while the older one was asked, and found that gone.
+      if (alive || (now !== undefined && now !== older)) return twice();
     }
     older.end(status.ABORTED, same ? 'the relay has linked anew' : 'a newer link took over, and this one was silent');
     return undefined;
