@@ -9,7 +9,7 @@ import { heldBytes } from './http-file.ts';
 const image = 'a'.repeat(64);
 const bytes = 3 * (1 << 20) - 7;
 
-async function door(t: TestContext, known: (address: string) => boolean) {
+async function door(t: TestContext, known: (address: string) => boolean, hears = (_: FileProgress): void => {}) {
   const progress: FileProgress[] = [];
   const http = await startHttp({
     addresses: ['127.0.0.1'],
@@ -18,7 +18,10 @@ async function door(t: TestContext, known: (address: string) => boolean) {
     loaders: new Map(),
     files: new Map([[`${image}/image`, heldBytes(new Uint8Array(bytes), image)]]),
     macAt: (address) => (known(address) ? parseMac('52:54:00:00:00:01') : undefined),
-    onProgress: (each) => void progress.push(each),
+    onProgress(each) {
+      hears(each);
+      progress.push(each);
+    },
   });
   t.after(() => http.close());
   return { http, progress };
@@ -101,4 +104,18 @@ test('a boot stage is told of whom to ask what, and gets chunks without ranges',
   for (const rest of ['/3', '/9999', '/01', '/-1', '/x', '/1/']) assert.equal((await get(rest))[0], 404, rest);
   assert.equal((await post(http, 'first x', path)).status, 400);
   assert.equal((await post(http, said('0'), path)).status, 400, 'it has what it does not need');
+});
+
+test('a part of the controller that throws costs one announcement, and nobody else anything', async (t) => {
+  let broken = true;
+  const { http } = await door(
+    t,
+    () => true,
+    () => {
+      if (broken) throw new Error('no room');
+    },
+  );
+  assert.equal((await post(http, saying(0))).status, 500);
+  broken = false;
+  assert.equal((await post(http, saying(0, 1))).status, 200);
 });

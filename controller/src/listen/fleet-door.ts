@@ -21,6 +21,8 @@ export interface FleetDoorParts {
   random(): number;
   /** What a machine has of an image, bytes; at most four times a second for each. */
   onHave(address: string, image: string, haveBytes: number): void;
+  /** Answers a request that failed in a way that nobody foresaw: one odd word must not end the others. */
+  broke(request: IncomingMessage, response: ServerResponse, error: Error): void;
   readonly limits?: Partial<SwarmLimits>;
 }
 
@@ -135,8 +137,9 @@ export function createFleetDoor(parts: FleetDoorParts): FleetDoor {
         try {
           answer(request, response, Buffer.concat(pieces).toString('latin1'), from, image, bytes, by);
         } catch (error) {
-          if (!(error instanceof FleetFormatError)) throw error;
-          sendText(request, response, 400, `${error.message}\n`);
+          // Nobody is above who could catch it.
+          if (error instanceof FleetFormatError) sendText(request, response, 400, `${error.message}\n`);
+          else parts.broke(request, response, error as Error);
         }
       });
     },

@@ -138,6 +138,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     sendText(request, response, status, `${text}\n`);
   };
 
+  /** One odd request must not end the others. */
+  const broke = (request: IncomingMessage, response: ServerResponse, error: Error): void => {
+    see('http-refused', request, error.message, 'broken');
+    if (response.headersSent) response.destroy();
+    else sendText(request, response, 500, 'broken here; see the log of nixie\n');
+  };
+
   const remember = (address: string, mac: Mac): void => {
     macs.delete(address);
     macs.set(address, mac);
@@ -159,6 +166,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const fleet = createFleetDoor({
     ticks: () => performance.now(),
     random: Math.random,
+    broke,
     onHave(address, image, sentBytes) {
       const name = `${image}/image`;
       const totalBytes = files.get(name)?.size;
@@ -258,10 +266,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     try {
       handle(request, response);
     } catch (error) {
-      // One odd request must not end the others.
-      see('http-refused', request, (error as Error).message, 'broken');
-      if (response.headersSent) response.destroy();
-      else sendText(request, response, 500, 'broken here; see the log of nixie\n');
+      broke(request, response, error as Error);
     }
   };
 
