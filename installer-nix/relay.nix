@@ -74,7 +74,7 @@ in
     extraArgs = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      example = [ "--plan-life=4h" ];
+      example = [ "--plan-life=30m" ];
       description = "More arguments of `nixie relay`.";
     };
   };

@@ -23,7 +23,7 @@ test('services.nixie-relay: a unit without any right, whose sockets systemd open
     plain = ${unitOf(withRelay('{ }'), 'nixie-relay')};
     full = ${unitOf(
       withRelay(
-        '{ controller = "10.0.0.1:7482"; interfaces = [ "eth1" "eth1.20" ]; cacheSize = "500GiB"; extraArgs = [ "--plan-life=4h" ]; }',
+        '{ controller = "10.0.0.1:7482"; interfaces = [ "eth1" "eth1.20" ]; cacheSize = "500GiB"; extraArgs = [ "--plan-life=30m" ]; }',
       ),
       'nixie-relay',
     )};
@@ -104,7 +104,7 @@ test('services.nixie-relay: a unit without any right, whose sockets systemd open
   assert.deepEqual(full.request.endpoint, { host: '10.0.0.1', port: 7482 });
   assert.deepEqual(full.request.interfaces, ['eth1', 'eth1.20']);
   assert.equal(full.request.cacheBytes, 500 * 2 ** 30);
-  assert.equal(full.request.planLifeMs, 4 * 3_600_000);
+  assert.equal(full.request.planLifeMs, 30 * 60_000);
 });
 
 test('services.nixie-relay: firewall, and what is refused', { skip }, async () => {

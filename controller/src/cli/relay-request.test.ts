@@ -65,6 +65,7 @@ const wrong: readonly (readonly [string, RelayOptions, RegExp])[] = [
   ['a file for a state folder', { ...usual, state: 'rack7.token' }, /--state found no folder at \/etc\/rack7\.token/],
   ['a file for a cache', { ...usual, cacheDir: 'rack7.token' }, /--cache-dir found no folder at \/etc\/rack7\.token/],
   ['no duration', { ...usual, planLife: '5' }, /--plan-life found "5"/],
+  ['longer than its tokens are known', { ...usual, planLife: '4h' }, /--plan-life found "4h", .* up to 1h30m/],
 ];
 for (const [name, options, want] of wrong)
   test(`${name}: refused`, () => {

@@ -4,6 +4,7 @@ import { readDuration } from '../config/duration.ts';
 import type { Surroundings } from '../config/flags.ts';
 import { type Problem, show } from '../config/problem.ts';
 import { parseSize } from '../config/sizes.ts';
+import { longestPlanLifeMs } from '../core/relay-stock.ts';
 import { type Endpoint, type JoinToken, parseEndpoint, parseJoinToken, parseRelayUrl } from '../machine/relay.ts';
 
 export interface RelayOptions {
@@ -61,8 +62,8 @@ export function readRelay(
   if (cacheBytes === undefined || cacheBytes < leastCacheBytes)
     no('--cache-size', `found ${show(options.cacheSize)}, accepted: 1G or more, like 20G or 500GiB`);
   const planLifeMs = readDuration(options.planLife ?? defaultPlanLife);
-  if (planLifeMs === undefined)
-    no('--plan-life', `found ${show(options.planLife)}, accepted: a duration like 10m or 1h30m, up to 7 days`);
+  if (planLifeMs === undefined || planLifeMs > longestPlanLifeMs)
+    no('--plan-life', `found ${show(options.planLife)}, accepted: a duration like 10m or 1h, up to 1h30m`);
 
   const stateDir = options.state === undefined ? relayStateDir(around) : resolve(around.cwd, options.state);
   if (stateDir === undefined) no('--state', 'not given, and HOME is not known; accepted: a folder');

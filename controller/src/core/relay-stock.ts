@@ -6,6 +6,11 @@ import type { TokenBook } from '../machine/token.ts';
 export const stockLifeMs = 60 * 60_000;
 /** One as old as this is followed by a new one, so that what a relay has at the moment of a cut is good for a while. */
 export const renewAfterMs = 30 * 60_000;
+/**
+ * For so long at most a relay without its uplink offers installers, milliseconds. A token is renewed within half an hour, and forgotten two hours
+ * after its issue (twice its life): what was given out later would be nobody's when its machine registers.
+ */
+export const longestPlanLifeMs = 90 * 60_000;
 
 /** Of each card, where there are few. */
 const mostOfEach = 3;
