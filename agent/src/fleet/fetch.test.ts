@@ -166,7 +166,7 @@ test('peers hear what is here and nothing else', async (t) => {
   await there.fetch(1, { uploadBytesPerSecond: 50 * MiB });
   // The tracker hears of the last chunk a moment after it came.
   let port: number | undefined;
-  for (let tries = 0; port === undefined && tries < 200; tries++)
+  for (const until = performance.now() + 10_000; port === undefined && performance.now() < until; )
     port = (await announce(there, 9, 9)).find(({ at }) => at === '127.0.1.1')?.port;
   const ask = (path: string): Promise<{ status: number; body: Buffer }> =>
     new Promise((resolve, reject) => {
@@ -188,27 +188,29 @@ test('a reader that takes its time loses its place; with all places taken others
   const there = await place(t, MiB);
   const machine = await there.fetch(1);
   const image = await ImageFile.open(join(there.folder, 'machine1'), machine.manifest);
-  const limits = { uploads: 1, uploadMs: 300 };
+  const limits = { uploads: 1, uploadMs: 1500 };
   const server = await servePeers({
     image,
     port: 0,
     address: '127.0.1.1',
     clock: realClock,
-    uploadBytesPerSecond: 2 * MiB,
+    uploadBytesPerSecond: MiB / 4,
     limits,
   });
   t.after(() => server.close().then(() => image.close()));
-  const ask = (): Promise<string> =>
+  const ask = (begun = (): void => {}): Promise<string> =>
     new Promise((resolve) => {
       const sent = get({ host: '127.0.1.1', port: server.port, path: `/c/${sha256(there.image)}` }, (response) => {
+        begun();
         if (response.statusCode !== 200) return resolve(String(response.statusCode));
         response.resume().on('end', () => resolve('all'));
         response.on('error', () => resolve('cut'));
       });
       sent.on('error', () => resolve('cut'));
     });
-  const slow = ask();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const begun = Promise.withResolvers<void>();
+  const slow = ask(begun.resolve);
+  await begun.promise;
   assert.equal(await ask(), '503');
   assert.equal(await slow, 'cut');
   assert.equal(server.counters().busy, 1);
