@@ -9,7 +9,7 @@ const trigger = ({ lab }: Scene) => join(lab.folder, 'fill');
 const small = (scene: Scene, argv: readonly string[]): readonly string[] => [
   'sh',
   '-c',
-  'mount -t tmpfs -o size=1m tmpfs "$0" || exit 99; fill=$1; shift; ' +
+  'mount -t tmpfs -o size=1m,mode=700 tmpfs "$0" || exit 99; fill=$1; shift; ' +
     'fill() { dd if=/dev/zero of="$0/filler" bs=4096 2> /dev/null; }; ' +
     'if [ -e "$fill" ]; then fill; else (until [ -e "$fill" ]; do sleep 0.2; done; fill) & fi; exec "$@"',
   scene.lab.stateFolder,
