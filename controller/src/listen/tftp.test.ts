@@ -184,6 +184,42 @@ test('an address that has filled the table gives way to one that has few transfe
   }, 20);
 });
 
+test('a transfer that gives way before its socket is open is told as that', async (t) => {
+  const listener = await bound();
+  const seen: Seen[] = [];
+  const opening = Promise.withResolvers<void>();
+  const door = serveTftp({
+    listener,
+    interface: 'lo',
+    mtu: 1280,
+    files: new Map([['snponly.efi', file]]),
+    openSocket: async () => {
+      await opening.promise;
+      return { socket: await bound() };
+    },
+    nowMs: () => performance.now(),
+    onSeen: (one) => seen.push(one),
+    maxTransfers: 9,
+  });
+  t.after(() => door.close());
+  const { port } = listener.address();
+  const greedy = await Promise.all(Array.from({ length: 9 }, () => client(port)));
+  const other = await client(port, '127.0.0.2');
+  t.after(() => {
+    for (const one of [...greedy, other]) one.close();
+  });
+  for (const one of greedy) one.send(read('snponly.efi'));
+  while (door.counters().active < 9) await new Promise(setImmediate);
+  other.send(read('snponly.efi'));
+  assert.equal((await other.next()).packet.op, 'error', 'there is no room yet');
+  opening.resolve();
+  while (!seen.some(({ kind }) => kind === 'tftp-stopped')) await new Promise(setImmediate);
+  assert.deepEqual(
+    seen.filter(({ kind }) => kind === 'tftp-stopped').map(({ why }) => why),
+    ['gave-way'],
+  );
+});
+
 test('a datagram without a port to answer to (RFC 768) costs nothing and ends nothing', async (t) => {
   const listener = await bound();
   const address = '127.0.0.1';

@@ -140,11 +140,11 @@ export function serveTftp(parts: TftpParts): TftpDoor {
 
   const begin = async (client: dgram.RemoteInfo, name: string, file: Uint8Array, options: readonly TftpOption[]) => {
     const key = `${client.address}:${client.port}`;
-    let stopped = false;
+    let stopped: 'closed' | 'gave-way' | undefined;
     const session = {
       address: client.address,
-      stop: (_why: 'closed' | 'gave-way') => {
-        stopped = true;
+      stop: (why: 'closed' | 'gave-way') => {
+        stopped = why;
       },
     };
     sessions.set(key, session);
@@ -228,8 +228,8 @@ export function serveTftp(parts: TftpParts): TftpDoor {
     };
     socket.on('error', (error) => unreachable(error.message));
     socket.on('message', (bytes) => act(transfer.receive(bytes, nowMs())));
-    if (stopped || closed) {
-      finish('tftp-stopped', 'closed');
+    if (stopped !== undefined || closed) {
+      finish('tftp-stopped', stopped ?? 'closed');
       return;
     }
     // Connected, the kernel drops what comes from anywhere else (RFC 1350 section 4 asks to check the source).
