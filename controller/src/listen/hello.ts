@@ -10,8 +10,8 @@ export interface Known {
 }
 
 /**
- * Credentials that were found good, so that one that comes back costs neither its seal nor the reading of its key: together they took
- * twice what its signature takes. A credential is good for as long as the secret that sealed it, which is longer than this lives.
+ * Credentials that were found good, so that one that comes back costs neither its seal nor the reading of its key, which together take more
+ * than its signature does. A credential is good for as long as the secret that sealed it, which is longer than this lives.
  */
 export class KnownCredentials {
   readonly #known = new Map<string, Known>();
