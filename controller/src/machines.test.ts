@@ -11,20 +11,12 @@ import { Lifetime } from './lifetime.ts';
 import type { RunEvent } from './machine/event.ts';
 import type { Host } from './machine/host.ts';
 import type { Mac } from './machine/mac.ts';
+import { plainHost } from './machine/testing.ts';
 import { Machines } from './machines.ts';
 import type { Installer } from './nix/types.ts';
 import { RunNetwork } from './run-network.ts';
 
-const host = (last: number): Host => ({
-  name: `m${last}`,
-  flakeAttr: `m${last}`,
-  macs: [`52:54:00:00:00:0${last}` as Mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: [],
-  expectDisks: [],
-  wipe: false,
-});
+const host = (last: number): Host => plainHost(`m${last}`, [`52:54:00:00:00:0${last}`]);
 const installer: Installer = {
   system: 'x86_64-linux',
   kernel: { path: '/nix/store/k/bzImage', bytes: 100, sha256: 'a'.repeat(64) },

@@ -6,19 +6,10 @@ import { HostBook } from './core/hosts.ts';
 import type { Host } from './machine/host.ts';
 import { type Happening, patience } from './machine/life.ts';
 import type { Mac } from './machine/mac.ts';
+import { plainHost } from './machine/testing.ts';
 import { Roster } from './roster.ts';
 
-const host = (name: string, mac: string, more: Partial<Host> = {}): Host => ({
-  name,
-  flakeAttr: name,
-  macs: [mac as Mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: [],
-  expectDisks: [],
-  wipe: false,
-  ...more,
-});
+const host = (name: string, mac: string, more: Partial<Host> = {}): Host => plainHost(name, [mac], more);
 const turns = async () => {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 };

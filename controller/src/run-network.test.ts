@@ -4,19 +4,10 @@ import { HostBook } from './core/hosts.ts';
 import type { Host } from './machine/host.ts';
 import type { Mac } from './machine/mac.ts';
 import type { Subnet } from './machine/subnet.ts';
+import { plainHost } from './machine/testing.ts';
 import { RunNetwork, type RunNetworkWorld, Unusable } from './run-network.ts';
 
-const host = (last: number, more: Partial<Host> = {}): Host => ({
-  name: `m${last}`,
-  flakeAttr: `m${last}`,
-  macs: [`52:54:00:00:00:0${last}` as Mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: [],
-  expectDisks: [],
-  wipe: false,
-  ...more,
-});
+const host = (last: number, more: Partial<Host> = {}): Host => plainHost(`m${last}`, [`52:54:00:00:00:0${last}`], more);
 const mac = (each: Host): Mac => each.macs[0]!;
 const far: Subnet = {
   cidr: '10.78.0.0/24',

@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Host } from '../machine/host.ts';
-import type { Mac } from '../machine/mac.ts';
+import { plainHost } from '../machine/testing.ts';
 import type { Evaluation, HostSystem } from '../nix/types.ts';
 import { checkJson, checkLines, hasProblems, judgeEvaluation } from './check.ts';
 import { plain } from './colour.ts';
 
-const host = (name: string, more: Partial<Host> = {}): Host => ({
-  name,
-  flakeAttr: name,
-  macs: ['02:00:00:00:00:01' as Mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: [],
-  expectDisks: [],
-  wipe: false,
-  ...more,
-});
+const host = (name: string, more: Partial<Host> = {}): Host => plainHost(name, ['02:00:00:00:00:01'], more);
 const output = { drv: '/nix/store/x.drv', out: '/nix/store/x' };
 const system = (more: Partial<HostSystem> = {}) => ({
   ok: true as const,

@@ -3,6 +3,7 @@ import test from 'node:test';
 import type { Host } from '../machine/host.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Subnet } from '../machine/subnet.ts';
+import { plainHost } from '../machine/testing.ts';
 import {
   alsoReachedAt,
   type DhcpWish,
@@ -13,17 +14,8 @@ import {
   wakePlaces,
 } from './network.ts';
 
-const host = (name: string, last: number, more: Partial<Host> = {}): Host => ({
-  name,
-  flakeAttr: name,
-  macs: [`52:54:00:00:00:0${last}` as Mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: [],
-  expectDisks: [],
-  wipe: false,
-  ...more,
-});
+const host = (name: string, last: number, more: Partial<Host> = {}): Host =>
+  plainHost(name, [`52:54:00:00:00:0${last}`], more);
 const links = [{ name: 'eth0', address: '10.0.0.1', prefixLength: 24 }];
 const addresses = (hosts: Host[], range: [string, string], previous: Record<Mac, string>, declined: string[]) => {
   const made = planNetwork(links, { mode: 'range', from: range[0], to: range[1] }, hosts, previous, new Set(declined));

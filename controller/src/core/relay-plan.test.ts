@@ -6,24 +6,15 @@ import type { Host } from '../machine/host.ts';
 import { type Life, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
 import type { Stage } from '../machine/stage.ts';
+import { plainHost } from '../machine/testing.ts';
 import { TokenBook } from '../machine/token.ts';
 import type { Installer } from '../nix/types.ts';
 import { makeRelayPlan, type RelayPlanParts } from './relay-plan.ts';
 import { renewAfterMs, stockLifeMs, stockOfEach, TokenStock } from './relay-stock.ts';
 
 const mac = '52:54:00:00:00:01' as Mac;
-const host = (name: string, relay: string | undefined, more: Partial<Host> = {}): Host => ({
-  name,
-  flakeAttr: name,
-  macs: [mac],
-  system: 'x86_64-linux',
-  tags: [],
-  boot: ['console=ttyS0'],
-  expectDisks: [],
-  wipe: false,
-  ...(relay !== undefined && { relay }),
-  ...more,
-});
+const host = (name: string, relay: string | undefined, more: Partial<Host> = {}): Host =>
+  plainHost(name, [mac], { boot: ['console=ttyS0'], ...(relay !== undefined && { relay }), ...more });
 const installer: Installer = {
   system: 'x86_64-linux',
   kernel: { path: '/nix/store/k', bytes: 10, sha256: 'a'.repeat(64) },
