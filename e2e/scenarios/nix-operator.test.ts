@@ -17,22 +17,19 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { run } from '../lab/child.ts';
 import { findProgram, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
+import { startNixDaemon } from '../lab/nix-daemon.ts';
 import { writeToyFlake } from '../lab/toy-flake.ts';
 
 const skip = skipUnless(needRoot, needPrograms(['nix', 'nix-store', 'nix-daemon', 'unshare', 'git', 'busybox']));
 const op = { uid: 64_321, gid: 64_321 };
 
-// The daemon is ended with the script: it is a child of the one that Nixie's programs end with.
+// The daemon is a child of the script that Nixie's programs end with.
 const script = `
 mount --make-rprivate /
 mkdir -p /nix
 mount --bind "$BOX/nix" /nix
 mount --bind "$BOX/passwd" /etc/passwd
-nix-daemon >"$BOX/daemon.log" 2>&1 &
-daemon=$!
-trap 'kill $daemon' EXIT
-n=0
-while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 99; sleep 0.1; done
+${startNixDaemon('$BOX/daemon.log')}
 "$@"
 `;
 

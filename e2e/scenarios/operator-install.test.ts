@@ -24,6 +24,7 @@ import { keygen, makeKey } from '../../controller/src/install/keys.ts';
 import { run, start } from '../lab/child.ts';
 import type { OperatorInstall, OperatorInstalled, OperatorProof } from '../lab/install-as-operator.ts';
 import { findProgram, needNetns, needPrograms, skipUnless } from '../lab/need.ts';
+import { startNixDaemon } from '../lab/nix-daemon.ts';
 import { makeTarget, type Target, targetAddress } from '../lab/nixos-anywhere/target.ts';
 import { writeToyFlake } from '../lab/toy-flake.ts';
 
@@ -38,16 +39,12 @@ const op = { uid: 64_321, gid: 64_321 };
 const searchPath = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 const timeout = 400_000;
 
-// The daemon is ended with the script. In front of "$@": what the test wants to be different.
+// In front of "$@": what the test wants to be different.
 const script = `
 mount --make-rprivate /
 mount --bind "$BOX_NIX" /nix
 mount --bind "$BOX/passwd" /etc/passwd
-env -u SUDO_USER -u SUDO_UID -u SUDO_GID nix-daemon >"$BOX/daemon.log" 2>&1 &
-daemon=$!
-trap 'kill $daemon' EXIT
-n=0
-while [ ! -S /nix/var/nix/daemon-socket/socket ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 99; sleep 0.1; done
+${startNixDaemon('$BOX/daemon.log')}
 eval "$BOX_MOUNTS"
 "$@"
 `;
@@ -268,6 +265,15 @@ describe('an install for the user that called sudo', { skip, timeout: 1_500_000 
       [],
       'from then on',
     );
+  });
+
+  test('a nix daemon that answers no more: as root, which is said', { timeout }, async () => {
+    const { installed } = await install({
+      checkout: makeCheckout('checkout4'),
+      mounts: 'kill $daemon; wait $daemon || :',
+    });
+    assert.equal(installed.as, undefined);
+    assert.match(installed.notice ?? '', /as root and not as op, .*: no nix daemon answers at \/nix\/var\/.*socket\. /);
   });
 
   test('no program may be executed in memory: as root, and still with a pinned host key', { timeout }, async () => {

@@ -42,7 +42,11 @@ export async function findRights(facts: RightsFacts): Promise<Rights> {
   const socket = env.NIX_DAEMON_SOCKET_PATH ?? '/nix/var/nix/daemon-socket/socket';
   const daemonUsable = uid === 0 && (await answers(socket));
   const { as } = chooseOperator({ ...known, daemonUsable });
-  let notice: string | undefined;
+  const asRoot = (name: string, why: string) =>
+    `nix, nixos-anywhere and ssh run as root and not as ${name}, who called sudo: ${why}. To have it otherwise, change that and begin again`;
+  // Without a socket nix has no daemon here, and all is root's; a daemon that doesn't answer is not what the operator expects.
+  const silent = uid === 0 && !daemonUsable && existsSync(socket) ? callerOf(env) : undefined;
+  let notice = silent && asRoot(silent.name, `no nix daemon answers at ${socket}`);
   if (as !== undefined) {
     const more = await moreFor(facts, as);
     const walls = await barriers(
@@ -64,7 +68,7 @@ export async function findRights(facts: RightsFacts): Promise<Rights> {
     );
     if (more.failure !== undefined) walls.push(more.failure);
     if (walls.length === 0) return { as: await locked(as, facts.setpriv) };
-    notice = `nix, nixos-anywhere and ssh run as root and not as ${as.name}, who called sudo: ${walls.join('; ')}. To have it otherwise, change that and begin again`;
+    notice = asRoot(as.name, walls.join('; '));
   }
   const { gitConfig } = chooseOperator({ ...known, daemonUsable: false });
   if (gitConfig === undefined) return notice === undefined ? {} : { notice };
