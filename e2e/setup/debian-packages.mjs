@@ -46,5 +46,7 @@ export const debianPackages = [
   ['nginx-light', 'the peer of the HTTP benchmark'],
   ['tftpd-hpa', 'a peer of the TFTP benchmarks; atftpd, which would remove it, is unpacked only'],
   ['kea-dhcp4-server', 'a peer of the benchmark of leases'],
+  ['zsh', 'completion in it'],
+  ['fish', 'completion in it'],
   ['gnuplot-nox', 'the curves of the benchmarks'],
 ];

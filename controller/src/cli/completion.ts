@@ -44,7 +44,7 @@ function commandsOf(program: Command): CommandWords[] {
 export function completionScript(program: Command, shell: string): string | undefined {
   const commands = commandsOf(program);
   if (shell === 'bash') return bash(commands);
-  if (shell === 'zsh') return `#compdef nixie\nautoload -U +X bashcompinit && bashcompinit\n${bash(commands)}`;
+  if (shell === 'zsh') return zsh(commands);
   if (shell === 'fish') return fish(commands);
   return undefined;
 }
@@ -109,6 +109,18 @@ function bash(commands: readonly CommandWords[]): string {
     '  esac',
     '}',
     'complete -F _nixie nixie',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** That of bash under zsh's own way to run such scripts; to be sourced, or to lie in `fpath` as `_nixie`. */
+function zsh(commands: readonly CommandWords[]): string {
+  const lines = [
+    '#compdef nixie',
+    'autoload -U +X bashcompinit && bashcompinit',
+    bash(commands).trimEnd(),
+    // From fpath the whole text is the function of the first call, which wants its answer.
+    'if [ "${funcstack[1]}" = _nixie ]; then _bash_complete -F _nixie; fi',
   ];
   return `${lines.join('\n')}\n`;
 }

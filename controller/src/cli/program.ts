@@ -402,7 +402,13 @@ export function buildProgram(handlers: Handlers, world: ProgramWorld, settle: (c
 
   command('completion', 'print a completion script for your shell')
     .argument('<shell>', shells.join(', '))
-    .addHelpText('after', '\nFor bash: source <(nixie completion bash)')
+    .addHelpText(
+      'after',
+      `
+For bash: source <(nixie completion bash)
+For zsh, after compinit: source <(nixie completion zsh)
+For fish: nixie completion fish | source`,
+    )
     .action((shell: string) => {
       const script = completionScript(program, shell);
       if (script === undefined)
