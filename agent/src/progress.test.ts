@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import type { Progress } from '@nixie/proto/agent';
-import { readPartitions, watchInstall } from './progress.ts';
+import { type Landed, readPartitions, watchInstall } from './progress.ts';
 
 test('partitions of disks that an install writes to, with their sizes; whole disks and memory are none', () => {
   const table = `major minor  #blocks  name
@@ -59,7 +59,7 @@ test('what happens to the target is told step by step, once each, and what was t
   };
   const seen: Progress[] = [];
   try {
-    await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal);
+    await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal, undefined, 60_000);
   } finally {
     rmSync(root, { recursive: true });
   }
@@ -77,4 +77,50 @@ test('what happens to the target is told step by step, once each, and what was t
   const bytes = seen.filter(({ step }) => step === '');
   assert.equal(bytes[0]?.doneBytes, 0n);
   assert.ok(bytes.every(({ stage, totalBytes }) => stage === 'copy' && totalBytes === undefined));
+});
+
+test('a target that hangs is looked at once, and all else is told on', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'nixie-progress-'));
+  mkdirSync(join(root, 'proc'));
+  mkdirSync(join(root, 'mnt'));
+  const mounts = (text: string) => writeFileSync(join(root, 'proc/mounts'), text);
+  mounts('/dev/sda2 /mnt ext4 rw 0 0\n');
+  const stop = new AbortController();
+  let looks = 0;
+  let answer = (_: Landed): void => {};
+  const happens: (() => void)[] = [
+    () => {},
+    () => {},
+    () => mounts(''),
+    () => mounts('/dev/sda2 /mnt ext4 rw 0 0\n'),
+    // Of the mount before.
+    () => answer({ profile: 'system-1-link' }),
+  ];
+  const clock = {
+    now: () => 0,
+    ticks: () => 0,
+    random: () => 0,
+    sleep: async () => {
+      const next = happens.shift();
+      if (next === undefined) stop.abort();
+      else next();
+    },
+  };
+  const seen: Progress[] = [];
+  const hangs = () => {
+    looks += 1;
+    return new Promise<Landed>((resolve) => {
+      answer = resolve;
+    });
+  };
+  try {
+    await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal, hangs, 20);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+  assert.deepEqual(
+    seen.flatMap(({ step }) => (step === '' ? [] : [step])),
+    ['mounted', 'unmounted', 'mounted'],
+  );
+  assert.equal(looks, 2);
 });

@@ -1,9 +1,11 @@
 // What the agent itself sees of an install: partitions and file systems appear, the target gets mounted, bytes land on it, the profile and the boot
 // loader are there, it is unmounted. Only looks: no program is run, and no disk is read but by stat and statfs of what is mounted.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Progress } from '@nixie/proto/agent';
 import type { Clock } from './host.ts';
+import { withDeadline } from './inventory/deadline.ts';
 import { installMounts, landedBytes } from './mounts.ts';
 
 /** Names of partitions in proc(5) `partitions`, with their sizes: a table that is written anew changes them. */
@@ -46,27 +48,26 @@ function text(path: string): string {
   }
 }
 
-function profileOf(root: string): string | undefined {
-  try {
-    return readlinkSync(join(root, 'mnt/nix/var/nix/profiles/system'));
-  } catch {
-    return undefined;
-  }
+/** What an install leaves on the target once its system is there; what is not there yet is absent. */
+export interface Landed {
+  readonly profile?: string;
+  readonly bootLoader?: string;
 }
 
 /** Where the usual boot loaders put themselves. */
 const bootLoaders = ['EFI/systemd', 'EFI/BOOT', 'EFI/NixOS-boot', 'grub', 'extlinux', 'limine', 'loader/entries'];
 
-function bootLoaderOf(root: string): string | undefined {
+async function landedNow(root: string): Promise<Landed> {
+  const absent = () => undefined;
+  const profile = await readlink(join(root, 'mnt/nix/var/nix/profiles/system')).catch(absent);
+  // Before there is a profile, a boot partition that was kept may hold another system's.
+  if (profile === undefined) return {};
   for (const place of ['mnt/boot', 'mnt/boot/efi', 'mnt/efi'])
     for (const name of bootLoaders) {
-      try {
-        if (readdirSync(join(root, place, name)).length > 0) return `/${place}/${name}`;
-      } catch {
-        // not this one
-      }
+      const entries = await readdir(join(root, place, name)).catch(absent);
+      if (entries !== undefined && entries.length > 0) return { profile, bootLoader: `/${place}/${name}` };
     }
-  return undefined;
+  return { profile };
 }
 
 const isNew = (now: ReadonlySet<string>, before: ReadonlySet<string>): boolean =>
@@ -80,6 +81,8 @@ export async function watchInstall(
   found: (progress: Progress) => void,
   clock: Clock,
   signal: AbortSignal,
+  look: (root: string) => Promise<Landed> = landedNow,
+  patienceMs = 2000,
 ): Promise<void> {
   const tell = (stage: string, step: string, note: string, doneBytes = 0): void =>
     found({ stage, step, note, doneBytes: BigInt(doneBytes), totalBytes: undefined });
@@ -89,6 +92,7 @@ export async function watchInstall(
   let empty: number | undefined;
   let last = -1;
   let steps = new Set<string>();
+  let looking: Promise<void> | undefined;
   const once = (step: string, note: string | undefined): void => {
     if (note === undefined || steps.has(step)) return;
     steps.add(step);
@@ -116,10 +120,18 @@ export async function watchInstall(
       const done = Math.max(0, used - empty);
       if (done !== last) tell('copy', '', '', done);
       last = done;
-      const profile = profileOf(root);
-      once('profile', profile);
-      // Before there is a profile, a boot partition that was kept may hold another system's.
-      if (profile !== undefined) once('boot-loader', bootLoaderOf(root));
+      // One look at a time: on a disk that hangs it has no end, and everything else goes on.
+      const ofThisMount = steps;
+      looking ??= look(root)
+        .then(({ profile, bootLoader }) => {
+          if (steps !== ofThisMount) return;
+          once('profile', profile);
+          once('boot-loader', bootLoader);
+        })
+        .finally(() => {
+          looking = undefined;
+        });
+      await withDeadline(looking, patienceMs);
     } else if (empty !== undefined && installMounts(root).length === 0) {
       empty = undefined;
       last = -1;
