@@ -5,7 +5,7 @@ import { exitCodeOfError, exitCodeOfSignal, exitCodes } from '../cli/exit-codes.
 import { type Handlers, runProgram } from '../cli/program.ts';
 import { clean } from '../cli/text.ts';
 import type { Screen } from '../cli/view.ts';
-import { after } from '../clock.ts';
+import { after, sleep } from '../clock.ts';
 import { ConfigError, problemLine } from '../config/problem.ts';
 import { realSurroundings } from '../config/surroundings.ts';
 import type { InspectWorld } from './inspect.ts';
@@ -80,7 +80,8 @@ const handlers: Handlers = {
     request.of === 'machines'
       ? (await import('./doctor.ts')).doctorMachines(request, { out, err, paint, now: Date.now })
       : (await import('./survey.ts')).doctorInterfaces(request, { env, out, paint }),
-  relayToken: async (request) => (await import('./relay-token.ts')).relayToken(request, { out, err, now: Date.now }),
+  relayToken: async (request) =>
+    (await import('./relay-token.ts')).relayToken(request, { out, err, now: Date.now, sleep }),
   relay: async (request) =>
     (await import('./relay.ts')).relay(request, { env, uid, version, out, exit: runWorld.exit }),
   inventoryOnly: async (run) => {

@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { exitCodeOfError } from '../cli/exit-codes.ts';
 import { readRelayToken } from '../cli/relay-token-request.ts';
 import { ConfigError } from '../config/problem.ts';
 import { parseJoinToken } from '../machine/relay.ts';
-import { RelayShelf } from '../store/relays.ts';
+import { realProcesses, takeLock } from '../store/lock.ts';
+import { RelayShelf, readRelayTokens } from '../store/relays.ts';
 import { loadTls } from '../store/tls.ts';
 import { relayToken } from './relay-token.ts';
 
 const around = { cwd: '/w', uid: 0, env: {} };
-const ask = async (state: string, name: string | undefined, options: object) => {
+const ask = async (state: string, name: string | undefined, options: object, sleep = async () => {}) => {
   const [out, err]: [string[], string[]] = [[], []];
   const request = readRelayToken(name, { state, ...options }, around);
   const code = await relayToken(request, {
     out: (text) => out.push(text),
     err: (text) => err.push(text),
     now: () => 1000,
+    sleep,
   });
   return { code, out: out.join(''), err: err.join('') };
 };
@@ -54,6 +57,51 @@ test('a token is made, let in, listed and revoked', async (t) => {
   assert.equal(shelf.admit('rack7', second.secret, new Uint8Array(44).fill(1)), 'revoked');
   assert.notEqual((await ask(state, 'rack7', { revoke: true })).code, 0);
   assert.equal(JSON.parse((await ask(state, undefined, { list: true, json: true })).out).state, 'revoked');
+});
+
+test('a command waits while another changes the list, and undoes nothing of it', async (t) => {
+  const state = mkdtempSync(join(tmpdir(), 'relay-token-'));
+  t.after(() => rmSync(state, { recursive: true, force: true }));
+  const url = 'https://192.0.2.7';
+  await ask(state, 'rack6', { url });
+  const file = join(state, 'relays.json');
+  for (const options of [{ url }, { url: undefined, revoke: true }]) {
+    const release = takeLock(state, realProcesses, undefined, 'relays.lock');
+    let turns = 0;
+    const other = async () => {
+      if (++turns < 3) return;
+      const name = options.url === undefined ? 'rack9' : 'rack8';
+      const [first, ...more] = JSON.parse(readFileSync(file, 'utf8'));
+      writeFileSync(file, JSON.stringify([first, ...more, { ...first, name }]));
+      release();
+    };
+    assert.equal((await ask(state, 'rack7', options, other)).code, 0);
+    assert.equal(turns, 3);
+  }
+  assert.deepEqual(
+    readRelayTokens(state).map(({ name, revokedAt }) => [name, revokedAt]),
+    [
+      ['rack6', undefined],
+      ['rack8', undefined],
+      ['rack7', 1000],
+      ['rack9', undefined],
+    ],
+  );
+});
+
+test('a command that never ends is named, and nothing was changed', async (t) => {
+  const state = mkdtempSync(join(tmpdir(), 'relay-token-'));
+  t.after(() => rmSync(state, { recursive: true, force: true }));
+  const release = takeLock(state, realProcesses, undefined, 'relays.lock');
+  const [url, out] = ['https://192.0.2.7', join(state, 'rack7.token')];
+  await assert.rejects(ask(state, 'rack7', { url, out }), (error: Error) => {
+    assert.match(error.message, /^change the relays: .*relays\.lock, which names its process, for 10 s; nothing was/);
+    assert.equal(exitCodeOfError(error), 3);
+    return true;
+  });
+  assert.ok(!existsSync(out));
+  assert.deepEqual(readRelayTokens(state), []);
+  release();
 });
 
 const wrong: readonly [string | undefined, object, readonly RegExp[]][] = [

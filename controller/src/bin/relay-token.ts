@@ -6,9 +6,11 @@ import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import type { RelayTokenRequest } from '../cli/relay-token-request.ts';
 import { noStateDir } from '../config/state-dir.ts';
 import { joinTokenText } from '../machine/relay.ts';
-import { replaceFile } from '../store/file.ts';
+import { handOver, replaceFile } from '../store/file.ts';
+import { StateTaken } from '../store/lock.ts';
 import { makeFolders } from '../store/make-folders.ts';
-import { handOver, joinedRelays, keepRelayToken, readRelayTokens, revokeRelayToken } from '../store/relays.ts';
+import { placeIn } from '../store/places.ts';
+import { joinedRelays, keepRelayToken, readRelayTokens, revokeRelayToken } from '../store/relays.ts';
 import { loadTls } from '../store/tls.ts';
 
 export interface RelayTokenWorld {
@@ -16,23 +18,26 @@ export interface RelayTokenWorld {
   readonly err: (text: string) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
 }
+
+/** Another command has the list for milliseconds; one that was stopped by hand has it for ever. Milliseconds. */
+const patienceMs = 10_000;
+const betweenMs = 50;
 
 export async function relayToken(request: RelayTokenRequest, world: RelayTokenWorld): Promise<ExitCode> {
   switch (request.act) {
     case 'make':
       return await make(request, world);
     case 'revoke':
-      return revoke(request, world);
+      return await revoke(request, world);
     case 'list':
       return list(request, world);
   }
 }
 
-async function make(
-  request: Extract<RelayTokenRequest, { act: 'make' }>,
-  { out, err, now }: RelayTokenWorld,
-): Promise<ExitCode> {
+async function make(request: Extract<RelayTokenRequest, { act: 'make' }>, world: RelayTokenWorld): Promise<ExitCode> {
+  const { out, err, now } = world;
   const { stateDir, name, url, json } = request;
   try {
     makeFolders(stateDir, 0o700);
@@ -42,12 +47,15 @@ async function make(
   // The very certificate that the controller will show: made now if there is none yet.
   const tls = await loadTls(stateDir);
   if (tls.made) handOver(join(stateDir, 'tls.pem'));
-  const before = readRelayTokens(stateDir).find((each) => each.name === name && each.revokedAt === undefined);
   const secret = randomBytes(32);
   const text = joinTokenText({ name, url, fingerprint: tls.fingerprint, secret });
   // First the file: a token that nobody has must not lock out the relay that has the one before.
-  if (request.out !== undefined) replaceFile(request.out, `${text}\n`);
-  keepRelayToken(stateDir, { name, url, madeAt: now() }, secret);
+  const handOut = () => {
+    if (request.out !== undefined) replaceFile(request.out, `${text}\n`);
+  };
+  const before = await inTurn(stateDir, world, () =>
+    keepRelayToken(stateDir, { name, url, madeAt: now() }, secret, handOut),
+  );
   if (json)
     out(
       `${JSON.stringify({ name, url, fingerprint: tls.fingerprint, ...(request.out === undefined ? { token: text } : { file: request.out }), replaces: before !== undefined })}\n`,
@@ -59,11 +67,12 @@ async function make(
   return exitCodes.done;
 }
 
-function revoke(
+async function revoke(
   { stateDir, name, json }: Extract<RelayTokenRequest, { act: 'revoke' }>,
-  { out, err, now }: RelayTokenWorld,
-): ExitCode {
-  if (!revokeRelayToken(stateDir, name, now())) {
+  world: RelayTokenWorld,
+): Promise<ExitCode> {
+  const { out, err, now } = world;
+  if (!(await inTurn(stateDir, world, () => revokeRelayToken(stateDir, name, now())))) {
     const known = readRelayTokens(stateDir).filter(({ revokedAt }) => revokedAt === undefined);
     err(
       `nixie: there is no token of ${name} in ${stateDir}; ${known.length === 0 ? 'there is none at all' : `there are those of ${known.map((each) => each.name).join(', ')}`}\n`,
@@ -72,6 +81,23 @@ function revoke(
   }
   out(json ? `${JSON.stringify({ name, revoked: true })}\n` : `${name} is revoked; its relay is not let in any more\n`);
   return exitCodes.done;
+}
+
+/** @throws Error when another command doesn't end; nothing was changed then */
+async function inTurn<T>(stateDir: string, { sleep }: RelayTokenWorld, change: () => T): Promise<T> {
+  for (let waitedMs = 0; ; waitedMs += betweenMs) {
+    try {
+      return change();
+    } catch (error) {
+      if (!(error instanceof StateTaken)) throw error;
+      if (waitedMs >= patienceMs)
+        throw new Error(
+          `change the relays: another nixie relay-token has had ${placeIn(stateDir, 'relaysLock')}, which names its process, for ${patienceMs / 1000} s; nothing was changed: end that one, then try again`,
+          { cause: error },
+        );
+    }
+    await sleep(betweenMs);
+  }
 }
 
 function list({ stateDir, json }: RelayTokenRequest, { out }: RelayTokenWorld): ExitCode {

@@ -1,5 +1,17 @@
 // Files of the state folder, each replaced in one step: after a crash there is the old text or the new one, never half of it.
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  lchownSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 
 /** Appended while a file is being written; what a crash leaves of it is swept at the next start. */
 export const freshEnding = '.new';
@@ -22,4 +34,12 @@ export function replaceFile(file: string, text: string | Uint8Array): void {
   } catch (error) {
     throw new Error(`write ${file}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Gives a file of the state folder to whom the folder belongs to. */
+export function handOver(file: string): void {
+  const { uid, gid } = statSync(dirname(file));
+  // Whoever owns the folder may have put a link in the file's place.
+  const own = lstatSync(file);
+  if (own.isFile() && own.uid !== uid) lchownSync(file, uid, gid);
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -51,6 +51,16 @@ test('a lock of the dead is taken: killed, another process of that number, anoth
   writeFileSync(join(state, 'lock'), JSON.stringify({ pid: 9, began: '9', bootId: 'boot-1' }));
   release();
   assert.equal(existsSync(join(state, 'lock')), true);
+});
+
+test('what root locks can be read by whom the folder belongs to, and is no dead lock for him', {
+  skip: process.getuid?.() !== 0 && 'only root takes locks in folders of others',
+}, (t) => {
+  const state = folder(t);
+  chownSync(state, 12345, 12346);
+  takeLock(state, seenBy(10, { 10: '100' }));
+  const { uid, mode } = statSync(join(state, 'lock'));
+  assert.deepEqual([uid, mode & 0o777], [12345, 0o600]);
 });
 
 test('the real table of processes knows this one', () => {

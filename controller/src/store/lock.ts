@@ -1,6 +1,7 @@
 // One run at a time in a state folder: two would take each other's leases, keys and sockets. The lock file names its holder, so a lock that a
 // killed run left behind is told from a living one.
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { handOver } from './file.ts';
 
 /** How a folder that one run has to itself is called, and the flag that names it. */
 export interface FolderOf {
@@ -57,10 +58,16 @@ export const realProcesses: Processes = {
 
 /**
  * Takes `folder/lock`; the result gives it back.
+ * @param name of another lock than that of the whole folder
  * @throws StateTaken when a living process holds it
  */
-export function takeLock(folder: string, processes: Processes = realProcesses, of: FolderOf = stateFolder): () => void {
-  const file = `${folder}/lock`;
+export function takeLock(
+  folder: string,
+  processes: Processes = realProcesses,
+  of: FolderOf = stateFolder,
+  name = 'lock',
+): () => void {
+  const file = `${folder}/${name}`;
   const own: Holder = {
     pid: processes.self,
     began: processes.began(processes.self) ?? '',
@@ -70,6 +77,8 @@ export function takeLock(folder: string, processes: Processes = realProcesses, o
   try {
     rmSync(fresh, { force: true });
     writeFileSync(fresh, `${JSON.stringify(own)}\n`, { mode: 0o600, flag: 'wx' });
+    // A lock that can't be read counts as a dead one: whom the folder belongs to has to be able to read root's.
+    if (process.getuid?.() === 0) handOver(fresh);
   } catch (error) {
     rmSync(fresh, { force: true });
     throw new Error(`write ${fresh}: ${(error as Error).message}`, { cause: error });
@@ -87,6 +96,8 @@ export function takeLock(folder: string, processes: Processes = realProcesses, o
           throw new Error(`lock ${file}: ${(error as Error).message}`, { cause: error });
       }
       const holder = readHolder(file);
+      // Given back this moment. What is there the next one may be somebody's who lives.
+      if (holder === 'gone') continue;
       if (holder !== undefined && lives(holder, processes)) throw taken(folder, holder, of);
       setAside(file, holder, processes, { folder, of });
     }
@@ -111,7 +122,7 @@ function setAside(
   }
   const moved = readHolder(aside);
   try {
-    if (moved !== undefined && !same(moved, dead) && lives(moved, processes)) {
+    if (moved !== undefined && moved !== 'gone' && !same(moved, dead) && lives(moved, processes)) {
       linkSync(aside, file);
       throw taken(folder, moved, of);
     }
@@ -128,17 +139,17 @@ function lives(holder: Holder, processes: Processes): boolean {
   return holder.bootId === processes.bootId() && processes.began(holder.pid) === holder.began;
 }
 
-function same(a: Holder | undefined, b: Holder | undefined): boolean {
-  return a?.pid === b?.pid && a?.began === b?.began && a?.bootId === b?.bootId;
+function same(a: Holder | 'gone' | undefined, b: Holder | undefined): boolean {
+  return a !== 'gone' && a?.pid === b?.pid && a?.began === b?.began && a?.bootId === b?.bootId;
 }
 
 /** Undefined for a file that is no lock: it counts as a dead one. */
-function readHolder(file: string): Holder | undefined {
+function readHolder(file: string): Holder | 'gone' | undefined {
   try {
     const { pid, began, bootId } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
     if (!Number.isInteger(pid) || typeof began !== 'string' || typeof bootId !== 'string') return undefined;
     return { pid: pid as number, began, bootId };
-  } catch {
-    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'gone' : undefined;
   }
 }

@@ -23,6 +23,8 @@ export const places = {
   /** Relays that may join, and the key of each that has (relays.ts). */
   relays: { name: 'relays.json', kind: 'file' },
   relayKeys: { name: 'relay-keys.json', kind: 'file' },
+  /** Who changes the list of those that may join (relays.ts). */
+  relaysLock: { name: 'relays.lock', kind: 'file' },
   /** Who uses this folder (lock.ts). */
   lock: { name: 'lock', kind: 'file' },
   /** OperatorService. */

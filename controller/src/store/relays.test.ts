@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import {
   joinedRelays,
@@ -49,6 +51,29 @@ test('a token lets in one key, until it is revoked or made anew', (t) => {
     readRelayTokens(dir).map(({ name, madeAt, revokedAt }) => [name, madeAt, revokedAt]),
     [['rack7', 6, 7]],
   );
+});
+
+test('of processes that change the list at the same time none undoes what another did', async (t) => {
+  const dir = folder(t);
+  const each = 15;
+  for (let at = 0; at < each; at++) keepRelayToken(dir, { name: `old-${at}`, url, madeAt: 1 }, secret(at));
+  const program = `
+    const { keepRelayToken, revokeRelayToken } = await import(${JSON.stringify(import.meta.resolve('./relays.ts'))});
+    const until = (act) => { for (;;) try { return act(); } catch (error) { if (error.name !== 'StateTaken') throw error; } };
+    const [dir, who] = process.argv.slice(1);
+    for (let at = 0; at < ${each}; at++)
+      until(() => who === 'c' ? revokeRelayToken(dir, 'old-' + at, 2)
+        : keepRelayToken(dir, { name: who + '-' + at, url: '${url}', madeAt: 1 }, new Uint8Array(32)));`;
+  const run = promisify(execFile);
+  await Promise.all(
+    ['a', 'b', 'c'].map((who) =>
+      run(process.execPath, ['--input-type=module', '-e', program, dir, who], { timeout: 30_000 }),
+    ),
+  );
+  const found = readRelayTokens(dir);
+  assert.equal(found.filter(({ revokedAt }) => revokedAt === 2).length, each);
+  for (const who of ['a', 'b']) assert.equal(found.filter(({ name }) => name.startsWith(`${who}-`)).length, each);
+  assert.deepEqual(readdirSync(dir), ['relays.json']);
 });
 
 test('no secret is written down, and nobody else reads the files', (t) => {

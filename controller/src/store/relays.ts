@@ -1,10 +1,11 @@
 // The relays that may join: who was given a token, and which key used it first. Tokens are written by `nixie relay-token` while a controller may be
-// running, keys by the controller: two files with one writer each. Neither holds a secret.
+// running, keys by the controller: two files, and whoever changes the first has it to himself. Neither holds a secret.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { lchownSync, lstatSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { isRelayName } from '../machine/relay.ts';
-import { replaceFile } from './file.ts';
+import { handOver, replaceFile } from './file.ts';
+import { realProcesses, takeLock } from './lock.ts';
 import { places } from './places.ts';
 
 export interface KeptToken {
@@ -31,6 +32,7 @@ export const mostRelays = 1000;
 
 const tokensName = places.relays.name;
 const keysName = places.relayKeys.name;
+const relayList = { what: 'list of relays in', flag: '--state' } as const;
 const hex64 = /^[0-9a-f]{64}$/;
 
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -47,24 +49,56 @@ export function readRelayTokens(stateDir: string): KeptToken[] {
   });
 }
 
-/** Puts a token in the place of an earlier one of that name, which is good for nothing any more. @throws Error naming the file */
-export function keepRelayToken(stateDir: string, token: Omit<KeptToken, 'secretHash'>, secret: Uint8Array): void {
-  const others = readRelayTokens(stateDir).filter((each) => each.name !== token.name);
-  if (others.length >= mostRelays) throw new Error(`make token: there are ${mostRelays} relays already`);
-  writeList(stateDir, tokensName, [...others, { ...token, secretHash: hash(secret) }]);
+/**
+ * Puts a token in the place of an earlier one of that name, which is good for nothing any more.
+ * @param handOut gives the token to whom it is for, before the one from before it is good no more
+ * @returns the one from before, unless it was revoked
+ * @throws StateTaken when the list is being changed this moment; Error naming the file
+ */
+export function keepRelayToken(
+  stateDir: string,
+  token: Omit<KeptToken, 'secretHash'>,
+  secret: Uint8Array,
+  handOut: () => void = () => {},
+): KeptToken | undefined {
+  return alone(stateDir, () => {
+    const tokens = readRelayTokens(stateDir);
+    const others = tokens.filter((each) => each.name !== token.name);
+    if (others.length >= mostRelays) throw new Error(`make token: there are ${mostRelays} relays already`);
+    handOut();
+    writeList(stateDir, tokensName, [...others, { ...token, secretHash: hash(secret) }]);
+    return tokens.find((each) => each.name === token.name && each.revokedAt === undefined);
+  });
 }
 
-/** @returns false when there is no token of that name that could be revoked */
+/**
+ * @returns false when there is no token of that name that could be revoked
+ * @throws StateTaken when the list is being changed this moment; Error naming the file
+ */
 export function revokeRelayToken(stateDir: string, name: string, now: number): boolean {
-  const tokens = readRelayTokens(stateDir);
-  const found = tokens.find((each) => each.name === name && each.revokedAt === undefined);
-  if (found === undefined) return false;
-  writeList(
-    stateDir,
-    tokensName,
-    tokens.map((each) => (each === found ? { ...each, revokedAt: now } : each)),
-  );
-  return true;
+  const isIt = (each: KeptToken) => each.name === name && each.revokedAt === undefined;
+  // Where there is none there may be no folder either.
+  if (!readRelayTokens(stateDir).some(isIt)) return false;
+  return alone(stateDir, () => {
+    const tokens = readRelayTokens(stateDir);
+    if (!tokens.some(isIt)) return false;
+    writeList(
+      stateDir,
+      tokensName,
+      tokens.map((each) => (isIt(each) ? { ...each, revokedAt: now } : each)),
+    );
+    return true;
+  });
+}
+
+/** Of two that read the list and then write it, the second would undo what the first has done: a token, or a revocation. */
+function alone<T>(stateDir: string, act: () => T): T {
+  const release = takeLock(stateDir, realProcesses, relayList, places.relaysLock.name);
+  try {
+    return act();
+  } finally {
+    release();
+  }
 }
 
 /** Names of the relays whose token has been used. */
@@ -210,12 +244,4 @@ function writeList(stateDir: string, name: string, entries: readonly object[]): 
   const file = join(stateDir, name);
   replaceFile(file, `${JSON.stringify(entries, null, 2)}\n`);
   handOver(file);
-}
-
-/** Gives a file of the state folder to whom the folder belongs to. */
-export function handOver(file: string): void {
-  const { uid, gid } = statSync(dirname(file));
-  // Whoever owns the folder may have put a link in the file's place.
-  const own = lstatSync(file);
-  if (own.isFile() && own.uid !== uid) lchownSync(file, uid, gid);
 }

@@ -44,6 +44,19 @@ test('made once, then kept for root alone', async () => {
   }
 });
 
+test('two that make it at the same time have the same one', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nixie-tls-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const both = await Promise.all([loadTls(folder), loadTls(folder)]);
+  const kept = await loadTls(folder);
+  assert.deepEqual(
+    both.map(({ fingerprint }) => fingerprint),
+    [kept.fingerprint, kept.fingerprint],
+  );
+  assert.deepEqual(both.map(({ made }) => made).sort(), [false, true]);
+  assert.deepEqual(readdirSync(folder), ['tls.pem']);
+});
+
 test('a damaged file is set aside', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'nixie-tls-'));
   try {

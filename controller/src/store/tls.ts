@@ -5,6 +5,7 @@ import {
   chmodSync,
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -113,7 +114,15 @@ export async function loadTls(
   } finally {
     closeSync(fd);
   }
-  renameSync(fresh, file);
+  try {
+    // Not in the place of one that another command has just made: its fingerprint stands in a token by now.
+    linkSync(fresh, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return await loadTls(folder);
+    throw new Error(`write ${file}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    rmSync(fresh, { force: true });
+  }
   return { ...tls, made: true, ...(setAside ? { setAside } : {}) };
 }
 
