@@ -15,6 +15,7 @@ import type { RelayWay } from './core/relay-way.ts';
 import { type RelayLink, Relays } from './core/relays.ts';
 import { proxyOption, proxyText } from './install/relay-proxy.ts';
 import type { FileProgress } from './listen/http.ts';
+import type { StoreDoor } from './listen/http-nix.ts';
 import type { FoundLoaders } from './listen/loaders.ts';
 import { cleanLine } from './listen/log-line.ts';
 import { Places } from './listen/relay-carry.ts';
@@ -55,7 +56,10 @@ export interface RelayPartWorld {
   /** So many machines may load at once behind a relay. */
   loads(relay: string): number;
   /** Absent: there is none. */
-  readonly cache?: { readonly paths: PathTable & { readonly publicKey: string } };
+  readonly cache?: {
+    readonly paths: PathTable & { readonly publicKey: string };
+    readonly door: Pick<StoreDoor, 'behalfOf'>;
+  };
   /** Private folder for what ssh needs to go by a relay; `childUser` may enter it. */
   readonly folder: string;
   /** Whom ssh runs as. Absent: as ourselves. */
@@ -216,7 +220,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       places,
       agentPort: () => loopbackPort,
       ticks,
-      fetch: (_relay, what) => fetchable(world, what),
+      fetch: (relay, what) => fetchable(world, relay, what),
       desk: {
         admit(name, secret, key) {
           const verdict = shelf.admit(name, secret, key);

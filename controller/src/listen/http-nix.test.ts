@@ -85,7 +85,7 @@ async function served(
   }
 }
 async function until(holds: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 5000; !holds(); ) {
+  for (const deadline = Date.now() + 60_000; !holds(); ) {
     assert.ok(Date.now() < deadline);
     await new Promise(setImmediate);
   }
@@ -185,6 +185,31 @@ test('who finds no room waits, and is refused in the end', async () => {
       for (const { status, body, complete } of all)
         assert.deepEqual([status, body.length, complete], [200, large.narSize, true]);
     });
+});
+
+test('what we ask for a relay counts as the relay’s, and nobody else can say so', async () => {
+  const held = { path: join(folder, hash('b')), narSize: 64 << 20, narHash: '' };
+  await served({ [hash('b')]: held }, { program: endless(), mostEach: 1, waitMs: 50 }, async (port, door) => {
+    /** The status, and what ends it. */
+    const begin = (headers: Readonly<Record<string, string>>) =>
+      new Promise<{ status: number | undefined; end: () => void }>((resolve) => {
+        const url = `http://127.0.0.1:${port}/nix/nar/${hash('b')}.nar`;
+        const asked = get(url, { agent: false, headers }, ({ statusCode }) =>
+          resolve({ status: statusCode, end: () => asked.destroy() }),
+        ).on('error', () => {});
+      });
+    const forged = Object.keys(door.behalfOf('c')).map((name) => [name, 'south'] as const);
+    const begun = [];
+    for (const headers of [{}, door.behalfOf('south'), door.behalfOf('north'), door.behalfOf('south')])
+      begun.push(await begin(headers));
+    begun.push(await begin(Object.fromEntries(forged)));
+    assert.deepEqual(
+      begun.map(({ status }) => status),
+      [200, 200, 200, 404, 404],
+    );
+    for (const { end } of begun) end();
+    await until(() => door.counters().sending === 0);
+  });
 });
 
 /** Writes until nobody reads any more. */

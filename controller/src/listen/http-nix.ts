@@ -1,5 +1,6 @@
 // The binary cache over HTTP, below /nix/: what may be asked for, and how a controller sends what lies in its own store. Every name stands in a
 // table; nothing of a request reaches a file system.
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChildUser } from '../child/identity.ts';
 import type { PathTable, ServedPath } from '../nix/binary-cache.ts';
@@ -53,7 +54,7 @@ export interface StoreDoorParts {
   readonly program?: string;
   /** A response of which nothing is taken for so long is ended. */
   readonly stalledMs?: number;
-  /** NARs sent by children at the same time, in all and to one address, and how long and in what number others wait for that. */
+  /** NARs sent by children at the same time, in all and to one address or relay, and how long and in what number others wait for that. */
   readonly most?: number;
   readonly mostEach?: number;
   readonly waitMs?: number;
@@ -71,6 +72,8 @@ export interface NixCounters {
 
 export interface StoreDoor {
   readonly answer: NixDoor;
+  /** Headers of a request that we make of our own door for somebody else: it counts as theirs and not as ours. Nobody else can make them up. */
+  behalfOf(name: string): Readonly<Record<string, string>>;
   counters(): NixCounters;
   close(): void;
 }
@@ -86,14 +89,21 @@ export const smallNarBytes = 256 << 10;
 /** Such ones at the same time. */
 const smallAtOnce = 32;
 
+const behalfHeader = 'x-nixie-behalf-of';
+
 /** Serves the paths of the table out of the store of this machine. */
 export function storeDoor(parts: StoreDoorParts): StoreDoor {
   const { table, most = 64, mostEach = 32, waitMs = 30_000, mostWaiting = 1024, stalledMs = 60_000 } = parts;
   const count = { narInfos: 0, nars: 0, narBytes: 0, refused: 0 };
   /** Those who wait, in order: `again` sends it if there is room now. */
   const waiting = new Set<{ again(): void; leave(): void }>();
-  /** Children at work by the address of the client: one that takes all of them and reads slowly must not keep out the others. */
+  /** Children at work by the address of the client, or the relay: one that takes all of them and reads slowly must not keep out the others. */
   const each = new Map<string, number>();
+  const ours = `${randomBytes(16).toString('hex')} `;
+  const clientOf = ({ headers, socket }: IncomingMessage): string => {
+    const named = headers[behalfHeader];
+    return typeof named === 'string' && named.startsWith(ours) ? named : (socket.remoteAddress ?? '');
+  };
   let small = 0;
   const next = (): void => {
     for (const one of [...waiting]) one.again();
@@ -135,7 +145,7 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
       void sendSmall(request, response, served);
       return true;
     }
-    const client = response.socket?.remoteAddress ?? '';
+    const client = clientOf(request);
     const already = each.get(client) ?? 0;
     if (already >= mostEach) return false;
     const command = {
@@ -199,6 +209,7 @@ export function storeDoor(parts: StoreDoorParts): StoreDoor {
         else nar(request, response, served);
       }
     },
+    behalfOf: (name) => ({ [behalfHeader]: ours + encodeURIComponent(name) }),
     counters: () => ({ ...count, sending: children.running }),
     close() {
       for (const one of [...waiting]) one.leave();

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import type { System } from '../machine/host.ts';
 import type { PathTable } from '../nix/binary-cache.ts';
 import type { Installer } from '../nix/types.ts';
+import type { StoreDoor } from './http-nix.ts';
 import type { FoundLoaders } from './loaders.ts';
 import { bytesToFetch, type Fetchable, type FetchWhat, fileToFetch } from './relay-fetch.ts';
 
@@ -12,7 +13,7 @@ export interface RelayFiles {
   readonly installers: ReadonlyMap<System, Installer>;
   readonly loaders: Pick<FoundLoaders, 'files'>;
   /** Absent: there is none. */
-  readonly cache?: { readonly paths: PathTable };
+  readonly cache?: { readonly paths: PathTable; readonly door: Pick<StoreDoor, 'behalfOf'> };
   /** Our own HTTP door. */
   readonly own: readonly string[];
   readonly httpPort: number;
@@ -23,8 +24,8 @@ export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** What a relay may fetch: the installer, the loaders, and the binary cache, which is the same for all. */
-export async function fetchable(world: RelayFiles, what: FetchWhat): Promise<Fetchable | undefined> {
+/** What this relay may fetch: the installer, the loaders, and the binary cache, which is the same for all. */
+export async function fetchable(world: RelayFiles, relay: string, what: FetchWhat): Promise<Fetchable | undefined> {
   switch (what.$case) {
     case 'sha256': {
       for (const { kernel, initrd, image } of world.installers.values()) {
@@ -43,18 +44,19 @@ export async function fetchable(world: RelayFiles, what: FetchWhat): Promise<Fet
       const served = world.cache?.paths.served(what.value);
       const [host] = world.own;
       if (served === undefined || host === undefined) return undefined;
-      return narToFetch(`http://${host}:${world.httpPort}/nix/nar/${what.value}.nar`, served.narSize);
+      const url = `http://${host}:${world.httpPort}/nix/nar/${what.value}.nar`;
+      return narToFetch(url, served.narSize, world.cache?.door.behalfOf(relay) ?? {});
     }
   }
 }
 
 /** By our own front door, which has the children, their limits and whose rights they get. A NAR has no middle: what comes before is passed over. */
-function narToFetch(url: string, totalBytes: number): Fetchable {
+function narToFetch(url: string, totalBytes: number, headers: Readonly<Record<string, string>>): Fetchable {
   return {
     totalBytes,
     async *read(offset, signal) {
       const response = await new Promise<Readable & { statusCode?: number }>((resolve, reject) => {
-        get(url, { signal, agent: false }, resolve).once('error', reject);
+        get(url, { headers, signal, agent: false }, resolve).once('error', reject);
       });
       if (response.statusCode !== 200) {
         response.resume();
