@@ -99,7 +99,7 @@ test('a child inherits the descriptors from 3 on, and finds no value in its argu
   const program = join(folder, 'child');
   writeFileSync(
     program,
-    '#!/bin/sh\nls -l /proc/$$/fd | sed "s/.*-> //" | grep -c deleted; stat -L -c %a /dev/fd/3; cat /dev/fd/3 /dev/fd/4; cat /dev/fd/4; tr "\\0" " " < /proc/$$/cmdline; echo; echo "### Done! ###"\n',
+    '#!/bin/sh\nls -l /proc/self/fd 2>/dev/null | sed "s/.*-> //" | grep -c deleted; stat -L -c %a /dev/fd/3; cat /dev/fd/3 /dev/fd/4; cat /dev/fd/4; tr "\\0" " " < /proc/$$/cmdline; echo; echo "### Done! ###"\n',
     { mode: 0o755 },
   );
   const result = await runPhase({
