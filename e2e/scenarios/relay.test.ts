@@ -392,6 +392,16 @@ describe('nixie relay', { skip, timeout: 900_000 }, () => {
     assert.ok((await get(/http:\S+\/kernel/.exec((await script()).text)![0])).bytes?.equals(contents.kernel));
     assert.ok(!readdirSync(join(small, 'cache')).includes(hash(contents.initrd)));
     assert.equal((await relay.stop()).code, 0);
+    // Not one byte is left: it starts all the same, serves what it has and passes the rest on.
+    execFileSync('sh', ['-c', 'dd if=/dev/zero of="$0/filler" bs=4096 2> /dev/null || true', small]);
+    relay = begin(relayOptions(join(controllerState, 'rack9.token'), 'small'));
+    const problem = await relay.logged({ event: 'problem' });
+    assert.match(String(problem.text), /^state folder .*small: ENOSPC.*; files that aren't in the cache are passed on/);
+    await send(door, { version: 8, tokens: [await token()] }, 'rack9');
+    await taken(door, 8);
+    assert.ok((await get(`http://${place.address}:7480/f/${initrdName}`)).bytes?.equals(contents.initrd));
+    assert.equal((await relay.stop()).code, 0);
+    assert.ok(!readdirSync(small).includes('lock'));
   });
 
   test('of a controller that was away for too long nothing is believed but that a machine is done', async () => {

@@ -66,7 +66,7 @@ test('a command waits while another changes the list, and undoes nothing of it',
   await ask(state, 'rack6', { url });
   const file = join(state, 'relays.json');
   for (const options of [{ url }, { url: undefined, revoke: true }]) {
-    const release = takeLock(state, realProcesses, undefined, 'relays.lock');
+    const release = takeLock(state, realProcesses, undefined, { name: 'relays.lock' });
     let turns = 0;
     const other = async () => {
       if (++turns < 3) return;
@@ -92,7 +92,7 @@ test('a command waits while another changes the list, and undoes nothing of it',
 test('a command that never ends is named, and nothing was changed', async (t) => {
   const state = mkdtempSync(join(tmpdir(), 'relay-token-'));
   t.after(() => rmSync(state, { recursive: true, force: true }));
-  const release = takeLock(state, realProcesses, undefined, 'relays.lock');
+  const release = takeLock(state, realProcesses, undefined, { name: 'relays.lock' });
   const [url, out] = ['https://192.0.2.7', join(state, 'rack7.token')];
   await assert.rejects(ask(state, 'rack7', { url, out }), (error: Error) => {
     assert.match(error.message, /^change the relays: .*relays\.lock, which names its process, for 10 s; nothing was/);

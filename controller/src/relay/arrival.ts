@@ -2,6 +2,7 @@
 // wants the file follows; its last piece nobody gets before the hash was found right.
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { isFull } from '../store/file.ts';
 import { type CacheRef, type FetchBytes, fetchPieces, NotThere, tooMuch, WrongContent } from './fetching.ts';
 
 /** Nobody gets the last bytes of a file before all of it was found right. */
@@ -328,10 +329,6 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): 
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
-}
-
-export function isFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {

@@ -18,7 +18,7 @@ import type { Seen } from '../listen/seen.ts';
 import { wake } from '../listen/wake.ts';
 import { type Mac, parseMac } from '../machine/mac.ts';
 import { type Endpoint, endpointText, type JoinToken } from '../machine/relay.ts';
-import { realProcesses, takeLock } from '../store/lock.ts';
+import { type FolderOf, realProcesses, stateFolder, takeLock } from '../store/lock.ts';
 import { openAgentPort } from './agent-port.ts';
 import { Cache } from './cache.ts';
 import { type FetchBytes, NotThere } from './fetching.ts';
@@ -85,14 +85,20 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
   try {
     // What this machine must have.
     const links = chooseInterfaces(listInterfaces(), { interfaces: settings.interfaces });
-    makeStateDir(stateDir, world.uid);
-    closers.push(takeLock(stateDir));
-    if (cacheDir !== stateDir) {
-      makeStateDir(cacheDir, world.uid, cacheFolder);
-      closers.push(takeLock(cacheDir, realProcesses, cacheFolder));
-    }
-    const key = relayKey(stateDir);
     const problems = new Problems((text) => log({ name: 'problem', level: 'warning', text }), ticks);
+    const lock = (folder: string, of: FolderOf) => {
+      makeStateDir(folder, world.uid, of);
+      // Machines boot all the same; the cache clears it with the first file that it can keep.
+      const full = (why: string) =>
+        problems.set(
+          'disk',
+          `${of.what} ${folder}: ${why}; files that aren't in the cache are passed on: make room there`,
+        );
+      closers.push(takeLock(folder, realProcesses, of, { full }));
+    };
+    lock(stateDir, stateFolder);
+    if (cacheDir !== stateDir) lock(cacheDir, cacheFolder);
+    const key = relayKey(stateDir);
     const warnings = new Warnings((text) => log({ name: 'refused', level: 'warning', text }), ticks);
 
     // The cache. It reaches the controller through the link, which comes last.

@@ -43,3 +43,8 @@ export function handOver(file: string): void {
   const own = lstatSync(file);
   if (own.isFile() && own.uid !== uid) lchownSync(file, uid, gid);
 }
+
+/** No room, or none for this user. */
+export function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '');
+}

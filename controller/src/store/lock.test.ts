@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chownSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -51,6 +52,55 @@ test('a lock of the dead is taken: killed, another process of that number, anoth
   writeFileSync(join(state, 'lock'), JSON.stringify({ pid: 9, began: '9', bootId: 'boot-1' }));
   release();
   assert.equal(existsSync(join(state, 'lock')), true);
+});
+
+/** Takes the lock in a process that may write no byte to any file; prints what it was told, or why it has none, and what it saw. */
+const onFullDisk = (state: string, full: boolean) =>
+  execFileSync(
+    '/bin/sh',
+    [
+      '-c',
+      'ulimit -f 0; exec "$@"',
+      'sh',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      `const { takeLock } = await import(${JSON.stringify(import.meta.resolve('./lock.ts'))});
+      const { readlinkSync } = await import('node:fs');
+      const [state, full] = process.argv.slice(1);
+      const told = [];
+      try {
+        const release = takeLock(state, undefined, undefined, full === 'true' ? { full: (why) => told.push(why) } : {});
+        told.push(readlinkSync(state + '/lock'));
+        try { takeLock(state); } catch (error) { told.push(error.name) }
+        try { takeLock(state, undefined, undefined, { full() {} }); } catch (error) { told.push(error.name) }
+        release();
+      } catch (error) { told.push(error.message); }
+      console.log(JSON.stringify(told));`,
+      state,
+      String(full),
+    ],
+    { encoding: 'utf8', timeout: 30_000 },
+  );
+
+test('without room on the disk a lock is taken by who can do without, and holds', (t) => {
+  const state = folder(t);
+  assert.match(JSON.parse(onFullDisk(state, false)).join(), /^write .*lock\.\d+\.new: EFBIG/);
+  assert.deepEqual(readdirSync(state), []);
+  const [why, link, plainly, again] = JSON.parse(onFullDisk(state, true));
+  assert.match(why, /^EFBIG/);
+  assert.match(link, /^\d+ \d+ [0-9a-f-]{36}$/);
+  assert.ok(link.length < 60, 'what lies in an inode of ext4');
+  assert.match(plainly, /^Error$/);
+  assert.equal(again, 'StateTaken');
+  assert.deepEqual(readdirSync(state), [], 'given back');
+  // A living one's holds also for who has room, a dead one's for nobody.
+  symlinkSync('10 100 boot-1', join(state, 'lock'));
+  assert.throws(() => takeLock(state, seenBy(11, { 10: '100', 11: '110' })), StateTaken);
+  takeLock(state, seenBy(11, { 10: '999', 11: '110' }))();
+  assert.deepEqual(readdirSync(state), []);
+  symlinkSync('garbage', join(state, 'lock'));
+  takeLock(state, seenBy(11, { 11: '110' }))();
 });
 
 test('what root locks can be read by whom the folder belongs to, and is no dead lock for him', {

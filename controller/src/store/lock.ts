@@ -1,7 +1,7 @@
 // One run at a time in a state folder: two would take each other's leases, keys and sockets. The lock file names its holder, so a lock that a
 // killed run left behind is told from a living one.
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { handOver } from './file.ts';
+import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { handOver, isFull } from './file.ts';
 
 /** How a folder that one run has to itself is called, and the flag that names it. */
 export interface FolderOf {
@@ -56,16 +56,22 @@ export const realProcesses: Processes = {
   },
 };
 
+export interface LockOptions {
+  /** Of another lock than that of the whole folder. */
+  readonly name?: string;
+  /** For who can do without room on the disk: told that there is none, and the lock is taken all the same. Absent: that is an error. */
+  readonly full?: (why: string) => void;
+}
+
 /**
  * Takes `folder/lock`; the result gives it back.
- * @param name of another lock than that of the whole folder
  * @throws StateTaken when a living process holds it
  */
 export function takeLock(
   folder: string,
   processes: Processes = realProcesses,
   of: FolderOf = stateFolder,
-  name = 'lock',
+  { name = 'lock', full }: LockOptions = {},
 ): () => void {
   const file = `${folder}/${name}`;
   const own: Holder = {
@@ -81,7 +87,10 @@ export function takeLock(
     if (process.getuid?.() === 0) handOver(fresh);
   } catch (error) {
     rmSync(fresh, { force: true });
-    throw new Error(`write ${fresh}: ${(error as Error).message}`, { cause: error });
+    if (full === undefined || !isFull(error))
+      throw new Error(`write ${fresh}: ${(error as Error).message}`, { cause: error });
+    withoutRoom(own, fresh);
+    full((error as Error).message);
   }
   try {
     for (let tries = 0; tries < 5; tries++) {
@@ -104,6 +113,15 @@ export function takeLock(
     throw new StateTaken(folder, 'another run that begins at the same time', of);
   } finally {
     rmSync(fresh, { force: true });
+  }
+}
+
+/** The target of a symbolic link needs no block of a full disk: up to 59 bytes lie in ext4's inode, and these are fewer. */
+function withoutRoom({ pid, began, bootId }: Holder, fresh: string): void {
+  try {
+    symlinkSync(`${pid} ${began} ${bootId}`, fresh);
+  } catch (error) {
+    throw new Error(`link ${fresh}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -145,11 +163,26 @@ function same(a: Holder | 'gone' | undefined, b: Holder | undefined): boolean {
 
 /** Undefined for a file that is no lock: it counts as a dead one. */
 function readHolder(file: string): Holder | 'gone' | undefined {
+  let words: Record<string, unknown>;
   try {
-    const { pid, began, bootId } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-    if (!Number.isInteger(pid) || typeof began !== 'string' || typeof bootId !== 'string') return undefined;
-    return { pid: pid as number, began, bootId };
+    words = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'gone' : undefined;
+    // Of a link that was made without room the target is no file.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return undefined;
+    const target = targetOf(file);
+    if (target === undefined) return 'gone';
+    const [pid, began, bootId] = target.split(' ');
+    words = { pid: Number(pid), began, bootId };
+  }
+  const { pid, began, bootId } = words ?? {};
+  if (!Number.isInteger(pid) || typeof began !== 'string' || typeof bootId !== 'string') return undefined;
+  return { pid: pid as number, began, bootId };
+}
+
+function targetOf(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
   }
 }

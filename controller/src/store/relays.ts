@@ -93,7 +93,7 @@ export function revokeRelayToken(stateDir: string, name: string, now: number): b
 
 /** Of two that read the list and then write it, the second would undo what the first has done: a token, or a revocation. */
 function alone<T>(stateDir: string, act: () => T): T {
-  const release = takeLock(stateDir, realProcesses, relayList, places.relaysLock.name);
+  const release = takeLock(stateDir, realProcesses, relayList, { name: places.relaysLock.name });
   try {
     return act();
   } finally {
