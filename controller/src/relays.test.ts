@@ -223,6 +223,20 @@ test('two sites with the same addresses and the same MAC do not mix', async (t) 
   assert.match(told, /127\.0\.0\.9:\d+ behind b was refused: this machine is behind a/);
 });
 
+test('of a relay that comes and goes the operator is told some times, and is not flooded', async (t) => {
+  const { part, notices } = await lab(t);
+  const link = { name: 'a', version: '1', peer: '192.0.2.9:1', interfaces: [] };
+  const acts = { sendPlan() {}, find: async () => [], wake: async () => ({ sent: 0, failures: [] }) };
+  for (let at = 0; at < 200; at++) {
+    part.relays.up({ ...link, ...acts });
+    part.relays.down('a', `cut ${at}`);
+  }
+  const told = notices.filter((text) => text.startsWith('relay a '));
+  assert.equal(told.length, 10);
+  assert.equal(told.at(-1), 'relay a is gone: cut 4; its machines are answered on by what it knows');
+  assert.equal(part.relays.view('a').losses, 200);
+});
+
 test('a relay speaks for its own machines only', async (t) => {
   const { relay, core, seen } = await lab(t);
   const [a, b] = [await relay('a'), await relay('b')];

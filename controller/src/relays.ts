@@ -7,6 +7,7 @@ import type { PlanLoader } from '@nixie/proto/relay';
 import { after } from './clock.ts';
 import type { Admission } from './core/admission.ts';
 import type { Hosts } from './core/hosts.ts';
+import { LinkChanges } from './core/link-changes.ts';
 import type { NetworkPlan } from './core/network.ts';
 import { RelayPatience } from './core/relay-patience.ts';
 import { makeRelayPlan } from './core/relay-plan.ts';
@@ -131,6 +132,16 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
   const proxyFile = join(world.folder, 'relay-proxy.mjs');
   let sshDoor: Awaited<ReturnType<typeof startSshDoor>> | undefined;
 
+  const linkChanges = new LinkChanges<{ readonly level: 'info' | 'warning'; readonly text: string }>({
+    say: (_name, { level, text }) => world.notice(level, text),
+    sum: (name, { losses, ms, last }) =>
+      world.notice(
+        'warning',
+        `relay ${name} keeps coming and going: its link was lost ${losses} more times in ${Math.round(ms / 1000)} s; now: ${last.text}`,
+      ),
+    ticks,
+    after,
+  });
   const relays = new Relays({
     plan: (relay, { interfaces }: RelayLink) => {
       const each = stockOfEach(
@@ -160,10 +171,13 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
     onUp: (name, { peer, version }) => {
       const mine = hosts.all().filter(({ relay }) => relay === name).length;
       const none = mine === 0 ? `; no host has "relay": "${name}", so it has nothing to answer` : '';
-      world.notice(mine === 0 ? 'warning' : 'info', `relay ${name} is connected from ${peer} (${version})${none}`);
+      const text = `relay ${name} is connected from ${peer} (${version})${none}`;
+      linkChanges.tell(name, { level: mine === 0 ? 'warning' : 'info', text }, false);
     },
-    onDown: (name, why) =>
-      world.notice('warning', `relay ${name} is gone: ${why}; its machines are answered on by what it knows`),
+    onDown(name, why) {
+      const text = `relay ${name} is gone: ${why}; its machines are answered on by what it knows`;
+      linkChanges.tell(name, { level: 'warning', text }, true);
+    },
   });
 
   const waits = new RelayPatience({ relays, life: (host) => world.life(host), ticks });
@@ -349,6 +363,7 @@ export function makeRelayPart(world: RelayPartWorld): RelayPart {
       closed = true;
       off();
       relays.close();
+      linkChanges.close();
       await sshDoor?.close();
       await door?.close();
     },

@@ -7,6 +7,7 @@ import type { Scene } from '../answer/scene.ts';
 import { after, sleep } from '../clock.ts';
 import { makeStateDir } from '../config/state-dir.ts';
 import { Answers } from '../core/answers.ts';
+import { LinkChanges } from '../core/link-changes.ts';
 import { makeFinder } from '../core/place.ts';
 import { Warnings } from '../core/warnings.ts';
 import { startBootServer } from '../listen/boot-server.ts';
@@ -243,6 +244,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       },
       broken.reject,
     );
+    let planTold: string | undefined;
     const take = (given: BootPlan): void => {
       const read = readPlan(given);
       if ('problems' in read) {
@@ -267,7 +269,10 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
         ),
       );
       answers.changed();
-      log({ name: 'plan', version, machines: machines.size, files: files.size, loaders: plan.loaders.length });
+      const told = { machines: machines.size, files: files.size, loaders: plan.loaders.length };
+      // Each link brings the plan anew.
+      if (!uplink.holds('uplink') || JSON.stringify(told) !== planTold) log({ name: 'plan', version, ...told });
+      planTold = JSON.stringify(told);
       void answers.current().then(
         () => link?.say({ $case: 'planTaken', value: version }),
         () => undefined,
@@ -275,6 +280,14 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
     };
 
     // The link.
+    const uplink = new LinkChanges<RelayEvent>({
+      say: (_link, event) => log(event),
+      sum: (_link, { losses: lost, ms, last }) =>
+        log({ ...last, level: last.level ?? 'warning', lost, seconds: Math.round(ms / 1000) }),
+      ticks,
+      after,
+    });
+    closers.push(() => uplink.close());
     let statusOff = () => {};
     const sayStatus = (everyMs: number): void => {
       const { bytes, limitBytes, files, hits, fetchedBytes } = cache.status();
@@ -315,7 +328,7 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
       }
       if (kind !== 'closed' && (wasUp || why !== lastWhy)) {
         const level = kind === 'lost' || kind === 'unreachable' ? 'warning' : 'error';
-        log({ name: 'uplink', level, state: 'down', kind, why });
+        uplink.tell('uplink', { name: 'uplink', level, state: 'down', kind, why }, wasUp);
       }
       lastWhy = why;
     };
@@ -336,7 +349,12 @@ export async function runRelay(settings: RelaySettings, world: RelayWorld): Prom
         lastWhy = undefined;
         staleOff();
         if (wasStale) answers.changed();
-        log({ name: 'uplink', state: 'up', controller: endpointText(endpoint), controller_version: controllerVersion });
+        const controller = endpointText(endpoint);
+        uplink.tell(
+          'uplink',
+          { name: 'uplink', state: 'up', controller, controller_version: controllerVersion },
+          false,
+        );
         linkCame.dispatchEvent(new Event('up'));
         sayStatus(statusMs > 0 ? Math.max(1000, statusMs) : usualStatusMs);
       },
