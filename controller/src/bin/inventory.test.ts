@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -47,6 +47,27 @@ async function run(stateDir: string, host: string | undefined, format: Inventory
   });
   return { code, out, err };
 }
+
+test('who may not open the socket is told so, and what to do', async (t) => {
+  const stateDir = folder(t);
+  const closed = join(stateDir, 'closed');
+  mkdirSync(closed, { mode: 0 });
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) process.seteuid?.(65534);
+  try {
+    for (const host of [undefined, 'web1']) {
+      const { code, out, err } = await run(closed, host, 'table');
+      assert.deepEqual([code, out], [3, '']);
+      assert.equal(
+        err,
+        `nixie: this user may not open the controller's socket at ${closed}/operator.sock; ask as root, or as the user of the controller, or name another folder with --state\n`,
+      );
+    }
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    chmodSync(closed, 0o700);
+  }
+});
 
 test('of a controller that runs', async (t) => {
   const stateDir = folder(t);

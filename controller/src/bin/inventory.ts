@@ -8,6 +8,7 @@ import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import { nixModule, runtimeInfo } from '../cli/inventory-exports.ts';
 import type { InventoryRequest } from '../cli/inventory-request.ts';
 import { inventoryPage, inventoryTable } from '../cli/inventory-table.ts';
+import { notYours } from '../cli/operator-request.ts';
 import { clean } from '../cli/text.ts';
 import { wholeInventory } from '../machine/whole-inventory.ts';
 import { openHardware } from '../store/hardware.ts';
@@ -44,11 +45,13 @@ export async function inventory(request: InventoryRequest, world: InventoryWorld
   } catch (error) {
     const { code, details } = error as grpc.ServiceError;
     if (code === undefined) throw error;
-    if (code !== grpc.status.UNAVAILABLE || /EACCES/.test(details)) {
+    if (code === grpc.status.UNAVAILABLE && /EACCES/.test(details)) {
+      world.err(`nixie: ${notYours(request.socket)}\n`);
+      return exitCodes.unable;
+    }
+    if (code !== grpc.status.UNAVAILABLE) {
       world.err(`nixie: ask the controller at ${request.socket}: ${clean(details)}\n`);
-      return code === grpc.status.UNAVAILABLE || code === grpc.status.DEADLINE_EXCEEDED
-        ? exitCodes.unable
-        : exitCodes.failed;
+      return code === grpc.status.DEADLINE_EXCEEDED ? exitCodes.unable : exitCodes.failed;
     }
     const source = kept(request.stateDir);
     if (request.host === undefined && (await source.hosts()).length === 0) {

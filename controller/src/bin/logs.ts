@@ -5,6 +5,7 @@ import type { Paint } from '../cli/colour.ts';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
 import { logJson, logLine } from '../cli/log-lines.ts';
 import type { LogsRequest } from '../cli/logs-request.ts';
+import { notYours } from '../cli/operator-request.ts';
 import { clean } from '../cli/text.ts';
 import type { HostLine, LineFilter, Origin } from '../machine/host-line.ts';
 import type { Stage } from '../machine/stage.ts';
@@ -38,7 +39,7 @@ export async function logs(request: LogsRequest, world: LogsWorld): Promise<Exit
     return exitCodes.failed;
   }
   if (code === grpc.status.UNAVAILABLE && /EACCES/.test(details)) {
-    world.err(`nixie: this user may not open the controller's socket at ${socket}\n`);
+    world.err(`nixie: ${notYours(socket)}\n`);
     return exitCodes.unable;
   }
   const running = code === grpc.status.NOT_FOUND;

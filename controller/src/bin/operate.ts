@@ -2,7 +2,7 @@
 import * as grpc from '@grpc/grpc-js';
 import { type ListResponse, OperatorServiceClient, type WatchResponse } from '@nixie/proto/operator';
 import { type ExitCode, exitCodes } from '../cli/exit-codes.ts';
-import type { OperatorRequest, StatusRequest } from '../cli/operator-request.ts';
+import { notYours, type OperatorRequest, type StatusRequest } from '../cli/operator-request.ts';
 import { relayJson, relayLines } from '../cli/relay-lines.ts';
 import { statusEvents, statusJson, statusTable, unknownJson, unknownLines } from '../cli/status.ts';
 import { clean } from '../cli/text.ts';
@@ -122,8 +122,8 @@ async function withClient(
     const { code, details, message } = error as grpc.ServiceError;
     if (code === undefined) throw error;
     if (code === grpc.status.UNAVAILABLE) {
-      const why = /EACCES/.test(details) ? 'this user may not open its socket' : 'no controller answers';
-      err(`nixie: ${why} at ${socket}; is it running, and is this its --state?\n`);
+      if (/EACCES/.test(details)) err(`nixie: ${notYours(socket)}\n`);
+      else err(`nixie: no controller answers at ${socket}; is it running, and is this its --state?\n`);
       return exitCodes.unable;
     }
     err(`nixie: ask the controller at ${socket}: ${clean(details || message)}\n`);

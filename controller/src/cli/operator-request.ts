@@ -39,3 +39,8 @@ export function readOperator(
     throw new ConfigError([{ where: '--state', text: (error as Error).message }]);
   }
 }
+
+/** Said when the socket can't be opened for want of rights. */
+export function notYours(socket: string): string {
+  return `this user may not open the controller's socket at ${socket}; ask as root, or as the user of the controller, or name another folder with --state`;
+}
