@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import {
   closeDescriptor,
   datagramsLost,
+  descriptorPlace,
   grantedReceiveBuffer,
   openUdpDescriptor,
   receiveBufferBytes,
@@ -13,17 +13,20 @@ import {
   sendTo,
 } from './udp.ts';
 
-async function freePort(): Promise<number> {
-  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
+/** A door at a port that the kernel chose, kept until the door has it: one that is only chosen may be somebody else's by then. */
+function open(): { fd: number; port: number } {
+  const place = { interface: 'lo', address: '127.0.0.1' };
+  const chosen = openUdpDescriptor({ ...place, port: 0 }, true);
+  try {
+    const { port } = descriptorPlace(chosen)!;
+    return { fd: openUdpDescriptor({ ...place, port }, true), port };
+  } finally {
+    closeDescriptor(chosen);
+  }
 }
 
-test('a door gets as large a buffer as the kernel allows; what it granted is read back', async () => {
-  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port: await freePort() });
+test('a door gets as large a buffer as the kernel allows; what it granted is read back', () => {
+  const { fd } = open();
   try {
     const allowed = Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8'));
     const granted = grantedReceiveBuffer(fd);
@@ -34,8 +37,7 @@ test('a door gets as large a buffer as the kernel allows; what it granted is rea
 });
 
 test('what the kernel throws away is counted', async () => {
-  const port = await freePort();
-  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port });
+  const { fd, port } = open();
   const sender = dgram.createSocket('udp4');
   try {
     assert.equal(datagramsLost(fd), 0);
@@ -64,10 +66,9 @@ test('what the kernel throws away is counted', async () => {
   }
 });
 
-test('what waits is taken one by one with its sender, cut to what has room, and nothing is waited for', async () => {
-  const [port, from] = [await freePort(), await freePort()];
-  const fd = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port });
-  const sender = openUdpDescriptor({ interface: 'lo', address: '127.0.0.1', port: from });
+test('what waits is taken one by one with its sender, cut to what has room, and nothing is waited for', () => {
+  const { fd, port } = open();
+  const { fd: sender, port: from } = open();
   const into = new Uint8Array(8);
   const take = () => {
     const one = receiveWaiting(fd, into);
