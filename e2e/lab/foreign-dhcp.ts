@@ -19,6 +19,7 @@ const common = [
   '--port=0', // no DNS
   '--no-ping', // its probe before an offer costs three seconds
   '--leasefile-ro',
+  '--pid-file=', // one for all would be: of two that start at once one ends
   '--bind-interfaces',
   '--except-interface=lo',
   '--user=root',

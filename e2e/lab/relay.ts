@@ -15,7 +15,8 @@ function argv(kind: ForeignRelay, servers: readonly string[]): string[] {
   if (kind === 'dhcrelay')
     return ['dhcrelay', '-d', '-4', '-a', '-m', 'append', '-id', 'lan2', '-iu', 'lan1', ...servers];
   const common = ['--keep-in-foreground', '--conf-file=/dev/null', '--log-facility=-', '--port=0', '--user=root'];
-  return ['dnsmasq', ...common, ...servers.map((server) => `--dhcp-relay=${lan2.router},${server}`)];
+  // A pid file would be one for all: of two that start at once one ends.
+  return ['dnsmasq', ...common, '--pid-file=', ...servers.map((server) => `--dhcp-relay=${lan2.router},${server}`)];
 }
 
 /** Passes what the second subnet asks to each of the servers. The network must have a second subnet. */

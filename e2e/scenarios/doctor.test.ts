@@ -98,6 +98,7 @@ describe('nixie doctor on a LAN', { skip, timeout: 900_000 }, () => {
       '0',
       '-C',
       '/dev/null',
+      '--pid-file=',
       '-i',
       'eth0',
       '--bind-interfaces',

@@ -360,6 +360,7 @@ describe('the doors between two LANs', { skip, timeout: 900_000 }, () => {
       '0',
       '-C',
       '/dev/null',
+      '--pid-file=',
       '-i',
       'eth0',
       '--bind-interfaces',
