@@ -219,7 +219,14 @@ test('a client that is closed during its handshake leaves no connection behind',
   );
   const credentials = new PinnedCredentials(own.fingerprint);
   const client = clientOf(t, silent.endpoint, credentials);
-  await assert.rejects(reachPinned(client, credentials, { timeoutMs: 50 }), /no answer/);
+  const stop = new AbortController();
+  const stopped = assert.rejects(
+    reachPinned(client, credentials, { timeoutMs: waitMs, signal: stop.signal }),
+    /stopped/,
+  );
+  while (silent.sockets.size === 0 && !t.signal.aborted) await new Promise((resolve) => setImmediate(resolve));
+  stop.abort(new Error('stopped'));
+  await stopped;
   const [socket] = silent.sockets;
   const gone = new Promise((resolve) => socket!.once('close', resolve));
   client.close();

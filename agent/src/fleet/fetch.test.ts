@@ -156,6 +156,8 @@ test('a manifest with another hash is never used, and in the end it is given up'
     manifestSha256: sha256(there.image).replace(/./, (digit) => (digit === '0' ? '1' : '0')),
     log: (text) => void said.push(text),
     giveUpMs: 50,
+    // Its time goes by once the door has answered.
+    clock: { ...realClock, ticks: () => said.length * 1000 },
   });
   await assert.rejects(wrong, /nothing of the image has come/);
   assert.match(said[0]!, /status 404/);

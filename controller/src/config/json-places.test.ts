@@ -35,8 +35,10 @@ test('the place of a key: of doubled ones the last, of a missing one what it wou
 
 test('a file full of mistakes is told of in linear time', () => {
   const entries = Array.from({ length: 30_000 }, (_, index) => `"${index % 2}x": {"mac_adress": 7, "tags": 1},\n`);
-  const began = performance.now();
+  const began = process.cpuUsage();
   const result = parseHosts(new TextEncoder().encode(`{${entries.join('')}"z": 1}`), 'hosts.json');
   assert.ok(!result.ok && result.problems.length > 29_000);
-  assert.ok(performance.now() - began < 5_000);
+  // Of the processor's time: others may be at work as well.
+  const { user, system } = process.cpuUsage(began);
+  assert.ok(user + system < 5_000_000);
 });
