@@ -113,8 +113,12 @@ function optionWords(fd: number, name: number, words: number): number[] {
   return Array.from({ length: Math.floor(length[0] / 4) }, (_, index) => view.getUint32(index * 4, true));
 }
 
-/** Without CAP_NET_ADMIN the kernel refuses to go beyond net.core.rmem_max, and grants that much. */
+/**
+ * Without CAP_NET_ADMIN the kernel refuses to go beyond net.core.rmem_max, and grants that much: less than systemd, which has the right, may have given
+ * a socket that it handed over.
+ */
 function raiseReceiveBuffer(fd: number): void {
+  if (grantedReceiveBuffer(fd) >= receiveBufferBytes) return;
   if (setOption(fd, SO_RCVBUFFORCE, receiveBufferBytes) !== 0) setOption(fd, SO_RCVBUF, receiveBufferBytes);
 }
 
