@@ -1,8 +1,8 @@
 // Waits of the real clock. Both can be called off; neither outlives what it waits for.
 
-/** Calls back once; the result calls it off. */
+/** Calls back once, for a time that has passed soon; the result calls it off. */
 export function after(milliseconds: number, call: () => void): () => void {
-  const timer = setTimeout(call, Math.min(milliseconds, 0x7fff_ffff));
+  const timer = setTimeout(call, Math.min(Math.max(milliseconds, 0), 0x7fff_ffff));
   return () => clearTimeout(timer);
 }
 

@@ -5,7 +5,7 @@ import type { BootThreadData, FromThread, ToThread } from './boot-messages.ts';
 type Unnumbered<Message> = Message extends unknown ? Omit<Message, 'id'> : never;
 
 export interface BootThread {
-  /** Its doors are open. Rejects when it can't. */
+  /** Its doors are open. Rejects when it can't, or isn't so within a minute. */
   readonly ready: Promise<void>;
   /** Rejects when it ended, or says nothing for ten seconds. */
   ask(message: Unnumbered<ToThread>): Promise<FromThread>;
@@ -22,6 +22,8 @@ export interface BootThreadOptions {
 }
 
 const answerWithinMs = 10_000;
+/** Reading and compiling its program has taken more than ten seconds on a computer that was just starting everything else, too. */
+const readyWithinMs = 60_000;
 
 export function startBootThread({ data, file, onSeen, onFailure }: BootThreadOptions): BootThread {
   const worker = new Worker(file ?? new URL('./boot-worker.ts', import.meta.url), {
@@ -35,7 +37,7 @@ export function startBootThread({ data, file, onSeen, onFailure }: BootThreadOpt
   const waiting = new Map<number, { resolve: (value: FromThread) => void; reject: (error: Error) => void }>();
 
   /** Id 0 is the thread's word that it is ready. */
-  const answerOf = (id: number): Promise<FromThread> =>
+  const answerOf = (id: number, withinMs = answerWithinMs): Promise<FromThread> =>
     new Promise((resolve, reject) => {
       if (failure) {
         reject(failure);
@@ -43,8 +45,8 @@ export function startBootThread({ data, file, onSeen, onFailure }: BootThreadOpt
       }
       const timer = setTimeout(() => {
         waiting.delete(id);
-        reject(new Error(`boot thread: no answer within ${answerWithinMs} ms`));
-      }, answerWithinMs);
+        reject(new Error(`boot thread: no answer within ${withinMs} ms`));
+      }, withinMs);
       waiting.set(id, {
         resolve: (value) => {
           clearTimeout(timer);
@@ -76,7 +78,7 @@ export function startBootThread({ data, file, onSeen, onFailure }: BootThreadOpt
   });
 
   return {
-    ready: answerOf(0).then(() => {
+    ready: answerOf(0, readyWithinMs).then(() => {
       isReady = true;
     }),
     ask(message) {
