@@ -24,7 +24,7 @@ import { channelOptions, type FetchFailed, type Link, type LinkDown, type LinkEv
 const tls = await makeTls();
 const file = randomBytes(3 << 20);
 const fileHash = createHash('sha256').update(file).digest('hex');
-const waitMs = 10_000;
+const waitMs = 60_000;
 
 /** Until it holds; every wait of these tests has this end. */
 async function until(holds: () => boolean, what: string): Promise<void> {
@@ -47,7 +47,7 @@ interface Controller {
 
 async function controller(
   t: TestContext,
-  given: { port?: number; stateDir?: string; agentPort?: number; tls?: ControllerTls } = {},
+  given: { stateDir?: string; agentPort?: number; tls?: ControllerTls; aliveMs?: number } = {},
 ): Promise<Controller> {
   const stateDir = given.stateDir ?? mkdtempSync(join(tmpdir(), 'relay-'));
   const [words, refusals, odd]: [RelayWord[], string[], string[]] = [[], [], []];
@@ -55,7 +55,7 @@ async function controller(
   const places = new Places();
   const door = await startRelayDoor({
     addresses: ['127.0.0.1'],
-    port: given.port ?? 0,
+    port: 0,
     tls: given.tls ?? tls,
     version: 'test',
     places,
@@ -63,7 +63,8 @@ async function controller(
     fetch: async (relay, what) =>
       relay === 'rack7' && what.$case === 'sha256' && what.value === fileHash ? bytesToFetch(file) : undefined,
     ticks: () => performance.now(),
-    aliveMs: 300,
+    // So patient that a pause of this whole computer makes no link a silent one.
+    aliveMs: given.aliveMs ?? waitMs,
     lookMs: 20,
     desk: {
       admit(name, secret, key) {
@@ -152,13 +153,14 @@ const emptyPlan: BootPlan = {
   loads: 0,
 };
 
-/** A cable between both ends, that can be cut. */
+/** A cable between both ends, that can be cut, or led to another port. */
 async function cable(
   t: TestContext,
-  to: number,
-): Promise<{ port: number; cut(): void; mend(): void; silence(): void }> {
+  first: number,
+): Promise<{ port: number; cut(): void; mend(): void; silence(): void; lead(to: number): void }> {
   const pairs = new Set<[Socket, Socket]>();
   let whole = true;
+  let to = first;
   const server = createServer((near) => {
     if (!whole) return near.destroy();
     const far = connect({ host: '127.0.0.1', port: to });
@@ -189,6 +191,9 @@ async function cable(
     },
     silence() {
       for (const pair of pairs) for (const each of pair) each.unpipe().pause();
+    },
+    lead(other) {
+      to = other;
     },
   };
 }
@@ -409,12 +414,11 @@ test('one who steps in between later is refused as well, and the right one is fo
   await until(() => link.up, 'linked again');
 });
 
-test('of two live relays with one name the first stays; a silent one gives way', async (t) => {
+test('of two live relays with one name the first stays', async (t) => {
   const here = await controller(t);
   const token = here.token('rack7');
   const key = newKey();
-  const wire = await cable(t, here.door.port);
-  const first = relay(t, token, wire.port, { key });
+  const first = relay(t, token, here.door.port, { key });
   await until(() => first.link.up, 'the first');
   const before = here.door.link('rack7');
   const second = relay(t, token, here.door.port, { key });
@@ -423,7 +427,18 @@ test('of two live relays with one name the first stays; a silent one gives way',
   assert.match(second.downs[0]!.why, /linked already/);
   assert.ok(here.refusals.some((each) => each.includes('two relays use one token')));
   assert.equal(here.door.link('rack7'), before);
+});
+
+test('of two relays with one name a silent one gives way', async (t) => {
+  const here = await controller(t, { aliveMs: 300 });
+  const token = here.token('rack7');
+  const key = newKey();
+  const wire = await cable(t, here.door.port);
+  const first = relay(t, token, wire.port, { key });
+  await until(() => first.link.up && here.door.link('rack7') !== undefined, 'the first');
+  const before = here.door.link('rack7');
   wire.silence();
+  const second = relay(t, token, here.door.port, { key });
   await until(() => second.link.up, 'the second takes over');
   assert.notEqual(here.door.link('rack7'), before);
 });
@@ -460,12 +475,13 @@ test('what was seen while the uplink was cut arrives afterwards, once and in ord
 
 test('a controller that starts anew is found again, with another plan', async (t) => {
   const first = await controller(t);
-  const { port } = first.door;
-  const { link } = relay(t, first.token('rack7'), port);
+  const wire = await cable(t, first.door.port);
+  const { link } = relay(t, first.token('rack7'), wire.port);
   await until(() => link.up, 'linked');
   await first.door.close();
   await until(() => !link.up, 'gone');
-  const again = await controller(t, { port, stateDir: first.stateDir });
+  const again = await controller(t, { stateDir: first.stateDir });
+  wire.lead(again.door.port);
   await until(() => again.door.link('rack7') !== undefined, 'linked to the other');
 });
 
@@ -535,7 +551,7 @@ test('a relay passes on nobody from outside its subnets', async (t) => {
   assert.match(here.odd.join(), /10\.9\.9\.9/);
 });
 
-test('100 MB go both ways at once, and nothing piles up at a slow reader', { timeout: 60_000 }, async (t) => {
+test('100 MB go both ways at once, and nothing piles up at a slow reader', { timeout: 600_000 }, async (t) => {
   const size = 100 << 20;
   const piece = randomBytes(1 << 20);
   const wanted = createHash('sha256');
@@ -661,12 +677,13 @@ test('what a relay says faster than it is taken waits, and all of it arrives', a
   await until(() => link.up && here.door.link('rack7') !== undefined, 'linked');
   const session = here.door.link('rack7')!;
   const scripts = 2150;
+  const began = performance.now();
   for (let n = 0; n < scripts; n++) {
     const value = { machine: `m${n}`, mac: '', token: `t${n}`, address: '', unixMs: 1n, verdict: 'installer' };
     link.say({ $case: 'script', value });
   }
   await until(() => here.words.length > 1000, 'some');
-  assert.ok(session.silentMs < 5000);
+  assert.ok(session.silentMs < performance.now() - began, 'it was heard meanwhile');
   await until(() => here.words.length === scripts, 'all of them');
   assert.deepEqual(
     here.words.map((word) => (word.$case === 'script' ? word.value.token : '')),
