@@ -37,6 +37,12 @@ async function client(server: number, address?: string) {
   };
 }
 
+/** A clock that goes on by a millisecond with each look: whatever holds this computer up, no block is late for that. */
+function looked(): () => number {
+  let now = 0;
+  return () => ++now;
+}
+
 const file = Buffer.alloc(1000, 7);
 const read = (name: string, options: [string, string][] = []): TftpPacket => ({
   op: 'read',
@@ -58,7 +64,7 @@ async function withDoor(
     mtu: 1280,
     files: new Map([['snponly.efi', file]]),
     openSocket: async () => ({ socket: await bound() }),
-    nowMs: () => performance.now(),
+    nowMs: looked(),
     onSeen: (one) => seen.push(one),
     maxTransfers,
     ...(timing === undefined ? {} : { timing }),
@@ -70,13 +76,15 @@ async function withDoor(
   }
 }
 
-test('a machine that no full block reaches is offered smaller ones when it asks again', async () => {
+test('a machine that no full block reaches is offered smaller ones when it asks again', async (t) => {
   const timing = { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 4, patienceMs: 5000 };
   await withDoor(
     async (port, seen) => {
       const asked: string[] = [];
       for (let turn = 0; turn < 3; turn++) {
         const machine = await client(port);
+        // Not before the end: the next one could get the same port, and hear what this one is still sent.
+        t.after(() => machine.close());
         machine.send(read('snponly.efi', [['blksize', '1200']]));
         const { packet, port: transfer } = await machine.next();
         assert.equal(packet.op, 'oack');
@@ -84,7 +92,6 @@ test('a machine that no full block reaches is offered smaller ones when it asks 
         // It hears the options and no block.
         machine.send({ op: 'ack', block: 0 }, transfer);
         while (turn === 0 && !seen.some(({ kind }) => kind === 'tftp-resending')) await machine.next();
-        machine.close();
       }
       assert.deepEqual(asked, ['1200', '512', '512']);
     },
@@ -197,7 +204,7 @@ test('a transfer that gives way before its socket is open is told as that', asyn
       await opening.promise;
       return { socket: await bound() };
     },
-    nowMs: () => performance.now(),
+    nowMs: looked(),
     onSeen: (one) => seen.push(one),
     maxTransfers: 9,
   });
@@ -233,7 +240,7 @@ test('a datagram without a port to answer to (RFC 768) costs nothing and ends no
       opened += 1;
       return { socket: await bound() };
     },
-    nowMs: () => performance.now(),
+    nowMs: looked(),
     onSeen: () => {},
   });
   t.after(() => door.close());
@@ -266,8 +273,7 @@ test('names as firmware writes them, and packed files are shared', () => {
 });
 
 test('a block that is sent again and again is told while it lasts, and how far it came at the end', async (t) => {
-  // Of a second: a pause of the computer is no more than a part of it.
-  const hasty = { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 4, patienceMs: 1000 };
+  const hasty = { firstTimeoutMs: 2, floorMs: 2, ceilingMs: 4, patienceMs: 200 };
   await withDoor(
     async (port, seen) => {
       const one = await client(port);
