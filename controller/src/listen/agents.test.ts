@@ -139,7 +139,7 @@ const beat = (sequence: bigint): SessionRequest['message'] => ({
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 60_000;
   while (!holds()) {
     assert.ok(performance.now() < end, `waited for ${holds}`);
     await new Promise((resolve) => setImmediate(resolve));
@@ -167,6 +167,11 @@ test('a refused registration has its code and its sentence; a core that throws s
   assert.deepEqual(seen.odd, ['register: secret path /x']);
 });
 
+/** Whatever it ends in: of the last letter but three all bits count, in base64 of any length. */
+function otherEnd(text: string): string {
+  return `${text.slice(0, -4)}${text.at(-4) === 'A' ? 'B' : 'A'}${text.slice(-3)}`;
+}
+
 test('only the key that registered opens a session', async (t) => {
   const { client, seen, server } = await open(t);
   const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -181,7 +186,7 @@ test('only the key that registered opens a session', async (t) => {
   for (const [bears, says, code] of [
     [undefined, hello(), status.UNAUTHENTICATED],
     ['nonsense', hello(), status.UNAUTHENTICATED],
-    [`${bearer.slice(0, -3)}AAA`, hello(), status.UNAUTHENTICATED],
+    [otherEnd(bearer), hello(), status.UNAUTHENTICATED],
     [bearer, hello({ key: stranger }), status.UNAUTHENTICATED],
     [bearer, hello({ bootId: 'boot-2' }), status.UNAUTHENTICATED],
     [bearer, hello({ bearer: 'other' }), status.UNAUTHENTICATED],
@@ -269,7 +274,7 @@ test('a newer session takes over without a gap, unless the core refuses it', asy
 test('instructions wait for a session, survive a reconnect under one id, and never reach another boot', async (t) => {
   const { client, server } = await open(t);
   const first = agent();
-  const answer = server.instruct('m1', { $case: 'inspect', value: {} }, 5000);
+  const answer = server.instruct('m1', { $case: 'inspect', value: {} }, 60_000);
   const one = new Peer(client(), first.bearer);
   one.say(first.hello());
   await until(() => one.instructions.length === 1);
@@ -291,7 +296,7 @@ test('instructions wait for a session, survive a reconnect under one id, and nev
   assert.equal((await answer).ok, true);
 
   const reboot = assert.rejects(
-    server.instruct('m1', { $case: 'reboot', value: { delayMs: 0 } }, 5000),
+    server.instruct('m1', { $case: 'reboot', value: { delayMs: 0 } }, 60_000),
     /the machine was rebooted meanwhile/,
   );
   await until(() => two.instructions.length === 2);
