@@ -32,7 +32,7 @@ const image = Buffer.from('initrd of the installer');
 const imageHash = createHash('sha256').update(image).digest('hex');
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 10_000; !holds(); ) {
+  for (const end = performance.now() + 60_000; !holds(); ) {
     if (performance.now() > end) throw new Error(`never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -74,7 +74,7 @@ exit 3
     writeFileSync(staged, 'of the machine', { mode: 0o440 });
     await giveFolder(folder, user);
     const reading = (as: { uid: number; gid: number }) =>
-      runProgram('cat', [staged], { deadlineMs: 10_000, env: { PATH: '/usr/bin:/bin' }, as });
+      runProgram('cat', [staged], { deadlineMs: 60_000, env: { PATH: '/usr/bin:/bin' }, as });
     assert.equal((await reading(user)).stdout, 'of the machine');
     assert.equal((await reading({ ...user, uid: 64_322 })).stdout, '');
     let owner: string | undefined;

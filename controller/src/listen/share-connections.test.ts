@@ -39,7 +39,7 @@ test('one address that opens all it can get keeps out no other, and gets places 
   assert.equal(await ping(await open('127.0.0.3')), 'HTTP/1.1 200 OK');
   for (const socket of greedy) socket.destroy();
   let again: string | undefined;
-  for (const end = performance.now() + 5000; again === undefined && performance.now() < end; )
+  for (const end = performance.now() + 60_000; again === undefined && performance.now() < end; )
     again = await ping(await open('127.0.0.2'));
   assert.equal(again, 'HTTP/1.1 200 OK');
 });

@@ -28,7 +28,7 @@ const gone = (pid: number) => {
 /** Ends when the process is gone or is a zombie that waits for init. */
 const wentAway = async (pid: number) => {
   const { readFile } = await import('node:fs/promises');
-  for (const until = performance.now() + 10_000; !gone(pid) && performance.now() < until; ) {
+  for (const until = performance.now() + 60_000; !gone(pid) && performance.now() < until; ) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
     if (/\) [ZX]/.test(stat)) return true;
     await new Promise((next) => setImmediate(next));

@@ -34,7 +34,7 @@ async function house(t: TestContext, more: { most?: number; mostOfOne?: number; 
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 60_000;
   while (!holds()) {
     assert.ok(performance.now() < end);
     await new Promise((resolve) => setImmediate(resolve));
