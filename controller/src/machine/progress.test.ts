@@ -140,6 +140,23 @@ test('the time left is what the machines before it took', () => {
   assert.equal(book.standing('first', ms(now))?.overall, 1);
 });
 
+test('who restarts has the rest of its way left, however long others took to restart', () => {
+  const book = bookOf(stage(0, 'restarting', 'first'), stage(500, 'planned', 'first'), stage(600, 'restarting', 'm1'));
+  const left = usualSeconds.rebooting + usualSeconds.proving;
+  for (const now of [600, 900, 1099, 1200, 5000]) {
+    const { etaSeconds, stalled } = book.standing('m1', ms(now))!;
+    assert.ok(stalled !== undefined || etaSeconds! >= left, `${etaSeconds} at ${now}`);
+  }
+});
+
+test('bytes that are told out of order have no rate', () => {
+  const bytes = (seconds: number, done_bytes: number): RunEvent => {
+    return { event: 'progress', at: at(seconds), host: 'm1', stage: 'loading', done_bytes };
+  };
+  const book = bookOf(stage(0, 'loading'), bytes(248, 1), bytes(100, 76));
+  assert.equal(book.standing('m1', ms(100))?.bytesPerSecond, undefined);
+});
+
 test('whatever is told, no share goes back in a stage, the whole not in a run, and all numbers are numbers', () => {
   const anyEvent: fc.Arbitrary<RunEvent> = fc
     .tuple(fc.nat(5000), fc.constantFrom('m1', 'm2'))

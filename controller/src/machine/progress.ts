@@ -278,7 +278,9 @@ export class ProgressBook {
   }
 
   #secondsLeft(work: Work, stage: WayStep, now: number, rate: number | undefined): number {
-    const after = this.#all() - this.#before(stage) - this.#usual(stage);
+    // What is not on the usual way is in neither sum; and sums of parts differ in their last digits.
+    const own = stage === 'restarting' ? 0 : this.#usual(stage);
+    const after = Math.max(0, this.#all() - this.#before(stage) - own);
     const spent = Math.max(0, now - work.since) / 1000;
     let here = Math.max(this.#usual(stage) - spent, this.#usual(stage) * (1 - work.share) * 0.5);
     if (rate !== undefined && rate > 0 && work.totalBytes !== undefined && work.doneBytes < work.totalBytes)
@@ -312,7 +314,7 @@ function done(stage: Stage): boolean {
 function rateOf(work: Work, now: number): number | undefined {
   const [first] = work.samples;
   const last = work.samples.at(-1);
-  if (first === undefined || last === undefined || last.at === first.at) return undefined;
+  if (first === undefined || last === undefined || last.at <= first.at) return undefined;
   // What came long ago is no rate of now.
   if (now - last.at > rateMs) return 0;
   return Math.round(((last.bytes - first.bytes) * 1000) / (Math.max(now, last.at) - first.at));
