@@ -2,6 +2,7 @@
 // its journalctl is killed. Prints what came, as one JSON object.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { killAllChildren } from '../../agent/src/child.ts';
 import { realClock } from '../../agent/src/host.ts';
@@ -18,7 +19,7 @@ export interface RealJournal {
   readonly seconds: number;
   readonly rssMib: number;
   readonly most: number;
-  /** Of the odd lines: what each was read as, cut short, and its length. */
+  /** Of the odd lines: what each was read as, cut short, and its length. Each program's in its order; one after the other is not said. */
   readonly odd: readonly (readonly [text: string, length: number])[];
 }
 
@@ -41,6 +42,17 @@ function startJournald(): ChildProcess {
   return spawn('/lib/systemd/systemd-journald', { stdio: 'ignore' });
 }
 
+/** Its socket's file is there before it listens. */
+const listens = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+
 function journalctlPids(): number[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
@@ -56,7 +68,7 @@ function journalctlPids(): number[] {
 async function main(count: number): Promise<RealJournal> {
   const journald = startJournald();
   try {
-    await until('journald', () => existsSync('/run/systemd/journal/stdout'));
+    await until('journald', () => listens('/run/systemd/journal/stdout'));
     const say = (input: Buffer, ...options: string[]) =>
       spawnSync('systemd-cat', ['-t', 'odd', ...options], { input, timeout: patienceMs });
     say(bytes('colour \u001b[31mred\u001b[0m\n', 'broken ', [0xff, 0xfe], ' utf-8\n', 'tab\there\u0007\n'));
@@ -66,7 +78,11 @@ async function main(count: number): Promise<RealJournal> {
     const queue = new LogQueue({ stream: 1n });
     const stop = new AbortController();
     const followed = followJournal({ sink: queue, clock: realClock, signal: stop.signal, ownPid: process.pid });
-    const flood = spawn('sh', ['-c', `seq -f 'flood %.0f' ${count} | systemd-cat -t flood`], { stdio: 'ignore' });
+    // It reads the last 5000 lines of before: so it is there before the flood.
+    let flood: ChildProcess | undefined;
+    const begin = () => {
+      flood ??= spawn('sh', ['-c', `seq -f 'flood %.0f' ${count} | systemd-cat -t flood`], { stdio: 'ignore' });
+    };
     const odd: [string, number][] = [];
     let lines = 0;
     let inOrder = true;
@@ -81,7 +97,10 @@ async function main(count: number): Promise<RealJournal> {
         continue;
       }
       for (const { source, text, severity } of batch.lines) {
-        if (source === 'odd') odd.push([`${severity} ${text.slice(0, 40)}`, text.length]);
+        if (source === 'odd') {
+          odd.push([`${severity} ${text.slice(0, 40)}`, text.length]);
+          begin();
+        }
         if (source !== 'flood') continue;
         lines += 1;
         inOrder &&= text === `flood ${lines}`;
@@ -96,7 +115,7 @@ async function main(count: number): Promise<RealJournal> {
     const seconds = (performance.now() - began) / 1000;
     stop.abort();
     await followed;
-    flood.kill('SIGKILL');
+    flood?.kill('SIGKILL');
     return {
       lines,
       inOrder,
