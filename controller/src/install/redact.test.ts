@@ -126,7 +126,9 @@ test('no form of any value survives, between any other text', () => {
 test('a long line against many secrets takes linear time', () => {
   const redactor = makeRedactor();
   for (let each = 0; each < 2000; each++) redactor.add('k', bytes(`secret number ${each} of many`));
-  const began = performance.now();
+  const began = process.cpuUsage();
   redactor.text('secret numbe'.repeat(50_000));
-  assert.ok(performance.now() - began < 3000);
+  // Of the processor's time: others may be at work as well.
+  const { user, system } = process.cpuUsage(began);
+  assert.ok(user + system < 3_000_000, `${user + system} µs`);
 });
