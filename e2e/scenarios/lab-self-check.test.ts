@@ -99,10 +99,8 @@ test('dnsmasq wakes and boots UEFI, BIOS and HTTP Boot machines up to a script',
       });
       assert.match(line.text, new RegExp(`mac=${machine.spec.mac}`));
       const scripts = requests.slice(asked).filter((request) => request.path === '/script.ipxe');
-      assert.deepEqual(
-        scripts.map((request) => request.method),
-        ['GET'],
-      );
+      // Who waits too long for a packet asks for its script again.
+      assert.deepEqual([...new Set(scripts.map((request) => request.method))], ['GET']);
       if (firmwares[i]!.firmware === 'http')
         assert.ok(
           requests.slice(asked).some((request) => request.path === '/snponly.efi' && request.method === 'HEAD'),
@@ -178,9 +176,11 @@ test('namespaces of a run whose process is gone are removed, those of a living o
   const dead = `nxlab-${process.pid}-1-dead00-lan`; // our pid, but started at another time: a process that is gone
   try {
     await run(['ip', 'netns', 'add', dead]);
-    // Those of another run that was killed are removed as well.
-    assert.ok((await removeLeftovers()).includes(dead));
-    assert.ok((await run(['ip', 'netns', 'list'])).stdout.includes(net.srv));
+    // Another run beside this one may be the one that removes it.
+    await removeLeftovers();
+    const left = (await run(['ip', 'netns', 'list'])).stdout;
+    assert.ok(!left.includes(dead));
+    assert.ok(left.includes(net.srv));
   } finally {
     await run(['ip', 'netns', 'del', dead], { accept: true });
     await net.close();
