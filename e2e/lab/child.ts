@@ -160,12 +160,14 @@ export async function run(
   options: Partial<StartOptions> & { input?: string; accept?: boolean } = {},
 ): Promise<Ran> {
   const text = { out: '', err: '' };
+  // A letter of several bytes may come in two pieces.
+  const decoders = { out: new TextDecoder(), err: new TextDecoder() };
   const child = start(argv, {
     deadlineMs: 2 * patienceMs,
     ...options,
     stdin: options.input === undefined ? 'ignore' : 'pipe',
     onBytes: (bytes, from) => {
-      if (text[from].length < 8_000_000) text[from] += bytes.toString('utf8');
+      if (text[from].length < 8_000_000) text[from] += decoders[from].decode(bytes, { stream: true });
     },
   });
   if (options.input !== undefined) {
