@@ -84,9 +84,16 @@ export function holdBuilds(scene: Scene, hosts: readonly string[]): HeldBuilds {
       const env = { ...command.env, PATH: `${bin}:${process.env.PATH}`, NIX_CONFIG: 'max-jobs = 8' };
       return { argv: command.argv, env };
     },
-    release: (host, how) => writeFileSync(gate(host), `${how}\n`),
-    doneAt: (host) =>
-      existsSync(`${gate(host)}-done`) ? Number(readFileSync(`${gate(host)}-done`, 'utf8')) : undefined,
+    release(host, how) {
+      // Whoever sees the file reads it.
+      writeFileSync(`${gate(host)}-new`, `${how}\n`);
+      renameSync(`${gate(host)}-new`, gate(host));
+    },
+    doneAt(host) {
+      const text = existsSync(`${gate(host)}-done`) ? readFileSync(`${gate(host)}-done`, 'utf8') : '';
+      // The file is made before it is written.
+      return text.endsWith('\n') ? Number(text) : undefined;
+    },
     calls: () => (existsSync(record) ? readFileSync(record, 'utf8').trim().split('\n') : []),
   };
 }
