@@ -35,7 +35,7 @@ export interface RelayProcess {
 export function startRelay(
   inside: (argv: readonly string[]) => string[],
   options: readonly string[],
-  deadlineMs = 300_000,
+  deadlineMs = 1_800_000,
 ): RelayProcess {
   const lines: Record<string, unknown>[] = [];
   const errors: string[] = [];
@@ -71,6 +71,6 @@ export function startRelay(
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     },
-    stop: () => child.stop(8000),
+    stop: () => child.stop(patienceMs),
   };
 }

@@ -17,7 +17,8 @@ export interface Talker {
   stop(): Promise<void>;
 }
 
-export async function startTalker(argv: readonly string[], deadlineMs = 300_000): Promise<Talker> {
+/** The end of its input ends it; the deadline is for one that doesn't see that. */
+export async function startTalker(argv: readonly string[], deadlineMs = 1_800_000): Promise<Talker> {
   const heard: Record<string, unknown>[] = [];
   const answers: ((line: Record<string, unknown>) => void)[] = [];
   const errors: string[] = [];
