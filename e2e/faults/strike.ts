@@ -6,7 +6,7 @@ import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { diskDigest } from '../lab/disk-digest.ts';
 import { resultsOf } from '../lab/later-runs.ts';
 import { prove } from '../lab/proof.ts';
-import { inScene, programsIn } from '../lab/scenario.ts';
+import { inScene, programsIn, programsLeft } from '../lab/scenario.ts';
 import { type Expectation, type Fault, machine1 } from './fault.ts';
 import { Field } from './field.ts';
 
@@ -142,7 +142,7 @@ async function differences(
     if (proof.system !== toplevel || proof.hostname !== host)
       wrong.push(`${host} runs ${proof.system} as ${proof.hostname}, by its own word`);
   }
-  const left = await programsIn(field.scene.lab.net.srv);
+  const left = await programsLeft(field.scene.lab.net.srv);
   if (left.length > 0 && results.length > 0) wrong.push(`${left.length} programs of nixie run on`);
   return wrong;
 }

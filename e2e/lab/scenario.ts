@@ -1,6 +1,7 @@
 // The frame of a scenario: a lab, the supplies of a run, the common arguments; on failure the story of what was seen; nothing left behind.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunEvent } from '../../controller/src/machine/event.ts';
 import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { run } from './child.ts';
@@ -135,13 +136,21 @@ export async function assertProved(scene: Scene, run: NixieRun, hosts: readonly 
     for (const stage of ['waking', 'registered', 'disko', 'install', 'rebooting', 'proving'] as const)
       assert.ok(passed.includes(stage), `${host} passed ${stage}: ${passed.join(' ')}`);
   }
-  const left = await run.exited.then(() => programsIn(scene.lab.net.srv));
+  const left = await run.exited.then(() => programsLeft(scene.lab.net.srv));
   assert.deepEqual(left, [], 'nothing of nixie runs on');
 }
 
 /** Process ids inside a namespace. */
 export async function programsIn(namespace: string): Promise<string[]> {
   return (await run(['ip', 'netns', 'pids', namespace])).stdout.split('\n').filter((line) => line !== '');
+}
+
+/** Those that stay. Killed is not gone: the kernel needs a moment, and more of it on a busy computer. */
+export async function programsLeft(namespace: string): Promise<string[]> {
+  for (const end = performance.now() + 10_000; ; await sleep(50)) {
+    const left = await programsIn(namespace);
+    if (left.length === 0 || performance.now() > end) return left;
+  }
 }
 
 /** Its nix took all of both closures from the binary cache: not one path was sent over ssh, and nothing was complained of. */

@@ -6,7 +6,7 @@ import { diskDigest } from '../lab/disk-digest.ts';
 import { holdBuilds } from '../lab/held-builds.ts';
 import { resultsOf } from '../lab/later-runs.ts';
 import { skipUnless } from '../lab/need.ts';
-import { inScene, installLab, installLimitMs, programsIn, stagesOf } from '../lab/scenario.ts';
+import { inScene, installLab, installLimitMs, programsLeft, stagesOf } from '../lab/scenario.ts';
 
 const machine1 = { name: 'machine1', firmware: 'uefi', bootOrder: 'disk-first' } as const;
 
@@ -55,7 +55,7 @@ test('one machine is proved while the systems of others are built; they boot mea
 
     builds.release('machine3', 'fails');
     await at('failed', 'machine3');
-    await machine3!.waitOff(60_000);
+    await machine3!.waitOff(installLimitMs);
     builds.release('machine2', 'builds');
     const disko = await at('disko', 'machine2');
     const built = builds.doneAt('machine2')!;
@@ -81,7 +81,7 @@ test('one machine is proved while the systems of others are built; they boot mea
     const evaluations = calls.filter((call) => /^nix (?:.* )?eval /.test(call));
     const realised = calls.filter((call) => /^nix-store --realise .*--log-format/.test(call));
     assert.deepEqual([evaluations.length, realised.length], [1, 1], calls.join('\n'));
-    assert.deepEqual(await programsIn(lab.net.srv), [], 'nothing of nixie runs on');
+    assert.deepEqual(await programsLeft(lab.net.srv), [], 'nothing of nixie runs on');
     const seconds = (ms: number): string => (ms / 1000).toFixed(1);
     t.diagnostic(
       `machine2 booted in ${seconds(boot)} s, was built after ${seconds(built - began)} s, and its disko began ${seconds(disko - built)} s later`,

@@ -10,7 +10,7 @@ import { resultsOf } from '../lab/later-runs.ts';
 import { filesWithMarks, makeMark, marksIn, watchProcesses } from '../lab/marks.ts';
 import { skipUnless } from '../lab/need.ts';
 import { onMachine } from '../lab/proof.ts';
-import { inScene, installLab, installLimitMs, programsIn } from '../lab/scenario.ts';
+import { inScene, installLab, installLimitMs, programsLeft } from '../lab/scenario.ts';
 import { runArguments } from '../lab/supplies.ts';
 
 test('an encrypted root is installed and unlocked, and no secret is seen elsewhere', {
@@ -214,6 +214,6 @@ test('an encrypted root is installed and unlocked, and no secret is seen elsewhe
         [],
       );
     });
-    assert.deepEqual(await programsIn(lab.net.srv), [], 'nothing of nixie runs on');
+    assert.deepEqual(await programsLeft(lab.net.srv), [], 'nothing of nixie runs on');
   });
 });
