@@ -25,7 +25,7 @@ test('the search finds a fault four conditions deep, and makes the input small',
     corpus: [],
     seed: 1,
     coverage,
-    forMs: 60_000,
+    forMs: 600_000,
     mostExecutions: 200_000,
     firstFailure: true,
     blocksOnly: true,
@@ -53,7 +53,7 @@ test('the same seed gives the same inputs', async () => {
   const run = async (): Promise<string[]> => {
     const seen: string[] = [];
     const target = planted((bytes) => seen.push(Buffer.from(bytes).toString('hex')), 'hello world');
-    await hunt(target, { corpus: [], seed: 7, coverage, forMs: 5_000, mostExecutions: 50, blocksOnly: true });
+    await hunt(target, { corpus: [], seed: 7, coverage, forMs: 120_000, mostExecutions: 50, blocksOnly: true });
     return seen.slice(0, 50);
   };
   const before = await run();

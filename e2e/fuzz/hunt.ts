@@ -1,7 +1,7 @@
 // The search in one target: inputs that run new blocks are kept, those that break it are made small, and inputs are grown to see whether
 // the time grows with them.
 import type { Coverage } from './coverage.ts';
-import { type Growing, growsTooFast, randomGrowing } from './growth.ts';
+import { costOf, type Growing, growsTooFast, randomGrowing } from './growth.ts';
 import { mutate, randomOf } from './mutate.ts';
 import { bytesOf, failureOf, type Target } from './target.ts';
 
@@ -70,7 +70,8 @@ export async function hunt(target: Target, options: HuntOptions): Promise<Hunted
       failures.set(key, { kind: 'error', message: `${shown.name}: ${shown.message}\n${frames(shown)}`, input: small });
     } else if (performance.now() - from > slowMs * 4 && !failures.has('slow')) {
       coverage.stop();
-      const ms = Math.min(...(await Promise.all([timed(target, input), timed(target, input), timed(target, input)])));
+      let ms = Number.POSITIVE_INFINITY;
+      for (let tries = 0; tries < 3; tries++) ms = Math.min(ms, await costOf(target, input));
       coverage.start();
       if (ms > slowMs)
         failures.set('slow', { kind: 'slow', message: `${input.length} bytes take ${ms.toFixed(0)} ms`, input });
@@ -156,12 +157,6 @@ async function distil(
     if (coverage.poll()) wanted.push(input);
   }
   return wanted;
-}
-
-async function timed(target: Target, input: Uint8Array): Promise<number> {
-  const from = performance.now();
-  await failureOf(target, input);
-  return performance.now() - from;
 }
 
 /** Errors of one kind from one place are one failure. */
