@@ -19,7 +19,7 @@ test('every .nix file parses', { skip: skipUnless(needPrograms(['nix-instantiate
     // Parsing needs no store, but nix opens one: this one is in memory.
     const argv = ['--parse', '--store', 'dummy://', ...files.map((path) => join(root, path))];
     const env = { ...process.env, HOME: state, NIX_STATE_DIR: state, NIX_CONF_DIR: state };
-    execFileSync('nix-instantiate', argv, { env, stdio: 'pipe', timeout: 60_000 });
+    execFileSync('nix-instantiate', argv, { env, stdio: 'pipe', timeout: 120_000 });
   } catch (error) {
     assert.fail(String((error as { stderr?: Buffer }).stderr ?? error));
   } finally {

@@ -47,7 +47,7 @@ export function verify(units: Readonly<Record<string, string>>): string {
       writeFileSync(join(folder, name), unit.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'));
     const files = Object.keys(units).map((name) => join(folder, name));
     const argv = ['verify', '--man=no', '--recursive-errors=no', ...files];
-    const ran = spawnSync('systemd-analyze', argv, { encoding: 'utf8', timeout: 30_000 });
+    const ran = spawnSync('systemd-analyze', argv, { encoding: 'utf8', timeout: 120_000 });
     // What it ignores it says, and is content.
     return ran.status === 0 ? ran.stderr : ran.stderr || `ended with ${ran.status}`;
   } finally {
