@@ -82,7 +82,12 @@ test('the tarball has what a run needs: the thread of DHCP and TFTP, and koffi',
     worker.once('error', (error) => { console.error(error); process.exit(1); });
   `;
   writeFileSync(join(folder, 'package/try.mjs'), script);
-  const ran = spawnSync(process.execPath, ['package/try.mjs'], { cwd: folder, env, encoding: 'utf8', timeout: 120_000 });
+  const ran = spawnSync(process.execPath, ['package/try.mjs'], {
+    cwd: folder,
+    env,
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
   assert.equal(ran.status, 0, ran.stderr);
   assert.match(ran.stdout, /"id":0/);
 });
