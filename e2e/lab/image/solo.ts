@@ -1,9 +1,10 @@
 // A machine without network firmware or a controller: QEMU loads kernel and initrd itself, and its user network forwards one port of this
 // computer to the machine's sshd. For trying the images alone.
 import { copyFileSync, existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Child, run, start } from '../child.ts';
+
+export { freePort } from '../free-port.ts';
 
 export interface SoloOptions {
   /** keeps disk and NVRAM between boots */
@@ -45,18 +46,6 @@ export const soloHardware = {
 
 /** Of `lun`. */
 export const soloLun = { wwn: '0x600140500000a1b2', serial: 'LUN-0001' } as const;
-
-/** Of 127.0.0.1, free at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** Powers a machine on; its folder gets a blank 4 GiB disk when it has none. A reboot ends it. */
 export async function powerOn(options: SoloOptions): Promise<Solo> {
