@@ -93,13 +93,7 @@ export async function makeTarget(): Promise<Target> {
     await Promise.all(children.map((child) => child.stop(1000)));
     for (const name of Object.values(names)) {
       const pids = await run(['ip', 'netns', 'pids', name], { accept: true });
-      for (const pid of pids.stdout.split('\n').filter((text) => text !== '')) {
-        try {
-          process.kill(Number(pid), 'SIGKILL');
-        } catch {
-          // gone by itself
-        }
-      }
+      for (const pid of pids.stdout.split('\n').filter((text) => text !== '')) kill(Number(pid));
       await run(['ip', 'netns', 'del', name], { accept: true });
     }
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -307,7 +301,7 @@ echo 'installation finished!'
       killSessions() {
         const listener = readFileSync(at('target/state/sshd.pid'), 'utf8').trim();
         const sessions = readFileSync(`/proc/${listener}/task/${listener}/children`, 'utf8').trim().split(' ');
-        for (const pid of sessions.filter((text) => text !== '')) process.kill(Number(pid), 'SIGKILL');
+        for (const pid of sessions.filter((text) => text !== '')) kill(Number(pid));
       },
       cable: async (plugged) => {
         await run([...t, 'link', 'set', 'eth0', plugged ? 'up' : 'down']);
@@ -319,6 +313,14 @@ echo 'installation finished!'
   } catch (error) {
     await close();
     throw new Error('make target', { cause: error });
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // gone by itself
   }
 }
 
