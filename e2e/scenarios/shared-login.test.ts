@@ -80,7 +80,7 @@ describe('one login for a phase', { skip, timeout: 1_200_000 }, () => {
           paths: folder,
           searchPath,
           env: target.env,
-          patience: { stepMs: { keys: given.address === undefined ? 60_000 : 30_000 } },
+          patience: { stepMs: { keys: given.address === undefined ? 60_000 : 10_000 } },
         });
         const result = await runPhase({
           plan,
