@@ -15,6 +15,7 @@ const blank = Disk.fromPartial({
   wwn: '0x5000',
   byPath: '/dev/disk/by-path/pci-1',
   hasData: false,
+  inUse: false,
 });
 const other = Disk.fromPartial({ ...blank, name: 'sdb', path: '/dev/sdb', serial: 'S2', wwn: '0x6000' });
 const wanted = LinkDisk.fromPartial({
@@ -36,6 +37,7 @@ test('the disk that is meant, and no doubt about it', () => {
     ['another WWN', { wwn: '0x7' }, {}, /WWN/],
     ['another size', { sizeBytes: 501n }, {}, /size was 500 and is 501/],
     ['another place', { byPath: '/dev/disk/by-path/pci-2' }, {}, /place/],
+    ['nobody knows by whom it is used', { inUse: undefined }, { blank: false }, /nobody can tell whether it is in use/],
     ['data that appeared', { hasData: true }, {}, /holds data by now/],
     ['not readable any more', { hasData: undefined }, {}, /could not be read this time/],
     ['data that may be lost', { hasData: true }, { blank: false }, undefined],

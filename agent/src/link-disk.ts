@@ -25,6 +25,7 @@ export function refusal(wanted: LinkDisk, disks: readonly Disk[]): string | unde
   if (disk.paths.length > 1 && disk.multipath === undefined)
     return `${wanted.path} is one of ${disk.paths.length} ways to one disk, and no multipath device holds them`;
   if (disk.mountedAt.length > 0) return `${wanted.path} is in use at ${disk.mountedAt.join(', ')}`;
+  if (disk.inUse === undefined) return `${wanted.path}: nobody can tell whether it is in use`;
   if (wanted.blank && disk.hasData !== false)
     return `${wanted.path} ${disk.hasData === true ? 'holds data by now' : 'could not be read this time'}`;
   return undefined;

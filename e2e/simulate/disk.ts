@@ -63,6 +63,7 @@ export function inventoryOf(
         sizeBytes: BigInt(shape.sizeBytes),
         removable: shape.removable,
         readOnly: false,
+        inUse: false,
         rotational: false,
         serial: shape.serial,
         byPath: `/dev/disk/by-path/pci-${shape.serial.length}`,

@@ -1,6 +1,6 @@
 // What is made of disks: md arrays and everything of the device mapper.
 import type { DiskArray } from '@nixie/proto/inventory';
-import { type MountPoint, mountsOf } from './mount-info.ts';
+import { mountPoints, mountsOf } from './mount-info.ts';
 import type { Tree } from './tree.ts';
 
 /** Device mapper targets say who made them by how their uuid begins. */
@@ -10,10 +10,13 @@ const makers: readonly (readonly [RegExp, string])[] = [
   [/^CRYPT-/, 'crypt'],
 ];
 
-export async function collectArrays(tree: Tree, mounts: readonly MountPoint[]): Promise<DiskArray[]> {
+export async function collectArrays(tree: Tree): Promise<DiskArray[]> {
   const arrays: DiskArray[] = [];
-  for (const name of await tree.list('/sys/block')) {
-    if (!/^(md|dm-)\d+$/.test(name) || arrays.length >= 1024) continue;
+  const names = (await tree.list('/sys/block')).filter((name) => /^(md|dm-)\d+$/.test(name));
+  if (names.length === 0) return arrays;
+  const mounts = await mountPoints(tree);
+  for (const name of names) {
+    if (arrays.length >= 1024) break;
     const base = `/sys/block/${name}`;
     const sectors = await tree.count(`${base}/size`);
     // Made by the kernel for a number, and never assembled.

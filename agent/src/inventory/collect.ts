@@ -12,7 +12,6 @@ import { collectDisks, disksMs, type FindSystem, lookBriefly, lookInto } from '.
 import { hashHardware } from './hardware-hash.ts';
 import { collectKernelErrors } from './kernel-errors.ts';
 import { collectMemory } from './memory.ts';
-import { mountPoints } from './mount-info.ts';
 import { collectNics } from './nics.ts';
 import { collectNuma } from './numa.ts';
 import { collectPci } from './pci.ts';
@@ -95,7 +94,7 @@ export async function collectInventory(options: CollectOptions): Promise<Invento
     ifFull('usb', 2 * sectionMs, collectUsb),
     ifFull('tpm', sectionMs, collectTpm),
     ifFull('bmc', slowMs, collectBmc),
-    ifFull('arrays', sectionMs, async (tree) => collectArrays(tree, await mountPoints(tree))),
+    ifFull('arrays', sectionMs, collectArrays),
     ifFull('kernel', sectionMs, collectKernelErrors),
     ifFull('sensors', sectionMs, (tree) => collectSensors(tree, sensors)),
   ]);

@@ -7,7 +7,7 @@ import { type DiskNames, diskNames } from './disk-names.ts';
 import { type DiskReader, openDisk } from './disk-reader.ts';
 import { mayHoldSystem } from './foreign-system.ts';
 import { findLuns, multipathHolder, partitionMaps } from './luns.ts';
-import { type MountPoint, mountPoints, mountsOf } from './mount-info.ts';
+import { isInUse, type Mounts, mountPoints, mountsOf } from './mount-info.ts';
 import { byPlace } from './order.ts';
 import type { Tree } from './tree.ts';
 
@@ -37,9 +37,10 @@ export async function collectDisks(
   look = lookInto,
   findSystem?: FindSystem,
 ): Promise<Disk[]> {
-  const mounts = await mountPoints(tree);
   const all = await tree.list('/sys/block');
   const names = all.filter((name) => !skipped.test(name)).slice(0, 4096);
+  if (names.length === 0) return [];
+  const mounts = await mountPoints(tree);
   const links = await diskNames(tree);
   const surroundings = { links, mounts, all };
   // What comes in after a deadline must not change what was reported: copies.
@@ -92,7 +93,7 @@ function emptyDisk(name: string): Disk {
 
 interface DiskSurroundings {
   readonly links: DiskNames;
-  readonly mounts: readonly MountPoint[];
+  readonly mounts: Mounts;
   /** All names in /sys/block. */
   readonly all: readonly string[];
 }
@@ -130,7 +131,7 @@ async function collectDisk(
   // The kernel found partitions, or something sits on it: whatever a look at the bytes says or fails to say.
   const held = disk.holders.some((holder) => holder !== multipath);
   if (partitions.length > 0 || held || disk.mountedAt.length > 0) disk.hasData = true;
-  disk.inUse = holders.size > 0 || disk.mountedAt.length > 0;
+  disk.inUse = isInUse(disk, mounts);
 
   if (await withDeadline(identifyDisk(tree, disk, base, all), 2000)) tree.note(base, 'deadline');
   // A way that stands by answers with errors, or late.
@@ -151,9 +152,9 @@ async function lookInside(tree: Tree, disk: Disk, deadlineMs: number, lookAt: ty
   disk.hasData = disk.hasData === true ? true : look.hasData;
 }
 
-/** A disk in use is left alone: what holds it is told already. */
+/** A disk in use, or of which that could not be told, is left alone: what holds it is told already. */
 async function nameSystem(tree: Tree, disk: Disk, findSystem: FindSystem): Promise<void> {
-  if (disk.hasData !== true || disk.mountedAt.length > 0 || disk.holders.length > 0) return;
+  if (disk.hasData !== true || disk.inUse !== false) return;
   const base = `/sys/block/${disk.name}`;
   const places: [device: string, fs: string][] = [];
   const whole = disk.signatures.find(mayHoldSystem);

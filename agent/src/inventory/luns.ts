@@ -1,7 +1,7 @@
 // One LUN that is reached over several ways is one disk: each way shows up as a disk of its own, with the same worldwide name and the same bytes
 // behind it. Where a multipath device of the device mapper holds them, that device is the disk; where none does, no name reaches the LUN safely.
 import type { Disk, DiskPath } from '@nixie/proto/inventory';
-import { type MountPoint, mountsOf } from './mount-info.ts';
+import { isInUse, type Mounts, mountsOf } from './mount-info.ts';
 import { byPlace } from './order.ts';
 import type { Tree } from './tree.ts';
 
@@ -68,7 +68,7 @@ function sameLun(a: Disk, b: Disk): boolean {
 export async function findLuns(
   tree: Tree,
   disks: readonly Disk[],
-  mounts: readonly MountPoint[],
+  mounts: Mounts,
   byId: ReadonlyMap<string, readonly string[]>,
 ): Promise<Lun[]> {
   const luns: Lun[] = [];
@@ -103,7 +103,7 @@ export async function findLuns(
       multipath: undefined,
     };
     const disk = holder === undefined ? common : await heldBy(tree, holder, common, mounts, byId);
-    disk.inUse = disk.holders.length > 0 || disk.mountedAt.length > 0;
+    disk.inUse = isInUse(disk, mounts);
     luns.push({ disk, legs });
   }
   return luns;
@@ -114,7 +114,7 @@ async function heldBy(
   tree: Tree,
   holder: string,
   legs: Disk,
-  mounts: readonly MountPoint[],
+  mounts: Mounts,
   byId: ReadonlyMap<string, readonly string[]>,
 ): Promise<Disk> {
   const base = `/sys/class/block/${holder}`;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { laptop } from './fixtures/laptop.ts';
-import { armBoard, junk, virtualMachine } from './fixtures/others.ts';
+import { armBoard, junk, multipath, virtualMachine } from './fixtures/others.ts';
 import { server } from './fixtures/server.ts';
 import type { Laid } from './lay-tree.ts';
 import { codes, printed } from './printed.ts';
@@ -332,6 +332,25 @@ test('a box whose maker filled nothing in', async () => {
     codes(told).filter((each) => !/not-recorded/.test(each)),
     ['system: /sys/class/dmi/id/product_serial EACCES'],
   );
+});
+
+test('where mounts can not be read, nobody says that a disk is not in use', async () => {
+  const { 'proc/self/mountinfo': _, ...without } = server;
+  for (const [laid, path, code] of [
+    [without, '/proc/self/mountinfo', 'ENOENT'],
+    [{ ...server, 'proc/self/mountinfo': null }, '/proc/self/mountinfo', 'EISDIR'],
+    [{ ...server, 'proc/swaps': null }, '/proc/swaps', 'EISDIR'],
+  ] as const satisfies [Laid, string, string][]) {
+    const told = await printed(laid, 'quick');
+    const uses = new Set(told.disks.map((disk: { in_use?: boolean }) => disk.in_use));
+    // What holds a disk is known all the same.
+    assert.deepEqual(uses, new Set([true, undefined]), path);
+    assert.deepEqual(codes(told), [`disks: ${path} ${code}`]);
+  }
+  const loneLun = async (laid: Laid) =>
+    (await printed(laid)).disks.find(({ path }: { path: string }) => path === '/dev/sdc').in_use;
+  assert.equal(await loneLun(multipath), false);
+  assert.equal(await loneLun({ ...multipath, 'proc/self/mountinfo': null }), undefined);
 });
 
 test('a quick inventory has what a full one has of disks and cards, and asks nobody but ip', async () => {

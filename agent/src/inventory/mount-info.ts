@@ -28,9 +28,38 @@ export function readMountInfo(mountinfo: string, swaps: string): MountPoint[] {
   return found;
 }
 
-/** Of this machine. */
-export async function mountPoints(tree: Tree): Promise<MountPoint[]> {
-  return readMountInfo((await tree.text('/proc/self/mountinfo')) ?? '', (await tree.text('/proc/swaps')) ?? '');
+/** What is mounted and swapped on. */
+export interface Mounts {
+  readonly points: readonly MountPoint[];
+  /** All of it was read. Otherwise what isn't among them may be in use all the same. */
+  readonly whole: boolean;
+}
+
+/** Of this machine; what can't be read is noted. */
+export async function mountPoints(tree: Tree): Promise<Mounts> {
+  let whole = true;
+  const read = async (path: string, needed: boolean): Promise<string> => {
+    try {
+      return (await tree.source.read(path)).toString('utf8');
+    } catch (error) {
+      if (!needed && (error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      whole = false;
+      tree.note(path, error, true);
+      return '';
+    }
+  };
+  const mountinfo = await read('/proc/self/mountinfo', true);
+  // A kernel that can't swap has no such file.
+  const swaps = await read('/proc/swaps', false);
+  return { points: readMountInfo(mountinfo, swaps), whole };
+}
+
+/** Undefined: it could not be told. */
+export function isInUse(
+  { holders, mountedAt }: { readonly holders: readonly string[]; readonly mountedAt: readonly string[] },
+  { whole }: Pick<Mounts, 'whole'>,
+): boolean | undefined {
+  return holders.length > 0 || mountedAt.length > 0 || (whole ? false : undefined);
 }
 
 /** Everything that is stacked on the given devices, at most eight layers. */
@@ -52,7 +81,7 @@ async function stackedOn(tree: Tree, holders: readonly string[]): Promise<string
 /** @returns sorted paths, `swap` among them */
 export async function mountsOf(
   tree: Tree,
-  mounts: readonly MountPoint[],
+  { points }: Mounts,
   name: string,
   partitions: readonly string[],
   holders: readonly string[],
@@ -71,7 +100,7 @@ export async function mountsOf(
   for (const partition of partitions) await add(partition, `/sys/block/${name}/${partition}`);
   for (const device of stacked) await add(device, `/sys/class/block/${device}`);
   const at = new Set<string>();
-  for (const mount of mounts) {
+  for (const mount of points) {
     if (numbers.has(mount.device) || sources.has(mount.source)) at.add(mount.at);
     else if (mount.source.startsWith('/dev/disk/')) {
       const target = (await tree.link(mount.source))?.split('/').pop();

@@ -11,7 +11,7 @@ const mac = '52:54:00:00:00:01' as Mac;
 const inventoryOf = (hasData: boolean, serial = 'S1') =>
   Inventory.fromPartial({
     nics: [{ name: 'eth0', mac }],
-    disks: [{ name: 'sda', path: '/dev/sda', serial, sizeBytes: 8_000_000_000n, hasData }],
+    disks: [{ name: 'sda', path: '/dev/sda', serial, sizeBytes: 8_000_000_000n, hasData, inUse: false }],
   });
 const host: Host = {
   name: 'm1',

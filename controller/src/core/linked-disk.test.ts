@@ -23,6 +23,7 @@ const disk = (name: string, sizeBytes: bigint, hasData: boolean) => ({
   serial: name.toUpperCase(),
   sizeBytes,
   hasData,
+  inUse: false,
 });
 const inventory = Inventory.fromPartial({
   nics: [{ name: 'eth0', mac }],

@@ -22,7 +22,17 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const mac = '52:54:00:00:00:01' as Mac;
 const inventory = Inventory.fromPartial({
   nics: [{ name: 'eth0', mac }],
-  disks: [{ name: 'vda', path: '/dev/vda', serial: 'S1', sizeBytes: 8_000_000_000n, hasData: false, table: 'none' }],
+  disks: [
+    {
+      name: 'vda',
+      path: '/dev/vda',
+      serial: 'S1',
+      sizeBytes: 8_000_000_000n,
+      hasData: false,
+      inUse: false,
+      table: 'none',
+    },
+  ],
 });
 
 /** A world in which phases are only looked at. */

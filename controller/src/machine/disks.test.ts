@@ -22,6 +22,7 @@ const blank = Disk.fromPartial({
   serial: 'S1',
   byId: ['/dev/disk/by-id/virtio-S1'],
   hasData: false,
+  inUse: false,
   table: 'none',
 });
 const used = Disk.fromPartial({
@@ -37,6 +38,7 @@ const stick = Disk.fromPartial({
   serial: 'USB',
   removable: true,
   hasData: false,
+  inUse: false,
 });
 const of = (...disks: Disk[]) => Inventory.fromPartial({ disks });
 const second = Disk.fromPartial({
@@ -191,6 +193,24 @@ const rows: Row[] = [
     registered: of({ ...blank, mountedAt: ['/mnt'] }),
     now: of({ ...blank, mountedAt: ['/mnt'] }),
     want: /in use at \/mnt/,
+  },
+  {
+    name: 'a disk of which nobody can tell whether it is in use, with consent',
+    declared: byId,
+    registered: of({ ...blank, inUse: undefined }),
+    now: of({ ...blank, inUse: undefined }),
+    loseData: true,
+    want: /^\/dev\/vda .*: nobody can tell whether it is in use$/,
+  },
+  {
+    name: 'the same, and why',
+    declared: byId,
+    registered: of(blank),
+    now: {
+      ...of({ ...blank, inUse: undefined }),
+      errors: [{ section: 'disks', path: '/proc/self/mountinfo', code: 'EACCES' }],
+    },
+    want: /in use, for its agent could not read \/proc\/self\/mountinfo \(EACCES\)$/,
   },
   {
     name: 'expected disk met',

@@ -78,6 +78,9 @@ export function judgeDisks(
     if (disk.removable === true && host.allowRemovable !== true)
       reasons.push(`${describe(disk)} is removable, and the hosts file doesn't say "allow_removable": true`);
     if (disk.mountedAt.length > 0) reasons.push(`${describe(disk)} is in use at ${disk.mountedAt.join(', ')}`);
+    // No consent to lose data covers what somebody works with.
+    else if (disk.inUse === undefined)
+      reasons.push(`${describe(disk)}: nobody can tell whether it is in use${unreadOf(now)}`);
     if (!consent.loseData && !begunByUs(disk, consent)) {
       if (disk.hasData === undefined)
         reasons.push(`${describe(disk)} could not be read, so nobody knows what is on it`);
@@ -96,6 +99,12 @@ export function judgeDisks(
   });
   if (reasons.length > 0) return { ok: false, reasons };
   return { ok: true, targets, ...(hinted?.ok === true ? { hinted: hinted.disk } : {}) };
+}
+
+/** What its agent needed for that and couldn't read. */
+function unreadOf({ errors }: Inventory): string {
+  const unread = errors.find(({ section, path }) => section === 'disks' && path.startsWith('/proc/'));
+  return unread === undefined ? '' : `, for its agent could not read ${unread.path} (${unread.code})`;
 }
 
 /** Every path under which a disk may be named. */

@@ -26,6 +26,7 @@ const lun = (multipath?: string) =>
         wwn: '0x6006',
         byId,
         hasData: false,
+        inUse: false,
         paths: [{ name: 'sda' }, { name: 'sdb' }],
         multipath,
       },
