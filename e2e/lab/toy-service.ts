@@ -85,7 +85,7 @@ export async function makeToyService(configurations: string): Promise<ToyService
       for (const station of stations) await run(['ip', 'netns', 'del', station], { accept: true });
       await net.close();
       await run(['chmod', '-R', 'u+w', folder], { accept: true });
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
