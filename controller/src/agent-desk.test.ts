@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { Inventory } from '@nixie/proto/inventory';
 import { PinnedCredentials } from '@nixie/proto/pinned';
 import { makeClient } from '../../agent/src/client.ts';
 import { realClock } from '../../agent/src/host.ts';
@@ -236,4 +237,21 @@ test('a slow controller: beats go on, memory stays bounded, the journal waits an
   const lost = counted.reduce((sum, count) => sum + Number(count.replaceAll(',', '')), 0);
   assert.equal(own + lines + lost, 26_000);
   assert.match(counted[0]!, /^\d,\d{3}$/);
+});
+
+test('a disk that says it fails is told of as soon as its agent has told so, and once', () => {
+  const told: string[] = [];
+  const desk = makeAgentDesk({
+    hardware: { put: () => {} },
+    warnings: new Warnings(
+      (text, host) => told.push(`${host}: ${text}`),
+      () => 0,
+    ),
+    now: () => 0,
+  } as unknown as Parameters<typeof makeAgentDesk>[0]);
+  const value = Inventory.fromPartial({
+    disks: [{ path: '/dev/sda', serial: 'S1', sizeBytes: 8_000_000_000n, health: { verdict: 'fail' } }],
+  });
+  for (let at = 0; at < 3; at++) desk.onHardware?.('m1', { content: { $case: 'inventory', value } });
+  assert.deepEqual(told, ['m1: its disk /dev/sda (8.0 GB, S1) says that it fails (SMART)']);
 });

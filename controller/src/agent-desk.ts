@@ -8,6 +8,7 @@ import type { NewLine } from './core/run-log.ts';
 import type { Warnings } from './core/warnings.ts';
 import type { AgentCore } from './listen/agents.ts';
 import { TokenBucket } from './listen/token-bucket.ts';
+import { failingDisks } from './machine/disk-health.ts';
 import { installSteps, type RunEvent } from './machine/event.ts';
 import type { Origin } from './machine/host-line.ts';
 import type { Stage } from './machine/stage.ts';
@@ -80,6 +81,8 @@ export function makeAgentDesk(world: AgentDeskWorld): AgentCore {
       try {
         if (!bucket.take(now())) throw new Error('it reports more often than anybody needs');
         world.hardware.put(host, report);
+        if (report.content?.$case === 'inventory')
+          for (const text of failingDisks(report.content.value)) warnings.warn(text, host);
       } catch (error) {
         const kind = report.content?.$case ?? 'of a kind that is not known';
         warnings.warn(`hardware report (${kind}) was not kept: ${(error as Error).message}`, host);

@@ -36,7 +36,7 @@ export interface RunTasksWorld {
   readonly hosts: Hosts;
   readonly state: Pick<
     RunState,
-    'begun' | 'folder' | 'lastAddresses' | 'marks' | 'proofKey' | 'registrations' | 'runKey'
+    'begun' | 'folder' | 'hardware' | 'lastAddresses' | 'marks' | 'proofKey' | 'registrations' | 'runKey'
   >;
   readonly network: Pick<RunNetwork<LinkInterface>, 'leased' | 'links' | 'own' | 'wakePlaces'>;
   readonly machines: Machines;
@@ -94,6 +94,7 @@ export function makeTaskWorld(world: RunTasksWorld): TaskWorld {
     looks: new Map(),
     inventory: (host) => inventories.get(host),
     keepInventory: (host, inventory) => inventories.set(host, inventory),
+    fullInventory: (host) => state.hardware.inventory(host),
     installerKey: (host) => state.registrations.get(host)?.sshHostKey,
     tell: (host, happening) =>
       core.happened(

@@ -140,6 +140,16 @@ test('the page of a machine says what there is, and how much more', () => {
     /eno2 +aa:00:00:00:00:02 +ixgbe +link 10000 Mbit\/s/,
   ])
     assert.match(page, want);
+  const ill = Inventory.fromPartial({
+    disks: [
+      { path: '/dev/sda', sizeBytes: 8_000_000_000n, hasData: false, health: { verdict: 'fail' } },
+      { path: '/dev/sdb', sizeBytes: 9_000_000_000n, hasData: false, health: { verdict: 'warn' } },
+    ],
+  });
+  const illPage = inventoryPage({ host: 'a', inventory: ill }).join('\n');
+  assert.match(illPage, /\/dev\/sda .* SAYS THAT IT FAILS, blank/);
+  assert.match(illPage, /\/dev\/sdb .* its SMART warns, blank/);
+  assert.match(inventoryTable([{ host: 'a', inventory: ill }])[1]!, / 8\.0 GB \(fails\) 9\.0 GB /);
   const many = Inventory.fromPartial({
     disks: Array.from({ length: 33 }, (_, i) => ({ path: `/dev/d${i}`, sizeBytes: 1n })),
   });

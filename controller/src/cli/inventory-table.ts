@@ -24,7 +24,9 @@ export function inventoryTable(all: readonly NamedInventory[]): string[] {
             words([inventory.system?.vendor, inventory.system?.product]),
             words([counted(inventory.cpu?.threads, 'thread')]),
             memoryOf(inventory),
-            inventory.disks.map((disk) => size(Number(disk.sizeBytes))).join(' ') || 'none',
+            inventory.disks
+              .map((disk) => `${size(Number(disk.sizeBytes))}${fails(disk) ? ' (fails)' : ''}`)
+              .join(' ') || 'none',
             String(inventory.nics.length),
           ],
     ),
@@ -91,9 +93,12 @@ function section<T>(lines: string[], name: string, all: readonly T[], row: (part
   if (all.length > shown) lines.push(`    and ${all.length - shown} more: --format json lists them all`);
 }
 
+const fails = ({ health }: Disk) => health?.verdict === 'fail';
+
 function diskRow(disk: Disk): string[] {
   const kind = disk.media ?? (disk.rotational === undefined ? '' : disk.rotational ? 'rotational' : 'not rotational');
   const state = [
+    fails(disk) ? 'SAYS THAT IT FAILS' : disk.health?.verdict === 'warn' ? 'its SMART warns' : '',
     disk.removable === true ? 'removable' : '',
     disk.readOnly === true ? 'read-only' : '',
     disk.mountedAt.length > 0 ? `in use at ${disk.mountedAt.join(' ')}` : '',

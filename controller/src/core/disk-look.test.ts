@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Inventory } from '@nixie/proto/inventory';
+import type { RunEvent } from '../machine/event.ts';
 import type { Host } from '../machine/host.ts';
 import { type Happening, newLife } from '../machine/life.ts';
 import type { Mac } from '../machine/mac.ts';
@@ -31,6 +32,7 @@ async function play(between: (world: State) => void, mayLoseData = false, cut?: 
   const state = { now: 1_000_000, session: 1, disks: inventoryOf(false) };
   const told: Happening[] = [];
   let looks = 0;
+  const notices: string[] = [];
   const begun = new Map<string, ReadonlySet<string>>();
   const world = {
     plans: new Map([
@@ -60,8 +62,13 @@ async function play(between: (world: State) => void, mayLoseData = false, cut?: 
     },
     inventory: () => inventoryOf(false),
     keepInventory: () => {},
+    fullInventory: () =>
+      Inventory.fromPartial({
+        disks: [{ ...inventoryOf(false).disks[0]!, path: '/dev/sdz', health: { verdict: 'fail' } }],
+      }),
     tell: (_host: string, happening: Happening) => void told.push(happening),
-    emit: () => {},
+    emit: (event: RunEvent) =>
+      void (event.event === 'notice' && notices.push(`${event.level} ${event.host} ${event.text}`)),
     now: () => state.now,
     mayLoseData: () => mayLoseData,
     stateDir: '/',
@@ -78,6 +85,10 @@ async function play(between: (world: State) => void, mayLoseData = false, cut?: 
     told.map(({ kind }) => kind),
     ['inspecting', 'disks-free'],
   );
+  // Told in the pre-flight, and no reason to refuse it.
+  assert.deepEqual(notices, [
+    'warning m1 its disk /dev/sda (8.0 GB, S1) says that it fails (SMART), and is going to be installed on',
+  ]);
   between(state);
   const disko = () =>
     runTask(world, 'disko', life, signal).then(

@@ -101,6 +101,8 @@ export interface TaskWorld {
   /** The inventory of the registration of this boot, then each newer one. */
   inventory(host: string): Inventory | undefined;
   keepInventory(host: string, inventory: Inventory): void;
+  /** What its agent told at length, with the health of disks: in this boot or an earlier one. Absent: nobody keeps it. */
+  fullInventory?(host: string): Inventory | undefined;
   /**
    * `ssh-ed25519 AAAA…` of the installer that registered last, kept over a restart: who shows it has lost nothing but the controller, and its
    * agent will be back.

@@ -6,6 +6,7 @@ import { copyKey } from '../install/keys.ts';
 import { type Phase, planPhase } from '../install/plan.ts';
 import type { PhaseResult } from '../install/run.ts';
 import type { OpenKeys } from '../install/secrets.ts';
+import { failingTargets } from '../machine/disk-health.ts';
 import { halfWritten, type Life, marked } from '../machine/life.ts';
 import { bootsAnew } from './boots-anew.ts';
 import { type Copied, checkUse, complains, offerCache } from './cache-offer.ts';
@@ -115,6 +116,8 @@ async function preflight(world: TaskWorld, evaluated: Plan, life: Life, signal: 
   if (!seen.free && cut(world, host, began)) throw new LinkCut(seen.reason);
   if (!seen.free) return world.tell(life.host, { kind: 'disks-refused', reason: seen.reason });
   world.looks.set(life.host, { ...look, targets: seen.targets });
+  for (const text of failingTargets(seen.targets, world.fullInventory?.(life.host)))
+    world.emit({ event: 'notice', at: iso(world.now()), host: life.host, level: 'warning', text });
   world.emit({
     event: 'disks',
     at: iso(world.now()),
