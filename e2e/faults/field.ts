@@ -5,6 +5,7 @@ import { type Stage, waySteps } from '../../controller/src/machine/stage.ts';
 import { run } from '../lab/child.ts';
 import { type DhcpServer, foreignDhcp } from '../lab/foreign-dhcp.ts';
 import type { NixieRun } from '../lab/nixie-run.ts';
+import { patienceMs } from '../lab/patience.ts';
 import type { Machine } from '../lab/qemu.ts';
 import { installLimitMs, type Scene } from '../lab/scenario.ts';
 
@@ -117,13 +118,12 @@ export class Field {
     const options = ['IdentitiesOnly=yes', 'BatchMode=yes', 'StrictHostKeyChecking=no', 'ConnectTimeout=10'];
     options.push('UserKnownHostsFile=/dev/null', 'GlobalKnownHostsFile=/dev/null', 'LogLevel=ERROR');
     const ssh = ['ssh', '-F', '/dev/null', '-i', supplies.keyFile, ...options.flatMap((each) => ['-o', each])];
-    for (let tries = 1; ; tries++) {
+    for (const end = performance.now() + 2 * patienceMs; ; await sleep(300)) {
       const ran = await run(lab.net.inside(lab.near, [...ssh, `root@${address}`, command]), { accept: true });
       if (ran.code === 0) return ran.stdout;
       // 255 is ssh's own: a command that ends sshd or the machine takes its connection along.
-      if (ran.code !== 255 || tries >= 20)
+      if (ran.code !== 255 || performance.now() > end)
         throw new Error(`${command} in the installer of ${host}: ${ran.stderr.trim() || ran.code}`);
-      await sleep(300);
     }
   }
 
