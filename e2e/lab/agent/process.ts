@@ -48,8 +48,9 @@ export function startAgent(args: readonly string[], program?: string): AgentProc
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     stderr += chunk;
   });
+  // Not `exit`, which may come before its last words.
   const ended = new Promise<number | string>((resolve) =>
-    child.once('exit', (code, signal) => resolve(code ?? signal!)),
+    child.once('close', (code, signal) => resolve(code ?? signal!)),
   );
   return {
     child,
