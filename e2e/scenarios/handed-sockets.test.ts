@@ -1,8 +1,7 @@
 // Sockets that systemd opens (the socket units of installer-nix/controller/sockets.nix): who gets them serves two LANs without any right.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import dgram from 'node:dgram';
-import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -171,25 +170,23 @@ test('systemd’s own hand is understood', {
   // It has no word for an interface: so the sockets are found, and the mistake is named.
   const program = `import { inheritedUdp } from ${JSON.stringify(listen)};
     try { inheritedUdp(process.env, process.pid); } catch (error) { console.log(error.message); }`;
-  const free = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-  await once(free, 'listening');
-  const { port } = free.address();
-  free.close();
-  await once(free, 'close');
+  // A port that nobody is given who asks for any, at an address that nobody else uses.
+  const port = randomInt(10_000, 30_000);
+  const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(1, 255)}`;
   const lines: string[] = [];
   const node = [process.execPath, '--input-type=module', '-e', program];
-  const child = start(['systemd-socket-activate', '-d', '-l', `127.0.0.1:${port}`, '--fdname=lan.socket', ...node], {
+  const child = start(['systemd-socket-activate', '-d', '-l', `${address}:${port}`, '--fdname=lan.socket', ...node], {
     deadlineMs: 120_000,
     onLine: (line) => void lines.push(line),
   });
   // It starts the program when something comes.
   const knock = dgram.createSocket('udp4');
-  const knocking = setInterval(() => knock.send('knock', port, '127.0.0.1', () => {}), 100);
+  const knocking = setInterval(() => knock.send('knock', port, address, () => {}), 100);
   await child.exited;
   clearInterval(knocking);
   knock.close();
   assert.match(
     lines.join('\n'),
-    new RegExp(`lan\\.socket of systemd: found udp 127\\.0\\.0\\.1:${port} on every interface`),
+    new RegExp(`lan\\.socket of systemd: found udp ${address.replaceAll('.', '\\.')}:${port} on every interface`),
   );
 });

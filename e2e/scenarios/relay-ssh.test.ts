@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before, describe } from 'node:test';
@@ -13,6 +13,7 @@ import { writeShim } from '../../controller/src/install/shim.ts';
 import { prove, scanHostKey } from '../../controller/src/install/verify.ts';
 import { type SshDoorOptions, startSshDoor } from '../../controller/src/listen/ssh-door.ts';
 import { run } from '../lab/child.ts';
+import { freePort } from '../lab/free-port.ts';
 import { findProgram, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
 import { until } from '../lab/patience.ts';
 import { type LinkPair, makeLinkPair } from '../lab/relay/link-pair.ts';
@@ -20,14 +21,6 @@ import { type LinkPair, makeLinkPair } from '../lab/relay/link-pair.ts';
 const skip = skipUnless(needRoot, needPrograms(['ssh', 'sshd', 'ssh-keygen']));
 const searchPath = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';
 const address = '127.0.0.1';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, address, resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
 
 describe('ssh through a relay', { skip, timeout: 500_000 }, () => {
   let folder: string;
