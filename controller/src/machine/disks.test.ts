@@ -1,3 +1,4 @@
+// Which disks may be written to, case by case. It is long because each way to lose data by mistake is a row of its table.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Disk, Inventory } from '@nixie/proto/inventory';
