@@ -225,6 +225,50 @@ test('a client that leaves midway leaves no child behind', {
   });
 });
 
+test('what a client has taken is known while the kernel sends, so that a slow one is not given up', {
+  skip: hasBusybox ? false : 'busybox is missing',
+}, async () => {
+  await withHuge({ stalledMs: 60_000 }, async ({ server, progress, path }) => {
+    const socket = connect(server.port, '127.0.0.1');
+    try {
+      let got = 0;
+      socket.on('error', () => {});
+      socket.on('data', (piece) => {
+        got += piece.length;
+        if (got > 1 << 20) socket.pause();
+      });
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await until(() => progress.some(({ sentBytes }) => sentBytes >= 1 << 20));
+      assert.equal(progress.at(-1)!.ended, false);
+      // A sendfile of busybox's is 16 MiB, and is counted when it ends.
+      assert.ok(progress.at(-1)!.sentBytes < 16 << 20);
+    } finally {
+      socket.destroy();
+    }
+  });
+});
+
+test('a client that takes next to nothing for ever is given up, child and all', {
+  skip: hasBusybox ? false : 'busybox is missing',
+}, async () => {
+  // A hundred kB a second: some are acknowledged all the time, and too few.
+  await withHuge({ stalledMs: 2000 }, async ({ server, progress, path, size }) => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.on('readable', () => {});
+    const sipping = setInterval(() => socket.read(2048), 20);
+    try {
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await until(() => server.counters().children === 1);
+      await until(() => server.counters().children === 0);
+      assert.ok(progress.at(-1)!.ended && progress.at(-1)!.sentBytes < size);
+    } finally {
+      clearInterval(sipping);
+      socket.destroy();
+    }
+  });
+});
+
 test('a client that takes nothing is given up, child and all', {
   skip: hasBusybox ? false : 'busybox is missing',
 }, async () => {

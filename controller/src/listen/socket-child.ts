@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { addGroup, removeGroup, signalGroup } from '../child/groups.ts';
 import type { ChildUser } from '../child/identity.ts';
 import type { OnBytes } from './http-file.ts';
-import { raiseSendBuffer } from './udp.ts';
+import { acknowledgedBytes, raiseSendBuffer } from './udp.ts';
 
 export interface SocketCommand {
   /** Program and arguments. It writes exactly `size` bytes, or fails. */
@@ -33,6 +33,8 @@ export interface SocketChildren {
 }
 
 const lookEveryMs = 250;
+/** Who takes less in the time in which a child counts as stalled has no use for a file of many MB: by `stalledMs` of a minute 35 kbit/s. */
+const leastBytes = 256 << 10;
 /** With less room a child is woken for every few packets that were taken, which costs half as much processor time again when eight send at once. */
 const sendBufferBytes = 4 << 20;
 
@@ -42,7 +44,7 @@ function descriptorOf(socket: Socket): number | undefined {
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
 
-/** Bytes a process has written so far; sendfile counts. Undefined when it is gone. */
+/** Bytes a process has written so far; a sendfile counts when it has ended, which is 16 MiB of busybox's. Undefined when it is gone. */
 function bytesWritten(pid: number): number | undefined {
   try {
     const match = /^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'));
@@ -54,7 +56,7 @@ function bytesWritten(pid: number): number | undefined {
 
 export function socketChildren(limits: {
   readonly most: number;
-  /** A child of which nothing is taken for so long is ended. */
+  /** A child of which next to nothing is taken for so long is ended. */
   readonly stalledMs: number;
   /** Called when there is place for one more. */
   readonly room?: () => void;
@@ -83,18 +85,27 @@ export function socketChildren(limits: {
     const { pid } = child;
     if (pid !== undefined) addGroup(pid);
     children.set(child, socket);
+    // Closed, it has none, and its number may be another's.
+    const acknowledged = () => {
+      const fd = descriptorOf(socket);
+      return fd === undefined ? undefined : acknowledgedBytes(fd);
+    };
+    const before = acknowledged();
+    const taken = () => {
+      const now = before === undefined ? undefined : acknowledged();
+      return now === undefined ? pid && bytesWritten(pid) : now - before!;
+    };
     let sent = 0;
-    let movedAtMs = performance.now();
+    let moved = { bytes: 0, atMs: performance.now() };
     const looking = setInterval(() => {
       const nowMs = performance.now();
-      const now = pid === undefined ? undefined : bytesWritten(pid);
+      const now = taken();
       if (now !== undefined && now > sent) {
         sent = Math.min(now, size);
-        movedAtMs = nowMs;
         onBytes(sent, size, false);
-      } else if (nowMs - movedAtMs > limits.stalledMs) {
-        kill(child); // the machine was switched off, or reads nothing
       }
+      if (sent - moved.bytes >= leastBytes) moved = { bytes: sent, atMs: nowMs };
+      else if (nowMs - moved.atMs > limits.stalledMs) kill(child); // the machine was switched off, or reads next to nothing
     }, lookEveryMs);
     let ended = false;
     const end = (complete: boolean): void => {

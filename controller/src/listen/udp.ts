@@ -25,6 +25,8 @@ const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
 const SO_REUSEADDR = 2;
 const SO_TYPE = 3;
 const SO_BROADCAST = 6;
@@ -105,10 +107,10 @@ function setOption(fd: number, name: number, value: number): number {
 }
 
 /** The words of an option's value; none when the kernel doesn't know it. Little-endian, as both our platforms are. */
-function optionWords(fd: number, name: number, words: number): number[] {
+function optionWords(fd: number, name: number, words: number, layer = SOL_SOCKET): number[] {
   const value = new Uint8Array(words * 4);
   const length: [number] = [value.length];
-  if (libc().getsockopt(fd, SOL_SOCKET, name, value, length) !== 0) return [];
+  if (libc().getsockopt(fd, layer, name, value, length) !== 0) return [];
   const view = new DataView(value.buffer);
   return Array.from({ length: Math.floor(length[0] / 4) }, (_, index) => view.getUint32(index * 4, true));
 }
@@ -138,6 +140,12 @@ export function grantedReceiveBuffer(fd: number): number {
 /** Datagrams thrown away since the socket was made because its queue was full; undefined where the kernel doesn't tell. */
 export function datagramsLost(fd: number): number | undefined {
   return optionWords(fd, SO_MEMINFO, 9)[8]; // SK_MEMINFO_DROPS
+}
+
+/** Bytes that the other end of a TCP connection has acknowledged since it began, of all that was sent; undefined where the kernel doesn't tell. */
+export function acknowledgedBytes(fd: number): number | undefined {
+  const [low, high] = optionWords(fd, TCP_INFO, 32, IPPROTO_TCP).slice(30); // tcpi_bytes_acked, since Linux 4.1
+  return low === undefined || high === undefined ? undefined : high * 2 ** 32 + low;
 }
 
 /** struct sockaddr_in: family in host order, port and address in network order. */
