@@ -20,6 +20,8 @@ export const maxChunks = 4096;
 const leastChunkBytes = 1 << 20;
 /** A bitmap of `maxChunks` in base64 (683), and the rest. */
 export const maxAnnounceBytes = 4096;
+/** `have` of a boot stage that needs all of an image of `maxChunks` (19,370), and the rest. */
+export const maxStageBytes = 6 * 4096;
 /** Peers in one answer. */
 export const maxPeers = 48;
 /** Chunks that a machine may be told to take from the door at once. */
@@ -285,8 +287,7 @@ export interface StageAsk {
 
 /** Lines `first N`, `last N`, `have N …`, `port N`, `wants N`, `stuck 0|1`, `not ADDRESS …`, in any order. @throws FleetFormatError */
 export function readStageSaid(text: string, chunks: number): StageSaid {
-  if (text.length > maxAnnounceBytes * 4)
-    throw new FleetFormatError(`boot stage: at most ${maxAnnounceBytes * 4} bytes`);
+  if (text.length > maxStageBytes) throw new FleetFormatError(`boot stage: at most ${maxStageBytes} bytes`);
   const lines = new Map(
     text.split('\n').map((line): [string, string[]] => {
       const [name = '', ...words] = line.trim().split(/ +/);

@@ -1,22 +1,34 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import test, { type TestContext } from 'node:test';
-import { ChunkSet, maxAnnounceBytes, readGuidance, writeAnnouncement } from '@nixie/proto/fleet';
+import {
+  ChunkSet,
+  maxAnnounceBytes,
+  maxChunks,
+  maxStageBytes,
+  readGuidance,
+  writeAnnouncement,
+} from '@nixie/proto/fleet';
 import { parseMac } from '../machine/mac.ts';
 import { type FileProgress, type HttpServer, startHttp } from './http.ts';
-import { heldBytes } from './http-file.ts';
+import { type HeldFile, type HttpFile, heldBytes } from './http-file.ts';
 
 const image = 'a'.repeat(64);
 const bytes = 3 * (1 << 20) - 7;
 
-async function door(t: TestContext, known: (address: string) => boolean, hears = (_: FileProgress): void => {}) {
+async function door(
+  t: TestContext,
+  known: (address: string) => boolean,
+  hears = (_: FileProgress): void => {},
+  served: HttpFile | HeldFile = heldBytes(new Uint8Array(bytes), image),
+) {
   const progress: FileProgress[] = [];
   const http = await startHttp({
     addresses: ['127.0.0.1'],
     port: 0,
-    script: () => ({ refuse: 'no' }),
+    script: () => ({ script: '#!ipxe\n' }),
     loaders: new Map(),
-    files: new Map([[`${image}/image`, heldBytes(new Uint8Array(bytes), image)]]),
+    files: new Map([[`${image}/image`, served]]),
     macAt: (address) => (known(address) ? parseMac('52:54:00:00:00:01') : undefined),
     onProgress(each) {
       hears(each);
@@ -104,6 +116,37 @@ test('a boot stage is told of whom to ask what, and gets chunks without ranges',
   for (const rest of ['/3', '/9999', '/01', '/-1', '/x', '/1/']) assert.equal((await get(rest))[0], 404, rest);
   assert.equal((await post(http, 'first x', path)).status, 400);
   assert.equal((await post(http, said('0'), path)).status, 400, 'it has what it does not need');
+});
+
+test('a boot stage that needs nearly all of the largest image is heard, however much it has of it', async (t) => {
+  const size = maxChunks * (1 << 20);
+  const { http } = await door(t, () => true, undefined, { path: '/nowhere', size, sha256: image });
+  const path = `/fleet/${image}/stage`;
+  const have = Array.from({ length: maxChunks - 1 }, (_, at) => at).join(' ');
+  const not = Array.from({ length: 16 }, (_, at) => `2001:db8:1111:2222:3333:4444:5555:66${at + 10}`).join(' ');
+  const body = `first 0\nlast ${maxChunks - 1}\nhave ${have}\nport 7483\nwants 4\nstuck 0\nnot ${not}\n`;
+  const answer = await post(http, body, path);
+  assert.deepEqual([answer.status, answer.text], [200, `again 100\n${maxChunks - 1} door\n`]);
+  assert.equal((await post(http, 'x'.repeat(maxStageBytes + 1), path)).status, 413);
+});
+
+test('how far a machine is by plain ranges begins anew with its next boot', async (t) => {
+  const { http, progress } = await door(t, () => true);
+  const at = `http://127.0.0.1:${http.port}`;
+  const get = async (path: string, headers = {}) => (await fetch(`${at}${path}`, { headers })).arrayBuffer();
+  const range = { Range: `bytes=0-${(1 << 20) - 1}` };
+  for (let boot = 0; boot < 2; boot++) {
+    progress.length = 0;
+    await get('/boot/52-54-00-00-00-01.ipxe');
+    await get(`/f/${image}/image`, range);
+    for (const end = performance.now() + 10_000; progress.length === 0 && performance.now() < end; )
+      await new Promise(setImmediate);
+    assert.deepEqual(
+      progress.map(({ sentBytes }) => sentBytes),
+      [1 << 20],
+      `boot ${boot}`,
+    );
+  }
 });
 
 test('a part of the controller that throws costs one announcement, and nobody else anything', async (t) => {

@@ -6,6 +6,7 @@ import {
   chunksOf,
   FleetFormatError,
   maxAnnounceBytes,
+  maxStageBytes,
   readAnnouncement,
   readStageSaid,
   writeGuidance,
@@ -38,6 +39,8 @@ export interface FleetDoor {
   ): void;
   /** A range of the image was sent as plain HTTP; counts for machines whose announcements don't tell. */
   sent(from: string, image: string, bytes: number, imageBytes: number): void;
+  /** A machine boots anew: it has nothing of any image any more. */
+  begun(from: string): void;
   /** Images that are not served any more are forgotten. */
   keepOnly(has: (image: string) => boolean): void;
   readonly machines: number;
@@ -126,14 +129,15 @@ export function createFleetDoor(parts: FleetDoorParts): FleetDoor {
 
   return {
     announce(request, response, from, image, bytes, by) {
+      const most = by === 'agent' ? maxAnnounceBytes : maxStageBytes;
       const pieces: Buffer[] = [];
       let length = 0;
       request.on('data', (piece: Buffer) => {
         length += piece.length;
-        if (length <= maxAnnounceBytes) pieces.push(piece);
+        if (length <= most) pieces.push(piece);
       });
       request.on('end', () => {
-        if (length > maxAnnounceBytes) return sendText(request, response, 413, `at most ${maxAnnounceBytes} bytes\n`);
+        if (length > most) return sendText(request, response, 413, `at most ${most} bytes\n`);
         try {
           answer(request, response, Buffer.concat(pieces).toString('latin1'), from, image, bytes, by);
         } catch (error) {
@@ -148,6 +152,9 @@ export function createFleetDoor(parts: FleetDoorParts): FleetDoor {
       about.plainBytes += bytes;
       const done = Math.min(imageBytes, about.plainBytes);
       if (ticks() - about.announcedAt > 10_000) tell(about, from, image, done, done === imageBytes);
+    },
+    begun(from) {
+      for (const key of told.keys()) if (key.startsWith(`${from} `)) told.delete(key);
     },
     keepOnly(has) {
       for (const image of [...swarms.keys()]) if (!has(image)) swarms.delete(image);

@@ -159,6 +159,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       return;
     }
     remember(from, mac);
+    fleet.begun(from);
     see('http-script', request, `boot script of ${mac}`, undefined, mac);
     sendText(request, response, 200, answer.script);
   };
