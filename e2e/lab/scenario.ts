@@ -81,6 +81,12 @@ export function stagesOf(run: NixieRun, host: string): Stage[] {
     .map((event) => event.stage);
 }
 
+/** What a run warned of. That a stage stands still for longer than usual tells how slow this computer is, and of no fault. */
+export function warningsOf(events: readonly RunEvent[]): string[] {
+  const told = events.flatMap((event) => (event.event === 'notice' && event.level !== 'info' ? [event.text] : []));
+  return told.filter((text) => !/^[a-z]+: nothing has moved for \d+ s: /.test(text));
+}
+
 /** In each stage that lasted, its percentage moved, and neither that nor the one of the whole way ever went back. */
 export function assertMoved(run: NixieRun, host: string): void {
   const stages: { stage: Stage; at: number; percents: number[] }[] = [];

@@ -21,6 +21,7 @@ import {
   installLab,
   installLimitMs,
   type Scene,
+  warningsOf,
 } from '../lab/scenario.ts';
 
 /** All bytes on both of the relay's cards, from now on. */
@@ -102,11 +103,7 @@ test('behind nixie relay and without a route, a machine is woken, installed and 
       [],
       'all that is seen names relay and machine',
     );
-    assert.deepEqual(
-      nixie.events.flatMap((event) => (event.event === 'notice' && event.level !== 'info' ? [event.text] : [])),
-      [],
-      'nothing to warn of',
-    );
+    assert.deepEqual(warningsOf(nixie.events), [], 'nothing to warn of');
     const again = await runOnceMore(lab, scene.supplies, scene.args);
     assert.ok(again.good, `${again.summary}\n${again.run.tail(30)}`);
   });

@@ -6,7 +6,7 @@ import { readDhcpCapture } from '../lab/capture.ts';
 import { runOnceMore } from '../lab/later-runs.ts';
 import { skipUnless } from '../lab/need.ts';
 import { lan, lan2 } from '../lab/net.ts';
-import { assertProved, inScene, install, installLab, installLimitMs } from '../lab/scenario.ts';
+import { assertProved, inScene, install, installLab, installLimitMs, warningsOf } from '../lab/scenario.ts';
 
 test('behind a foreign relay, a BIOS and a UEFI machine are installed at once', {
   skip: skipUnless(...installLab),
@@ -41,11 +41,7 @@ test('behind a foreign relay, a BIOS and a UEFI machine are installed at once', 
       seen.some((event) => event.event === 'seen' && event.giaddr === lan2.router),
       'what is seen names the relay',
     );
-    assert.deepEqual(
-      run.events.flatMap((event) => (event.event === 'notice' && event.level !== 'info' ? [event.text] : [])),
-      [],
-      'nothing to warn of',
-    );
+    assert.deepEqual(warningsOf(run.events), [], 'nothing to warn of');
     const again = await runOnceMore(scene.lab, scene.supplies, scene.args);
     assert.ok(again.good, `${again.summary}\n${again.run.tail(30)}`);
   });

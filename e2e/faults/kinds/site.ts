@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/child.ts';
 import type { Site } from '../../lab/relay/site.ts';
 import { siteSubnets } from '../../lab/relay/site.ts';
+import { warningsOf } from '../../lab/scenario.ts';
 import { allProved, type Fault, machine1 } from '../fault.ts';
 import type { Field } from '../field.ts';
 import { controllerKilled } from './controller-killed.ts';
@@ -47,9 +48,7 @@ function bootedOnce(field: Field): void {
 /** No failure was counted: none was told, and no phase was given up. */
 function nothingFailed(field: Field): void {
   bootedOnce(field);
-  const told = field
-    .events()
-    .flatMap((event) => (event.event === 'notice' && event.level !== 'info' ? event.text : []));
+  const told = warningsOf(field.events());
   const others = told.filter(
     (text) => !/relay rack7 (?:is gone|is not connected|says nothing|was lost meanwhile)/.test(text),
   );
