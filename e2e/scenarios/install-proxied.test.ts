@@ -15,13 +15,16 @@ test('beside a foreign DHCP server', { skip: skipUnless(...installLab), timeout:
   await inScene({ machines, hosts: ['machine1'], dhcp: 'foreign', ra: true }, async (scene) => {
     const { lab, supplies, args } = scene;
     const { machine1, stranger } = lab.machines;
+    let installSeconds = 0;
 
     await t.test('a machine that is off is woken, installed and proved', async () => {
       assert.equal(machine1!.on, false);
+      const began = performance.now();
       const run = lab.runNixie(args, { nix: supplies.nix, deadlineMs: installLimitMs });
       await run.waitEvent((event) => event.event === 'stage' && event.stage === 'waking', installLimitMs);
       stranger!.powerOn();
       assert.equal(await run.status(), 0, run.tail(20));
+      installSeconds = (performance.now() - began) / 1000;
       await assertProved(scene, run, ['machine1']);
 
       const reboot = run.events.find((event) => event.event === 'stage' && event.stage === 'rebooting');
@@ -54,7 +57,11 @@ test('beside a foreign DHCP server', { skip: skipUnless(...installLab), timeout:
       const again = await runOnceMore({ ...lab, machines: { machine1: machine1! } }, supplies, args);
       assert.ok(again.good, `${again.summary}\n${again.run.tail(30)}`);
       assert.equal(machine1!.boots, boots);
-      assert.ok(again.seconds < 90, `it took ${again.seconds} s`);
+      // On a slow computer both take longer.
+      assert.ok(
+        again.seconds < Math.max(90, installSeconds),
+        `it took ${again.seconds} s, an install ${installSeconds} s`,
+      );
     });
 
     await t.test(
