@@ -36,6 +36,8 @@ export interface FetchParts {
   readonly uploadBytesPerSecond?: number | undefined;
   /** Without a chunk for so long it is given up, milliseconds. */
   readonly giveUpMs?: number;
+  /** A peer is given up that isn't reached, says nothing, or hasn't said all for so long, milliseconds. Absent: as a machine needs it. */
+  readonly peerMs?: { readonly connect: number; readonly idle: number; readonly total: number };
 }
 
 export interface FetchProgress {
@@ -263,7 +265,8 @@ class Fetcher {
         answer = await exchange(this.#at, { ...common, path, headers, ...times });
       } else {
         const path = `/c/${image.manifest.chunks[chunk]}`;
-        const times = { connectMs, idleMs, totalMs: choice.patienceMs };
+        const { connect = connectMs, idle = idleMs, total = choice.patienceMs } = this.#parts.peerMs ?? {};
+        const times = { connectMs: connect, idleMs: idle, totalMs: total };
         answer = await exchange({ host: from.address, port: from.port }, { ...common, path, ...times });
       }
     } catch (error) {
