@@ -25,27 +25,30 @@ export function marksIn(text: string, marks: Readonly<Record<string, string>>): 
   return Object.keys(marks).filter((name) => waysToWrite(marks[name]!).some((way) => text.includes(way)));
 }
 
+/** On one command line: all its words together have 2 MiB. */
+const mostPlaces = 2000;
+
 /** Files below these places that hold a mark. `zeros`: the files are mostly zeros (disk images), which are no lines. */
 export async function filesWithMarks(
   places: readonly string[],
   marks: Readonly<Record<string, string>>,
   options: { exclude?: readonly string[]; zeros?: boolean } = {},
 ): Promise<string[]> {
-  if (places.length === 0) return [];
   const argv = ['grep', '-r', '-l', '-a', '-s', '-F', '-f', '-', ...(options.zeros === true ? ['-z'] : [])];
-  argv.push(
-    ...(options.exclude ?? []).flatMap((name) => [`--exclude=${name}`, `--exclude-dir=${name}`]),
-    '--',
-    ...places,
-  );
+  argv.push(...(options.exclude ?? []).flatMap((name) => [`--exclude=${name}`, `--exclude-dir=${name}`]), '--');
   const input = `${Object.values(marks).flatMap(waysToWrite).join('\n')}\n`;
-  const { stdout } = await run(argv, {
-    input,
-    accept: true,
-    deadlineMs: 120_000,
-    env: { ...process.env, LC_ALL: 'C' },
-  });
-  return stdout.split('\n').filter((line) => line !== '');
+  const found: string[] = [];
+  for (let from = 0; from < places.length; from += mostPlaces) {
+    const { stdout, late } = await run([...argv, ...places.slice(from, from + mostPlaces)], {
+      input,
+      accept: true,
+      deadlineMs: 300_000,
+      env: { ...process.env, LC_ALL: 'C' },
+    });
+    if (late) throw new Error('the search for marks took too long, so that nothing can be said');
+    found.push(...stdout.split('\n').filter((line) => line !== ''));
+  }
+  return found;
 }
 
 export interface Sighting {
@@ -54,6 +57,8 @@ export interface Sighting {
   readonly marks: readonly string[];
   readonly program: string;
 }
+
+const programOf = (pid: string): string => readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
 
 /** Looks at the command line and the environment of every process of this computer, again and again. */
 export function watchProcesses(
@@ -68,11 +73,12 @@ export function watchProcesses(
       if (!/^\d+$/.test(name)) continue;
       for (const where of ['cmdline', 'environ'] as const) {
         try {
+          const program = programOf(name);
           const text = readFileSync(`/proc/${name}/${where}`, 'latin1');
           if (!text.includes('mark-') && !/[0-9a-zA-Z+/]{40}/.test(text)) continue;
           const found = marksIn(text, marks);
-          if (found.length === 0) continue;
-          const program = readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+          // One that became another program meanwhile is looked at again soon: what was read was not that program's.
+          if (found.length === 0 || programOf(name) !== program) continue;
           seen.set(`${name} ${where} ${program}`, { pid: Number(name), where, marks: found, program });
         } catch {
           // It ended meanwhile.
