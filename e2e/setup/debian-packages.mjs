@@ -25,6 +25,7 @@ export const debianPackages = [
   ['openssh-client', 'ssh and ssh-keygen, as nixie uses them'],
   ['openssh-server', 'sshd, for tests of the install phases over real SSH'],
   ['systemd', 'systemd-analyze, which judges the units of the NixOS modules'],
+  ['libnss-systemd', 'names of dynamic users, in the machine that runs the units'],
   ['nix-bin', 'nix; the lab gives it a store of its own'],
   ['git', 'flakes in git repositories, as operators have them'],
   ['cpio', 'the installer image'],

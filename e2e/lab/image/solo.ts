@@ -19,6 +19,8 @@ export interface SoloOptions {
   readOnlyDisks?: readonly string[];
   /** a file that the machine reaches over two ways, as LUN 0 of two SCSI controllers: /dev/sda and /dev/sdb */
   lun?: string;
+  /** further cards by their MACs; those of one list are on a LAN of their own, on which nobody else is */
+  lans?: readonly (readonly string[])[];
   deadlineMs: number;
 }
 
@@ -67,6 +69,16 @@ export async function powerOn(options: SoloOptions): Promise<Solo> {
   }
   argv.push('-netdev', `user,id=n0,hostfwd=tcp:127.0.0.1:${options.sshPort}-:22`);
   argv.push('-device', `virtio-net-pci,netdev=n0,mac=${mac},romfile=`);
+  for (const [lan, macs] of (options.lans ?? []).entries())
+    for (const [i, each] of macs.entries()) {
+      const id = `l${lan}c${i}`;
+      argv.push(
+        '-netdev',
+        `hubport,id=${id},hubid=${lan}`,
+        '-device',
+        `virtio-net-pci,netdev=${id},mac=${each},romfile=`,
+      );
+    }
   argv.push('-drive', `if=none,id=d0,format=raw,cache=unsafe,file=${disk}`);
   argv.push('-device', `virtio-blk-pci,drive=d0,serial=${options.diskSerial},bootindex=1`);
   for (const [i, file] of (options.readOnlyDisks ?? []).entries()) {
