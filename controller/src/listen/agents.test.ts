@@ -1,3 +1,4 @@
+// The door of agents over real TLS and gRPC. It is long because each kind of stranger and of broken session is a test.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import test, { type TestContext } from 'node:test';
