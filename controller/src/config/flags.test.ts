@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -288,12 +288,17 @@ test('the state folder is for its owner alone, also when it was there', (t) => {
   const mode = (path: string) => statSync(path).mode & 0o777;
   makeStateDir(join(folder, 'a/b'), uid);
   assert.equal(mode(join(folder, 'a/b')), 0o700);
-  mkdirSync(join(folder, 'open'), { mode: 0o755 });
+  const open = (name: string) => {
+    mkdirSync(join(folder, name));
+    // Whatever the umask is.
+    chmodSync(join(folder, name), 0o755);
+  };
+  open('open');
   makeStateDir(join(folder, 'open'), uid);
   assert.equal(mode(join(folder, 'open')), 0o700);
   assert.throws(() => makeStateDir(join(folder, 'open'), uid + 1), /make state folder .*: it belongs to user/);
   // Somebody's home, or /tmp itself: it is refused, and stays as it is.
-  mkdirSync(join(folder, 'home'), { mode: 0o755 });
+  open('home');
   writeFileSync(join(folder, 'home/letter'), '');
   assert.throws(() => makeStateDir(join(folder, 'home'), uid), /holds other things .*"letter".* \(mode 755\).*--state/);
   assert.equal(mode(join(folder, 'home')), 0o755);
