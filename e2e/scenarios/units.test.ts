@@ -1,6 +1,7 @@
 // The units of services.nixie, services.nixie-relay and services.nixie-host run under a systemd that is process 1, with all that they are kept from. Their
 // text is what the modules write over the small `lib` of e2e/nix/stub, unchanged; systemd and programs are Debian's (252), the store paths are links.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -224,9 +225,7 @@ describe('units of the NixOS modules under systemd', { skip, timeout: 1_500_000 
   });
 
   test('nixie-host.service tells once, and not before it is believed', async () => {
-    const pem = await shell('cat /var/lib/nixie/tls.pem');
-    const { X509Certificate } = await import('node:crypto');
-    const certificate = new X509Certificate(pem);
+    const certificate = new X509Certificate(await shell('cat /var/lib/nixie/tls.pem'));
     const unit = await renderHost(box, certificate.fingerprint256.replaceAll(':', '').toLowerCase());
     // Nobody has placed a key on m1 yet.
     const early = await shell(`cat > /etc/systemd/system/nixie-host.service << 'UNIT'\n${unit}\nUNIT
