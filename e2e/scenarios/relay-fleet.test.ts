@@ -9,6 +9,7 @@ import { loadCacheKey } from '../../controller/src/store/cache-key.ts';
 import { run } from '../lab/child.ts';
 import { needNetns, needPrograms, skipUnless } from '../lab/need.ts';
 import { lan } from '../lab/net.ts';
+import { patienceMs } from '../lab/patience.ts';
 import { type RelayProcess, startRelay } from '../lab/relay/relay-process.ts';
 import { makeToyService, type ToyService } from '../lab/toy-service.ts';
 
@@ -29,7 +30,7 @@ const configurations = [
   `installer = host "installer" { netbootRamdisk = ${payload('image', 'initrd', 40_000_000)}; };`,
 ].join(' ');
 
-describe('a fleet behind one relay on a slow uplink', { skip, timeout: 400_000 }, () => {
+describe('a fleet behind one relay on a slow uplink', { skip, timeout: 900_000 }, () => {
   let service: ToyService;
   let relayNs: string;
   let token: string;
@@ -117,7 +118,7 @@ describe('a fleet behind one relay on a slow uplink', { skip, timeout: 400_000 }
     const at = join(service.folder, `${round}-${names[index]}`);
     const url = `http://${far.relay}:7480/boot/${macOf(index).replaceAll(':', '-')}.ipxe`;
     let files: string[] = [];
-    for (const end = Date.now() + 60_000; files.length < 2; ) {
+    for (const end = Date.now() + 2 * patienceMs; files.length < 2; ) {
       const { stdout } = await run(inside(['curl', '-sS', '-m', '20', url]), { accept: true });
       files = [...stdout.matchAll(/http:\/\/\S+\/[0-9a-f]{64}\/(?:kernel|initrd)/g)].map(([each]) => each);
       assert.ok(Date.now() < end, stdout);
@@ -132,7 +133,7 @@ describe('a fleet behind one relay on a slow uplink', { skip, timeout: 400_000 }
     }
     const env = { ...process.env, HOME: at, NIX_CONF_DIR: join(service.folder, 'conf'), NIX_REMOTE: '' };
     const nix = (...words: string[]) =>
-      run(inside(['nix', '--extra-experimental-features', 'nix-command', ...words]), { env, deadlineMs: 120_000 });
+      run(inside(['nix', '--extra-experimental-features', 'nix-command', ...words]), { env, deadlineMs: 300_000 });
     const trust = ['--option', 'trusted-public-keys', publicKey, '--option', 'narinfo-cache-negative-ttl', '0'];
     await nix('copy', ...trust, '--from', `http://${far.relay}:7480/nix`, '--to', at, systems[index]!);
     const { stdout } = await nix('path-info', '--json', '--recursive', '--store', at, systems[index]!);
@@ -150,7 +151,7 @@ describe('a fleet behind one relay on a slow uplink', { skip, timeout: 400_000 }
     const before = await received();
     const relay = startRelay((argv) => service.net.inside(relayNs, argv), relayWords());
     relays.push(relay);
-    await relay.logged({ event: 'plan', files: 2 }, 60_000);
+    await relay.logged({ event: 'plan', files: 2 }, 2 * patienceMs);
     const began = performance.now();
     const got = await Promise.all(names.slice(0, count).map((_, index) => bring(index, round)));
     const seconds = (performance.now() - began) / 1000;
