@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { get, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
@@ -209,6 +210,26 @@ test('what we ask for a relay counts as the relay’s, and nobody else can say s
     );
     for (const { end } of begun) end();
     await until(() => door.counters().sending === 0);
+  });
+});
+
+test('a path that is asked for before the answer before has ended comes after that', async () => {
+  const paths = { [hash('a')]: await made('a', 1000), [hash('b')]: await made('b', 3 << 20) };
+  await served(paths, { waitMs: 600_000 }, async (port) => {
+    const socket = connect(port, '127.0.0.1');
+    const pieces: Buffer[] = [];
+    socket.on('data', (piece: Buffer) => pieces.push(piece));
+    const ended = once(socket, 'close');
+    for (const letter of ['a', 'b']) socket.write(`GET /nix/nar/${hash(letter)}.nar HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await ended;
+    let left = Buffer.concat(pieces);
+    for (const { narSize, narHash } of Object.values(paths)) {
+      const body = left.subarray(left.indexOf('\r\n\r\n') + 4);
+      assert.match(left.toString('latin1', 0, 20), /^HTTP\/1\.1 200 OK/);
+      assert.equal(createHash('sha256').update(body.subarray(0, narSize)).digest('hex'), narHash);
+      left = body.subarray(narSize);
+    }
+    assert.equal(left.length, 0);
   });
 });
 

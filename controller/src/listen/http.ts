@@ -264,11 +264,17 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
 
   const guarded = (request: IncomingMessage, response: ServerResponse): void => {
     response.on('error', () => {}); // the client went away
-    try {
-      handle(request, response);
-    } catch (error) {
-      broke(request, response, error as Error);
-    }
+    const answer = () => {
+      if (response.destroyed) return;
+      try {
+        handle(request, response);
+      } catch (error) {
+        broke(request, response, error as Error);
+      }
+    };
+    // Whoever has all bytes of an answer may ask again before that answer has ended here. Until then this one has no connection.
+    if (response.socket === null) response.once('socket', () => process.nextTick(answer));
+    else answer();
   };
 
   const servers: Server[] = [];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -113,6 +114,26 @@ class Lab {
   narInfo = (letter: string) => this.get(`/nix/${hash(letter)}.narinfo`);
   nar = (letter: string) => this.get(`/nix/nar/${hash(letter)}.nar`);
 }
+
+test('who asks on before the archive before has ended here is answered after it', async (t) => {
+  const lab = await new Lab(t).start();
+  lab.has('a', 300_000);
+  lab.has('b', 200_000);
+  for (const letter of ['a', 'b']) await lab.narInfo(letter);
+  const socket = connect(lab.port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  let heard = '';
+  const whole = new Promise<void>((resolve) =>
+    socket.on('data', (piece: Buffer) => {
+      heard += piece.toString('latin1');
+      const bodies = heard.split(/HTTP\/1\.1 200 OK\r\n[\s\S]*?\r\n\r\n/).slice(1);
+      if (bodies.length === 2 && bodies[1]!.length === 200_000) resolve();
+    }),
+  );
+  for (const letter of ['a', 'b']) socket.write(`GET /nix/nar/${hash(letter)}.nar HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await whole;
+  for (const letter of ['a', 'b']) assert.ok(heard.includes(lab.nars.get(hash(letter))!.toString('latin1')));
+});
 
 test('each path crosses the uplink once, however many ask, and over a restart', async (t) => {
   const lab = await new Lab(t).start();
