@@ -4,7 +4,22 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import type { Progress } from '@nixie/proto/agent';
+import type { Clock } from './host.ts';
 import { type Landed, readPartitions, watchInstall } from './progress.ts';
+
+/** A clock at each of whose waits the next of them happens; after the last one it is over. */
+function happening(happens: (() => void)[], stop: AbortController): Clock {
+  return {
+    now: () => 0,
+    ticks: () => 0,
+    random: () => 0,
+    sleep: async () => {
+      const next = happens.shift();
+      if (next === undefined) stop.abort();
+      else next();
+    },
+  };
+}
 
 test('partitions of disks that an install writes to, with their sizes; whole disks and memory are none', () => {
   const table = `major minor  #blocks  name
@@ -47,16 +62,7 @@ test('what happens to the target is told step by step, once each, and what was t
     () => put('proc/mounts', ''),
   ];
   const stop = new AbortController();
-  const clock = {
-    now: () => 0,
-    ticks: () => 0,
-    random: () => 0,
-    sleep: async () => {
-      const next = happens.shift();
-      if (next === undefined) stop.abort();
-      else next();
-    },
-  };
+  const clock = happening(happens, stop);
   const seen: Progress[] = [];
   try {
     await watchInstall(root, (progress) => seen.push(progress), clock, stop.signal, undefined, 60_000);
@@ -96,16 +102,7 @@ test('a target that hangs is looked at once, and all else is told on', async () 
     // Of the mount before.
     () => answer({ profile: 'system-1-link' }),
   ];
-  const clock = {
-    now: () => 0,
-    ticks: () => 0,
-    random: () => 0,
-    sleep: async () => {
-      const next = happens.shift();
-      if (next === undefined) stop.abort();
-      else next();
-    },
-  };
+  const clock = happening(happens, stop);
   const seen: Progress[] = [];
   const hangs = () => {
     looks += 1;

@@ -7,8 +7,9 @@ import { buildAgent } from '../../agent/build.mjs';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { makeTls } from '../../controller/src/store/tls.ts';
 import { openDoor } from '../lab/agent/door.ts';
+import { freePort } from '../lab/free-port.ts';
 import { prepareLab } from '../lab/image/build.ts';
-import { freePort, powerOn, type Solo, soloHardware } from '../lab/image/solo.ts';
+import { powerOn, type Solo, soloHardware } from '../lab/image/solo.ts';
 import { until } from '../lab/patience.ts';
 
 /** Milliseconds by the machine's own clock, and bytes of resident memory, one of each for each round. */

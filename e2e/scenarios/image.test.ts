@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { buildAgent } from '../../agent/build.mjs';
 import { stopAll } from '../lab/child.ts';
+import { freePort } from '../lab/free-port.ts';
 import { type Lab, prepareLab } from '../lab/image/build.ts';
 import { checkInventory } from '../lab/image/inventory-check.ts';
-import { freePort, powerOn, soloHardware } from '../lab/image/solo.ts';
+import { powerOn, soloHardware } from '../lab/image/solo.ts';
 import { needFiles, needMemory, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
 
 const needs = [

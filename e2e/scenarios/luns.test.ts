@@ -10,8 +10,9 @@ import { judgeDisks } from '../../controller/src/machine/disks.ts';
 import type { Host } from '../../controller/src/machine/host.ts';
 import type { Mac } from '../../controller/src/machine/mac.ts';
 import { run, stopAll } from '../lab/child.ts';
+import { freePort } from '../lab/free-port.ts';
 import { prepareLab } from '../lab/image/build.ts';
-import { freePort, powerOn, soloHardware, soloLun } from '../lab/image/solo.ts';
+import { powerOn, soloHardware, soloLun } from '../lab/image/solo.ts';
 import { needFiles, needMemory, needPrograms, needRoot, skipUnless } from '../lab/need.ts';
 
 const skip = skipUnless(

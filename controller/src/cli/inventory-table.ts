@@ -1,5 +1,6 @@
 // An inventory as people read it. Pure; what a machine says of itself is cleaned, what isn't known is left out.
 import type { Disk, Inventory, Nic, Sensor } from '@nixie/proto/inventory';
+import { fails } from '../machine/disk-health.ts';
 import { cell, clean, size, width } from './text.ts';
 
 export interface NamedInventory {
@@ -92,8 +93,6 @@ function section<T>(lines: string[], name: string, all: readonly T[], row: (part
   lines.push(`  ${name}`, ...columns(all.slice(0, shown).map(row)).map((text) => `    ${text}`));
   if (all.length > shown) lines.push(`    and ${all.length - shown} more: --format json lists them all`);
 }
-
-const fails = ({ health }: Disk) => health?.verdict === 'fail';
 
 function diskRow(disk: Disk): string[] {
   const kind = disk.media ?? (disk.rotational === undefined ? '' : disk.rotational ? 'rotational' : 'not rotational');

@@ -2,7 +2,6 @@
 // to the child then: Node's side neither reads nor writes it again, and it is closed afterwards, because the descriptor is shared and its
 // non-blocking flag has been changed.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { addGroup, removeGroup, signalGroup } from '../child/groups.ts';
@@ -44,16 +43,6 @@ function descriptorOf(socket: Socket): number | undefined {
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
 
-/** Bytes a process has written so far; a sendfile counts when it has ended, which is 16 MiB of busybox's. Undefined when it is gone. */
-function bytesWritten(pid: number): number | undefined {
-  try {
-    const match = /^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'));
-    return match ? Number(match[1]) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 export function socketChildren(limits: {
   readonly most: number;
   /** A child of which next to nothing is taken for so long is ended. */
@@ -90,17 +79,13 @@ export function socketChildren(limits: {
       const fd = descriptorOf(socket);
       return fd === undefined ? undefined : acknowledgedBytes(fd);
     };
-    const before = acknowledged();
-    const taken = () => {
-      const now = before === undefined ? undefined : acknowledged();
-      return now === undefined ? pid && bytesWritten(pid) : now - before!;
-    };
+    const before = acknowledged() ?? 0;
     let sent = 0;
     let moved = { bytes: 0, atMs: performance.now() };
     const looking = setInterval(() => {
       const nowMs = performance.now();
-      const now = taken();
-      if (now !== undefined && now > sent) {
+      const now = (acknowledged() ?? 0) - before;
+      if (now > sent) {
         sent = Math.min(now, size);
         onBytes(sent, size, false);
       }

@@ -26,5 +26,6 @@ function atMost(texts: readonly string[]): string[] {
   return more > 0 ? [...texts.slice(0, most), `${more} more of its disks say so`] : [...texts];
 }
 
-const fails = ({ health }: Disk) => health?.verdict === 'fail';
+/** It says so of itself. */
+export const fails = ({ health }: Disk) => health?.verdict === 'fail';
 const sentence = (disk: Disk) => `its disk ${describe(disk)} says that it fails (SMART)`;

@@ -45,7 +45,7 @@ export async function findRights(facts: RightsFacts): Promise<Rights> {
   const asRoot = (name: string, why: string) =>
     `nix, nixos-anywhere and ssh run as root and not as ${name}, who called sudo: ${why}. To have it otherwise, change that and begin again`;
   // Without a socket nix has no daemon here, and all is root's; a daemon that doesn't answer is not what the operator expects.
-  const silent = uid === 0 && !daemonUsable && existsSync(socket) ? callerOf(env) : undefined;
+  const silent = uid === 0 && !daemonUsable && existsSync(socket) ? sudoUser(env, known.passwd) : undefined;
   let notice = silent && asRoot(silent.name, `no nix daemon answers at ${socket}`);
   if (as !== undefined) {
     const more = await moreFor(facts, as);

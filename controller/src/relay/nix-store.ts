@@ -106,7 +106,7 @@ export class NixStore {
     if (ask.kind === 'narinfo') this.#count.narInfos++;
     else this.#count.nars++;
     const found = await this.#described(hash);
-    if (response.destroyed || response.socket === null) return;
+    if (response.destroyed) return;
     if (found === undefined) sendText(request, response, noSuchPath, 'not in this cache\n');
     else if (ask.kind === 'narinfo') sendNixText(request, response, 'narinfo', found.text);
     else {

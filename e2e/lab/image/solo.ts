@@ -4,8 +4,6 @@ import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, run, start } from '../child.ts';
 
-export { freePort } from '../free-port.ts';
-
 export interface SoloOptions {
   /** keeps disk and NVRAM between boots */
   folder: string;

@@ -3,8 +3,9 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run, start } from '../child.ts';
+import { freePort } from '../free-port.ts';
 import { prepareLab } from '../image/build.ts';
-import { freePort, powerOn } from '../image/solo.ts';
+import { powerOn } from '../image/solo.ts';
 import { until } from '../patience.ts';
 
 export interface UnitMachineOptions {
